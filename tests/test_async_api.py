@@ -1,4 +1,4 @@
-"""The async facade: turns, waits that let the loop run, and cancellation that leaves nothing unsaid."""
+"""The async facade: turns, waits that do not block the loop, and cancellation with a known outcome."""
 
 import asyncio
 import inspect
@@ -29,7 +29,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 
 class SlowStore(MemoryStore):
-    """A store whose appends wait, once :meth:`hold` was called, until a test lets them go on."""
+    """A store whose appends wait after :meth:`hold` until the test releases them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,19 +70,19 @@ async def add(orc: AsyncOrchestrator, title: str) -> str:
 
 
 async def until(event: threading.Event) -> None:
-    """Wait for an event of a thread; the loop goes on."""
+    """Wait for an event of a thread without blocking the loop."""
     while not event.is_set():
         await anyio.sleep(0.001)
 
 
 async def let_threads_end(orc: AsyncOrchestrator) -> None:
-    """Wait until every thread has ended that worked for a call, cancelled ones too."""
+    """Wait until all threads of calls have ended, also of cancelled calls."""
     executor, orc._caller._executor = orc._caller._executor, ThreadPoolExecutor()
     await anyio.to_thread.run_sync(executor.shutdown)
 
 
 class Undone(Exception):
-    """What ends a transaction in these tests."""
+    """The exception that ends a transaction in these tests."""
 
 
 # Transactions
@@ -158,7 +158,7 @@ async def test_a_transaction_that_waits_for_another_task_gets_an_error_that_expl
 
 
 async def test_a_plain_command_in_a_thread_waits_too(orc: AsyncOrchestrator):
-    """A program may use both facades of one board; what it must not do is block its loop."""
+    """A program may use both facades of a board, but must not block its loop."""
     plain = orc._orc
     began = threading.Event()
 
@@ -348,7 +348,7 @@ async def test_a_completion_that_is_cancelled_while_its_checks_run_ends_them_and
 async def test_a_command_that_has_begun_ends_and_gives_its_result(
     orc: AsyncOrchestrator, store: SlowStore
 ):
-    """A cancelled scope says so again at the next `await`, so the outcome comes first."""
+    """A cancelled scope raises again at the next `await`, so the result must be returned before."""
     got: list[str] = []
     store.hold()
 
@@ -487,7 +487,7 @@ async def test_a_task_that_is_cancelled_at_any_moment_leaves_the_board_free(
 async def test_an_interrupt_while_the_thread_of_a_transaction_starts_leaves_the_board_free(
     orc: AsyncOrchestrator, monkeypatch: pytest.MonkeyPatch
 ):
-    """Trio raises a KeyboardInterrupt wherever the main thread is, and starting a thread waits."""
+    """Trio raises KeyboardInterrupt anywhere in the main thread, and starting a thread waits."""
     start = threading.Thread.start
 
     def interrupted(thread: threading.Thread) -> None:

@@ -1,4 +1,4 @@
-"""What Python tells about every public command and query is right, and every one takes lists as lists."""
+"""Signatures and hints of all public commands and queries are right, and all refuse a text as a list."""
 
 import inspect
 import pydoc
@@ -39,7 +39,7 @@ def nouns() -> dict[str, Noun[State]]:
 
 
 def calls() -> dict[str, Call]:
-    """Every public command and query by its name, bound to a board."""
+    """Every public command and query of a board by name."""
     facade = Orchestrator(MemoryStore(), agent="agent-1")
     return {
         f"{name}.{attribute}": call
@@ -57,7 +57,7 @@ def hints(call: Call) -> dict[str, object]:
 
 
 def parameters_of_lists() -> list[tuple[str, str]]:
-    """Call and parameter wherever several values are meant and one text is not."""
+    """Each call with a parameter that takes several values, and no single text."""
 
     def is_list(hint: object) -> bool:
         choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
@@ -151,7 +151,7 @@ class Facts(typing.TypedDict, total=False):
 
 
 class Things(Noun[State]):
-    """A noun whose command takes its facts as one declaration."""
+    """A noun whose command takes its facts from a declaration."""
 
     @command(the_names)
     def add(self, tx: Transaction[State], name: str, **facts: typing.Unpack[Facts]) -> None:
@@ -188,7 +188,7 @@ def test_the_nouns_of_the_facade_have_words_and_stay_what_they_are() -> None:
 
 
 def test_closed_sets_are_written_in_the_types() -> None:
-    """An editor completes the words, and a type checker finds a wrong one."""
+    """So an editor completes the words, and a type checker detects a wrong word."""
     words = {
         ("tasks.list", "status"): STANDINGS,
         ("sessions.done", "outcome"): OUTCOMES,

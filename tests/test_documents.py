@@ -1,4 +1,4 @@
-"""The documents do not drift: their examples run, their links lead somewhere."""
+"""The documents are correct: their examples run, and their links have targets."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def steps(document: Path) -> Iterator[tuple[str, str | None]]:
 
 
 def files(document: Path) -> list[tuple[str, str]]:
-    """The files that a document shows, each with its name behind the language of the block."""
+    """The files in a document; each block has the name of its file after the language."""
     return re.findall(r"```\w+ (\S+)\n(.*?)```", document.read_text(), re.DOTALL)
 
 
@@ -45,7 +45,7 @@ RUN = "from orchestrator.interfaces.cli.main import console; console()"
 
 
 def with_ids(text: str, ids: dict[str, str]) -> str:
-    """The text with the ids of this run in place of those in the README."""
+    """The text with the ids of this run instead of those in the document."""
     return ID.sub(lambda match: ids.get(match[0], match[0]), text)
 
 
@@ -55,7 +55,7 @@ def with_ids(text: str, ids: dict[str, str]) -> str:
     ids=lambda path: path.name,
 )
 def test_the_commands_of_a_document_do_what_it_shows(document: Path, tmp_path: Path) -> None:
-    """A reader types them from top to bottom in a new folder."""
+    """All commands run from top to bottom in a new folder."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ORC")}
     environment |= {"PYTHONPATH": str(ROOT)}
     environment |= dict.fromkeys(("XDG_DATA_HOME", "LOCALAPPDATA"), str(tmp_path / "user"))

@@ -1,4 +1,4 @@
-"""The contract's table of bad input: each row is attacked, and each attack works on the naive version."""
+"""The contract's table of bad input: an attack for each row, which works on a naive version."""
 
 import pytest
 from stress import runner_attacks
@@ -7,7 +7,7 @@ from stress.security import ATTACKS, ROWS, Attack, ground
 
 @pytest.mark.parametrize("attack", [*ATTACKS, *runner_attacks.ATTACKS], ids=repr)
 def test_an_attack_that_works_on_the_naive_version_does_nothing_to_a_board(attack: Attack) -> None:
-    """An attack that fails on the naive version would show nothing."""
+    """An attack that fails on the naive version would prove nothing."""
     with ground() as place:
         assert attack.naive(place), "the attack is not an attack"
     with ground() as place:

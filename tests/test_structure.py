@@ -1,4 +1,4 @@
-"""The structure of the package: one name stands for one thing."""
+"""The structure of the package: unique class names, no circular imports, strict records."""
 
 import ast
 from collections import defaultdict
@@ -25,7 +25,7 @@ def test_no_class_name_is_declared_twice_in_the_package():
 
 
 def test_no_imports_are_circular():
-    """Late imports and imports for types count too: a module is understood without those above it."""
+    """Late imports and imports for types count too, so a module can be read without those above it."""
     graph = grimp.build_graph("orchestrator", cache_dir=None)
     imported = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
     assert "orchestrator.domain.tasks.where" in imported["orchestrator.domain.tasks.selection"]

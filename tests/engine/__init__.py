@@ -1,1 +1,1 @@
-"""The one path to disk: commits, crashes, processes, and random commands against a model."""
+"""The only path to the disk: commits, crashes, processes, and random commands compared with a model."""

@@ -1,4 +1,4 @@
-"""Faults at every system call of a command: it fails, writes only half, or the process dies there."""
+"""Faults at every system call of a command: the call fails, writes only half, or the process dies."""
 
 import errno
 import os
@@ -30,8 +30,8 @@ class Faults:
 
     Args:
         action: What happens instead of the call.
-        first: The number of the first call it happens at.
-        last: The number of the last one; None for all that follow.
+        first: The number of the first call that is replaced.
+        last: The number of the last call that is replaced; None for all later calls.
     """
 
     def __init__(self, action: Action, first: int, last: int | None = -1) -> None:
@@ -52,7 +52,7 @@ class Faults:
 
 @contextmanager
 def injected(faults: Faults) -> Iterator[Faults]:
-    """The calls of :data:`CALLS` go through ``faults`` within the block."""
+    """Within the block, the calls of :data:`CALLS` go through ``faults``."""
     real = [(module, name, getattr(module, name)) for module, name in CALLS]
 
     def through(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,20 +76,20 @@ def fails(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
 
 def fails_after(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """The kernel did it and reported an error all the same."""
+    """The kernel does the call, but reports an error."""
     real(*args, **kwargs)
     raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def disk_full(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """Half of what is written has room, then there is none."""
+    """Write half of the data, then report a full disk."""
     if name == "write":
         real(args[0], args[1][: len(args[1]) // 2])
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def short_write(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """``write`` may take less than it was given, which is not an error."""
+    """``write`` may write less than requested, which is not an error."""
     if name == "write" and len(args[1]) > 1:
         return real(args[0], args[1][: len(args[1]) // 2])
     return real(*args, **kwargs)

@@ -1,6 +1,6 @@
-"""What the processes of ``test_hanoi`` run: work a workflow until it is complete: ``BOARD ROOT AGENT``.
+"""The program of the processes of ``test_hanoi``: works a workflow to its end: ``BOARD ROOT AGENT``.
 
-A line on stdout says which step was closed, after the commit.
+After each commit, a line on stdout names the completed step.
 """
 
 import os

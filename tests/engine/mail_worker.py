@@ -1,4 +1,4 @@
-"""What the processes of ``test_mail`` run: ``python mail_worker.py BOARD ROLE AGENT``."""
+"""The program of the processes of ``test_mail``: ``python mail_worker.py BOARD ROLE AGENT``."""
 
 import os
 import sys
@@ -8,14 +8,14 @@ from orchestrator.interfaces.cli.main import main
 
 
 def receive(board: str, agent: str) -> None:
-    """Ask for mail again and again, as a hook does with every turn, until the process is killed."""
+    """Check for mail repeatedly, as a hook does in every turn, until the process is killed."""
     line = ["--board", board, "mail", "check", "--inject", "--budget", "400", "--agent", agent]
     while True:
         assert main([*line, "--wait", "60s"]) == 0
 
 
 def take(board: str, agent: str) -> None:
-    """Take messages until there are none; a line on stdout is what was taken."""
+    """Take messages until there are none; print each on a line of stdout."""
     with Orchestrator.open(board, agent=agent, timeout=60) as orc:
         os.write(1, b"ready\n")
         sys.stdin.readline()

@@ -1,6 +1,6 @@
-"""A board as a person would explain it: plain dictionaries, every rule written out, nothing clever.
+"""A simple model of a board: plain dictionaries, every rule written out.
 
-Times are seconds. Every command gives an outcome: a code of refusal as text, or what it should return.
+Times are seconds. Every command returns the expected result, or the code of its refusal as text.
 """
 
 from dataclasses import dataclass, field
@@ -85,7 +85,7 @@ class Model:
         return self.tasks[task].status == "done"
 
     def is_open(self, task: Work) -> bool:
-        """Pending, or running under a lease that has ended; and nothing to wait for."""
+        """Whether it is pending, or running with an ended lease, and not blocked."""
         free = task.status == "pending" or (task.status == "in_progress" and task.until <= self.now)
         return free and self.waits_for_nothing(task) and not task.archived
 
@@ -152,7 +152,7 @@ class Model:
     # What commands do
 
     def acted(self, agent: str | None) -> None:
-        """A command of a holder renews its leases of which half has passed."""
+        """Renew the leases of an agent that have half passed, as each of its commands does."""
         for task in self.tasks.values():
             held = task.status == "in_progress" and task.holder == agent
             if held and task.until - task.lease / 2 <= self.now < task.until:
@@ -210,7 +210,7 @@ class Model:
         self.end_needless()
 
     def end_needless(self) -> None:
-        """Whatever needs the failure of a task that is done is cancelled."""
+        """Cancel the tasks that need the failure of a done task."""
         for task in self.tasks.values():
             done = [need for need in task.failures_needed if self.is_done(need)]
             if done and task.status not in ENDED and not task.archived:
@@ -222,7 +222,7 @@ class Model:
             raise Refusal("needless")
 
     def reopened(self, name: str) -> None:
-        """What was cancelled because a task was done is open again with it."""
+        """Reopen the tasks that were cancelled because a task was done."""
         for task in self.tasks.values():
             if task.needless == name and task.status == "cancelled" and not task.archived:
                 self.put(task, "pending", unheld=True)
@@ -240,7 +240,7 @@ class Model:
             raise Refusal("retired")
 
     def is_settled(self, name: str, step: str, agent: str | None, token: int | None) -> bool:
-        """Whether a step has nothing left to do; an end counts only for who made it."""
+        """Whether a repeated step changes nothing; an end counts only for the agent that made it."""
         task = self.task(name)
         if step in ("complete", "fail"):
             mine = agent in (None, task.holder) and token is None

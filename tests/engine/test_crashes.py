@@ -1,7 +1,7 @@
 """Crashes and failing disks at every system call of a command, on real files.
 
-After each: what was acknowledged is there, a command happened completely or not at all, the next command
-works, repeating the request has one effect, and the state is the fold of the log.
+After each: no acknowledged event is lost, a command happened completely or not at all, the next command
+works, repeating the request has a single effect, and the state is the fold of the log.
 """
 
 import os
@@ -28,7 +28,7 @@ CLOCK = SettableClock()
 
 @dataclass(frozen=True)
 class Scene:
-    """A board, and the command that is interrupted on it."""
+    """A board, and the command that is interrupted."""
 
     command: Callable[[Orchestrator], object]
     prepare: Callable[[Orchestrator], object] = lambda orc: None
@@ -222,7 +222,7 @@ class Stage:
         )
 
     def check_documents(self, orc: Orchestrator) -> None:
-        """What readers see of a topic is its last version in the log, and never a hand edit."""
+        """Readers see the last version of a topic in the log, and no hand edit is reported."""
         for name, topic in orc.engine.read().knowledge.items():
             document = orc.knowledge.document(name)
             if topic.deleted:
@@ -239,7 +239,7 @@ def stage(request: pytest.FixtureRequest, memory_path: Path) -> Stage:
 
 
 def outcome_of(stage: Stage, folder: Path, fault: Faults) -> str:
-    """Run the command with a fault; any error must be a named one that says what is known."""
+    """Run the command with a fault; an error must be one of ours, and true about the outcome."""
     orc = open_board(folder, stage.scene)
     try:
         with injected(fault):
@@ -351,7 +351,7 @@ def test_a_process_that_dies_at_any_call_leaves_all_of_its_command_or_nothing(
 def test_two_processes_that_die_one_after_the_other_never_make_a_stale_file_an_edit(
     first: str, memory_path: Path
 ):
-    """Each may have died between its commit and the file; the file then is older than both."""
+    """Each may have died between its commit and the file; then the file is older than both commits."""
     stage = Stage(first, memory_path)
     second = replace(
         stage.scene, command=lambda orc: orc.knowledge.write("findings", "three\n", agent="bob")
@@ -380,7 +380,7 @@ def interrupts(name: str, real: Callable[..., object], args: object, kwargs: obj
 
 
 def test_after_an_interrupt_at_any_call_the_status_of_a_command_is_true(stage: Stage):
-    """After the commit point SIGINT may not turn success into failure; before it nothing happened."""
+    """After the commit, SIGINT may not turn success into failure; before it, nothing happened."""
     for number, name in enumerate(stage.calls):
         folder = stage.copy()
         output = in_child(stage.scene, folder, Faults(interrupts, number))

@@ -1,4 +1,4 @@
-"""The engine: commits whole or not at all, snapshots that may vanish, time travel, damage."""
+"""The engine: atomic commits, snapshots that may be deleted, earlier states, damage."""
 
 import json
 import os
@@ -115,7 +115,7 @@ def test_a_refusal_that_is_caught_leaves_the_rest_of_the_transaction(board: Orch
 def test_a_command_that_fails_halfway_never_leaves_its_half_in_the_log(
     board: Orchestrator, clock: SettableClock
 ):
-    """Caught or not: a command happens completely or not at all."""
+    """A command happens completely or not at all, even if its error is caught."""
     task = board.tasks.add("build", title="one").id
     board.tasks.claim(task, agent="ann", lease=10)
     clock.advance(10)
@@ -142,7 +142,7 @@ def test_transactions_nest_into_one_commit(board: Orchestrator):
 
 
 def test_a_failed_inner_transaction_that_is_caught_is_not_committed_in_part(board: Orchestrator):
-    """What the inner one did is in the same commit, so either all of it stands or none."""
+    """The inner transaction is part of the same commit, which happens completely or not at all."""
     try:
         with board.transaction():
             board.tasks.add("build", title="one")
@@ -490,7 +490,7 @@ def test_a_missing_log_beside_a_snapshot_is_never_a_new_board(board: Orchestrato
 
 
 def test_a_reader_that_saw_a_commit_that_was_taken_back_reads_on(board: Orchestrator):
-    """The writer's sync failed after the reader had looked; the next writer puts other lines there."""
+    """The writer's sync failed after the reader had read; the next writer replaces these lines."""
     board.engine.save()
     log, state = file(board, "events.jsonl"), file(board, "state.json").read_bytes()
     size = log.stat().st_size
@@ -506,7 +506,7 @@ def test_a_reader_that_saw_a_commit_that_was_taken_back_reads_on(board: Orchestr
 
 
 def damage_line(board: Orchestrator, number: int) -> bytes:
-    """Change a digit in a line of the log; gives the log as it was."""
+    """Change a digit in a line of the log; return the former log."""
     board.close()
     data = file(board, "events.jsonl").read_bytes()
     lines = data.splitlines(keepends=True)
@@ -570,7 +570,7 @@ def test_a_byte_order_mark_and_crlf_everywhere_stop_writes(board: Orchestrator):
 
 
 def write_event(board: Orchestrator, type_name: str, payload: bytes, version: int = 1) -> None:
-    """Append an event as another version of the toolkit would."""
+    """Append an event like another version of the toolkit."""
     engine = board.engine
     with engine.store.locked("tests", 20):
         engine.read()
@@ -610,7 +610,7 @@ def test_of_a_board_by_a_newer_version_readers_see_what_they_know_and_writers_re
 def test_facts_of_a_newer_version_are_kept_in_the_state_its_snapshot_and_the_archive(
     board: Orchestrator, monkeypatch: pytest.MonkeyPatch
 ):
-    """An older program works on the board, and loses nothing that it does not know."""
+    """An older program works on the board, and loses no facts that it does not know."""
     added = b'{"task":"abc00009","workstream":"build","title":"New","colour":"red","size":1}'
     write_event(board, "task.added", added)
     write_event(board, "task.edited", b'{"task":"abc00009","size":2}')
@@ -637,7 +637,7 @@ def test_facts_of_a_newer_version_are_kept_in_the_state_its_snapshot_and_the_arc
 
 
 def test_a_snapshot_with_a_field_that_is_not_known_is_folded_anew(board: Orchestrator):
-    """A newer program wrote it: what it says of the field must not get lost by the next snapshot."""
+    """A newer program wrote it: the next snapshot must not lose the field."""
     board.tasks.add("build", title="One")
     state, cursor = board.engine.read(), board.engine._position
     body = snapshot.encode(state, cursor)[snapshot._HEAD_LENGTH :]
@@ -689,7 +689,7 @@ def test_a_log_cut_anywhere_keeps_whole_commits_and_sets_the_rest_aside(
 
 @pytest.mark.parametrize("with_snapshot", [True, False])
 def test_a_log_that_lost_only_its_final_newline_is_whole(board: Orchestrator, with_snapshot: bool):
-    """An editor took it. The line is whole, so it is not a torn write and no damage."""
+    """An editor removed it. The line is whole, so this is neither a torn write nor damage."""
     board.tasks.add("build", title="one")
     board.close()
     whole = file(board, "events.jsonl").read_bytes()
@@ -827,7 +827,8 @@ def test_a_board_is_found_from_inside_itself(
 def test_a_folder_that_only_has_a_state_of_its_own_is_not_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Many projects have a folder `state`; that of a board holds a log, or has a knowledge base beside it."""
+    """Many projects have a folder `state`; that of a board contains a log, or has a knowledge base beside
+    it."""
     (tmp_path / "state").mkdir()
     monkeypatch.chdir(tmp_path)
     assert code_of(Orchestrator.open) == "no_board"
@@ -870,7 +871,7 @@ def test_next_waits_for_the_event_that_makes_a_task_ready(board: Orchestrator):
 
 
 def test_a_log_that_is_gone_is_not_a_new_board_to_who_has_seen_it(board: Orchestrator):
-    """The state folder was moved away, or is empty: what was seen stays readable, with a warning."""
+    """The state folder was moved or is empty: events that were read stay readable, with a warning."""
     warnings: list[str] = []
     witness = again(board, warn=warnings.append)
     assert witness.engine.read().event == 1

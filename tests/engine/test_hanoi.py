@@ -1,4 +1,4 @@
-"""Towers of Hanoi, worked by four processes that are killed at random: every move closed once, in order."""
+"""Towers of Hanoi by four processes that are killed at random: every move is completed once, in order."""
 
 import os
 import random
@@ -71,14 +71,14 @@ def is_end(type_name: str) -> bool:
 
 
 def _wait_for_events(board: Path, root: str, done: int) -> None:
-    """Block until so many steps are closed."""
+    """Wait until a number of steps are closed."""
     with Orchestrator.open(board) as orc:
         while (progress := orc.tasks.get(root).progress) is None or progress.done < done:
             orc.engine.watch()(1)
 
 
 def test_the_fold_is_the_same_in_every_process(tmp_path: Path):
-    """Sets have another order in another process, so no order in the state may come from one."""
+    """The order of sets differs between processes, so no order in the state may come from a set."""
     board = tmp_path / "board"
     (board / "formulas").mkdir(parents=True)
     (board / "state").mkdir()

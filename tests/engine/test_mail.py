@@ -1,4 +1,4 @@
-"""Mail between real processes: kills lose no message, and a queue gives each message once."""
+"""Mail between real processes: killed processes lose no message, and a queue returns each message once."""
 
 import io
 import os
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def started() -> Iterator[list[subprocess.Popen[str]]]:
-    """The processes of the test; none outlives it."""
+    """The processes of the test, which end with it."""
     processes: list[subprocess.Popen[str]] = []
     yield processes
     for process in processes:
@@ -76,7 +76,7 @@ def start(
 def test_a_receiver_that_is_killed_again_and_again_gets_every_message_in_order(
     folder: Path, tmp_path: Path, started: list[subprocess.Popen[str]]
 ):
-    """What is printed twice bears the same number; a block that was cut off by a kill comes again."""
+    """A message that is printed twice has the same number; a block that a kill cut off comes again."""
     dice = random.Random(7)
     send_all(folder)
     orc = reopen(folder)

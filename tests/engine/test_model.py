@@ -1,6 +1,6 @@
-"""Random commands on every noun against a model that is simple enough to be believed.
+"""Random commands of every noun, compared with a simple model.
 
-``ORC_EXAMPLES=2000 pytest tests/engine/test_model.py`` looks longer.
+``ORC_EXAMPLES=2000 pytest tests/engine/test_model.py`` searches longer.
 """
 
 import os
@@ -71,7 +71,7 @@ class Board(RuleBasedStateMachine):
         model: Callable[[], Any],
         agent: str | None = None,
     ) -> Any:
-        """Run a command on both; they refuse for the same reason or both go through."""
+        """Run a command on both: both succeed, or both refuse for the same reason."""
         before = self.text()
         try:
             expected, refusal = model(), None
@@ -628,7 +628,7 @@ def _expected(work: Work) -> tuple[object, ...]:
 
 
 def leases_never_overlap_and_tokens_grow(store: Store) -> None:
-    """From the log alone: who was promised a task or its review until when, and no other got it before."""
+    """From the log alone: no agent gets a task or review during the lease of another agent."""
     until: dict[str, str] = {}
     reviews: dict[str, str] = {}
     token: dict[str, int] = {}
@@ -664,7 +664,7 @@ def leases_never_overlap_and_tokens_grow(store: Store) -> None:
 
 
 def no_agent_reviews_its_own_work(store: Store) -> None:
-    """From the log alone: an agent that claimed a task since it was last done does not review it."""
+    """From the log alone: an agent that claimed a task since it was last done does not review that task."""
     workers: dict[str, set[str]] = {}
     for chunk in store.read(START):
         for record in chunk.events:
@@ -678,7 +678,7 @@ def no_agent_reviews_its_own_work(store: Store) -> None:
 
 
 class BoardOfFiles(Board):
-    """The same on real files with segments of a few events, seen by a new process now and then."""
+    """The same with real files and segments of a few events, and sometimes a new process."""
 
     def make_store(self) -> Store:
         parent = "/dev/shm" if os.path.isdir("/dev/shm") else None

@@ -1,4 +1,4 @@
-"""A transaction belongs to the thread and the coroutine that opened it; no other command is part of it."""
+"""A transaction belongs to the thread and the coroutine that opened it; it contains no other commands."""
 
 import asyncio
 import subprocess
@@ -33,12 +33,12 @@ def add(orc: Orchestrator, title: str) -> str:
 
 
 class Undone(Exception):
-    """What ends a transaction in these tests."""
+    """The exception that ends a transaction in these tests."""
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_what_another_coroutine_adds_is_never_lost_by_a_rollback(orc: Orchestrator, backend: str):
-    """It is refused at once, and added when it tries again after the transaction."""
+    """The command is refused at once, and works after the transaction."""
     refused: list[str] = []
     opened, tried = anyio.Event, anyio.Event
 
@@ -206,7 +206,7 @@ def test_a_request_id_is_that_of_the_coroutine_that_gave_it(orc: Orchestrator, b
 
 
 def test_the_request_that_a_board_is_opened_with_is_that_of_its_first_command():
-    """Also when that runs as a coroutine or in a thread."""
+    """Even if that runs in a coroutine or a thread."""
     orc = Orchestrator(MemoryStore(), request_id="r1")
 
     async def main() -> None:

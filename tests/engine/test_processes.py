@@ -1,4 +1,4 @@
-"""Real processes on one board: nothing is lost or doubled if processes die or files are deleted."""
+"""Real processes on a board: no event is lost or repeated if processes die or files are deleted."""
 
 import os
 import random
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def started() -> Iterator[list[subprocess.Popen[str]]]:
-    """The processes of the test; none outlives it."""
+    """The processes of the test, which end with it."""
     processes: list[subprocess.Popen[str]] = []
     yield processes
     for process in processes:
@@ -61,7 +61,7 @@ def start(
 
 
 def go(processes: list[subprocess.Popen[str]]) -> None:
-    """Let all begin at once."""
+    """Let all begin at the same time."""
     for process in processes:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -81,7 +81,7 @@ def finish(process: subprocess.Popen[str], *, killed: bool = False) -> list[str]
 
 
 def have_acknowledged(processes: list[subprocess.Popen[str]]) -> bool:
-    """Whether each process has an acknowledgement that was not read yet."""
+    """Whether each process has an unread acknowledgement."""
     pipes = [process.stdout for process in processes]
     return len(select.select(pipes, [], [], 0)[0]) == len(pipes)
 
@@ -138,7 +138,7 @@ def test_of_8_processes_that_race_for_100_tasks_no_two_get_the_same_task(
 def test_a_process_that_is_killed_at_any_moment_loses_nothing_it_acknowledged(
     folder: Path, started: list[subprocess.Popen[str]]
 ):
-    """SIGKILL in a loop under load; the successor repeats requests that may or may not have happened."""
+    """SIGKILL in a loop under load; the next process repeats requests with an unknown outcome."""
     dice = random.Random(11)
     acknowledged: dict[str, str] = {}
     worked: list[str] = []
@@ -217,7 +217,7 @@ def test_deleting_the_lock_file_under_load_loses_nothing(
 
 
 def no_task_was_claimed_twice(orc: Orchestrator) -> None:
-    """All leases are long here, so a second claim of a task would be under the first one's lease."""
+    """All leases are long here, so a second claim would be during the first lease."""
     claims = [bytes(record.payload) for record in orc.events.read(type="task.claimed")]
     tasks = [claim.partition(b'"task":"')[2][:8] for claim in claims]
     assert len(tasks) == len(set(tasks))

@@ -1,4 +1,4 @@
-"""What the processes of ``test_processes`` run: ``python worker.py BOARD ROLE NAME COUNT``.
+"""The program of the processes of ``test_processes``: ``python worker.py BOARD ROLE NAME COUNT``.
 
 A line on stdout is an acknowledgement: it is printed only after the command has returned.
 """
@@ -16,7 +16,7 @@ def add(orc: Orchestrator, name: str, count: int) -> None:
 
 
 def dispatch(orc: Orchestrator, name: str, count: int) -> None:
-    """A task at a time, so that dispatchers meet."""
+    """Dispatch single tasks, so that dispatchers meet."""
     for priority in range(count):
         for assignment in orc.dispatch.run(priority=priority, agent=name):
             say(f"{assignment.task} {assignment.agent}")

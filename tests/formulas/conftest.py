@@ -1,4 +1,4 @@
-"""A kitchen for each test."""
+"""A fixture with a kitchen: a folder of formulas for each test."""
 
 from pathlib import Path
 

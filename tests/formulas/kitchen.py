@@ -1,4 +1,4 @@
-"""A kitchen for tests: formula files in a folder, and what they are cooked to."""
+"""A kitchen for tests: formula files in a folder, and the steps that they are cooked to."""
 
 import re
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Kitchen:
         (board / "formulas").mkdir(parents=True, exist_ok=True)
 
     def write(self, name: str, text: str) -> str:
-        """A formula file; a text without a first line gets one. Gives the name."""
+        """Write a formula file, with a first line if it is missing; return the name."""
         text = dedent(text)
         if not re.search(r"^formula\s*=", text, re.MULTILINE):
             text = f'formula = "{name}"\n{text}'
@@ -59,7 +59,7 @@ class Kitchen:
         return graph(self.cook(text_or_name, variables))
 
     def problems(self, text_or_name: str, **variables: str) -> list[str]:
-        """All problems of a formula that cannot be cooked."""
+        """All problems of an invalid formula."""
         with pytest.raises(BadInput) as caught:
             self.cook(text_or_name, variables)
         messages = caught.value.details["problems"]
@@ -76,9 +76,9 @@ def step_of(cooked: CompiledFormula, step_id: str) -> CompiledStep:
 
 
 def before(steps: Mapping[str, CompiledStep]) -> dict[str, set[str]]:
-    """For each step all that must be done before it can be taken, as a board sees it; tasks of the board too.
+    """For each step, everything that must be done before an agent can take it; tasks of the board too.
 
-    What waits for any of several must only have waited for what each of these waits for.
+    For a step that waits for any of several tasks, only what all of these wait for.
     """
     parts: dict[str, list[str]] = {}
     for step in steps.values():

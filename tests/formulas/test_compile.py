@@ -1,4 +1,4 @@
-"""What formulas are cooked to: pass by pass, and the real ones whole."""
+"""Cooking formulas: each pass, and real formulas as a whole."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The reference and the guide say what is true of formulas."""
+"""The reference and the guide of formulas are correct."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Formulas that are wrong: each error names file and place, and nothing else gets out."""
+"""Invalid formulas: each error names file and place, and no other exception occurs."""
 
 import os
 from contextlib import suppress
@@ -96,7 +96,7 @@ FAULTS = {
 def test_each_problem_is_reported_once_whatever_others_there_are(
     kitchen: Kitchen, faults: list[list[str]]
 ):
-    """In a step or in several, found by reading or only by cooking; and so is a circle behind them."""
+    """In one or several steps, detected by reading or by cooking; a circle behind them too."""
     text, expected = ['[[steps]]\nid = "p"\nneeds = ["q"]\n[[steps]]\nid = "q"\nneeds = ["p"]'], []
     for number, chosen in enumerate(faults):
         lines = [f'[[steps]]\nid = "s{number}"', *(FAULTS[fault][0] for fault in chosen)]
@@ -341,7 +341,7 @@ def test_compiling_needs_no_board(kitchen: Kitchen):
 
 
 def test_a_need_that_advice_might_have_brought_is_reported(kitchen: Kitchen):
-    """An aspect might have brought the step, so reading the file does not know yet."""
+    """An aspect might add the step, so reading the file cannot detect it."""
     text = """
         [[steps]]
         id = "a"

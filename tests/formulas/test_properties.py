@@ -1,4 +1,4 @@
-"""Random formulas: cooking makes no circle and loses no need; a false condition keeps the order."""
+"""Random formulas: cooking makes no circle and loses no need; steps left out by conditions keep the order."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,7 +112,7 @@ def made(draw: st.DrawFn, *, outside: bool = False) -> Made:
 
 
 def brings(step: dict[str, Any]) -> list[str]:
-    """Ids by which others may speak of a step: its own, and some that cooking brings in its place."""
+    """Ids that refer to a step: its own, and some of steps that cooking puts in its place."""
     ids = [step["id"]]
     if step.get("expand") == "pair":
         ids += [f"{step['id']}.one", f"{step['id']}.two"]
@@ -123,7 +123,7 @@ def brings(step: dict[str, Any]) -> list[str]:
 
 @st.composite
 def bodies(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """The body of a loop: two steps, the second of which may be a loop that speaks of the first."""
+    """The body of a loop: two steps, the second of which may be a loop that refers to the first."""
     second: dict[str, Any] = {"id": "y", "needs": draw(st.sampled_from([[], ["x"]]))}
     if draw(st.booleans()):
         inner = {"id": "x2", "needs": draw(st.sampled_from([[], ["x"]]))}
@@ -238,7 +238,7 @@ def as_graph(cooked: CompiledFormula) -> dict[str, tuple[object, ...]]:
 
 
 def test_the_expansions_and_aspects_of_these_tests_are_valid(tmp_path: Path):
-    """Expansions and aspects of these tests are sound themselves."""
+    """The expansions and aspects of these tests are valid on their own."""
     problems = Problems("It")
     check(EXPANSION, [], problems, {})
     check(DEEP, [], problems, {})

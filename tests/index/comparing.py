@@ -1,4 +1,4 @@
-"""What an index holds, in a form that can be compared."""
+"""The contents of an index, in a form that can be compared."""
 
 import sqlite3
 
@@ -9,14 +9,14 @@ Contents = dict[str, list[tuple[object, ...]]]
 
 
 def built(store: Store) -> sqlite3.Connection:
-    """An index in memory, built at once."""
+    """An index in memory that is built in one step."""
     database = sqlite3.connect(":memory:", isolation_level=None)
     writing.build(database, store)
     return database
 
 
 def contents(database: sqlite3.Connection) -> Contents:
-    """Every row of every table; of texts without the id, which tells in which order they came."""
+    """Every row of every table; texts without their id, which depends on the order of writing."""
     tables = {table.name: "*" for table in schema.TABLES}
     tables |= {"_records": "kind, key, CAST(value AS TEXT)"}
     tables["texts"] = ", ".join(schema.TEXTS.names[1:])
@@ -27,7 +27,7 @@ def contents(database: sqlite3.Connection) -> Contents:
 
 
 def check_sound(database: sqlite3.Connection) -> None:
-    """Every key that points to a row points to one, and the full-text indexes are those of the texts."""
+    """Check that every foreign key has its row, and that the full-text indexes match the texts."""
     assert database.execute("PRAGMA foreign_key_check").fetchall() == []
     assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     for words in schema.WORDS:

@@ -1,4 +1,4 @@
-"""Whatever happens to the file of the index, it comes back, and it is never wrong."""
+"""The file of the index is restored after any damage, and its answers are never wrong."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ def path_of(orc: Orchestrator, ending: str = "") -> Path:
 
 
 def check(orc: Orchestrator) -> None:
-    """The index answers, and its file is the index of the log."""
+    """Check that the index answers, and that its file matches the log."""
     head = orc.engine.read().event
     assert orc.index.query(COUNT).rows == [[head, head]]
     with closing(sqlite3.connect(path_of(orc), isolation_level=None)) as database:
@@ -363,10 +363,10 @@ def test_processes_that_write_the_board_and_ask_at_once_see_what_they_wrote(work
 
 
 def _killed_at(step: int, folder: str) -> bool:
-    """Build in a process that is killed at its n-th use of a file of the index, or note of its place.
+    """Build in a process that is killed at its n-th use of a file of the index.
 
     Returns:
-        Whether it came that far.
+        Whether it reached this use.
     """
     child = os.fork()
     if child:
@@ -439,7 +439,7 @@ def test_a_build_that_is_killed_at_a_random_time_does_no_harm(worked: Orchestrat
 
 
 def test_sound_means_that_damage_is_seen(worked: Orchestrator):
-    """The check of these tests can fail."""
+    """The check of these tests detects damage."""
     with closing(sqlite3.connect(path_of(worked), isolation_level=None)) as database:
         database.execute("DELETE FROM texts WHERE id = 1")
         with pytest.raises((AssertionError, sqlite3.DatabaseError)):

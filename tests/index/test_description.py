@@ -1,4 +1,4 @@
-"""The schema is described where people look: in its page, in the list of the command, and in Datasette."""
+"""The schema is described in its page, in the list of the command, and in Datasette."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""An index that followed events of every type is the one that is built at once."""
+"""An index that was updated by events of every type equals a newly built one."""
 
 import sqlite3
 from contextlib import closing
@@ -26,7 +26,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "events.jsonl"
 
 @pytest.fixture(scope="module")
 def golden(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
-    """The golden log: an event of every type that there is."""
+    """The golden log: an event of every type."""
     folder = tmp_path_factory.mktemp("golden")
     (folder / "state").mkdir()
     (folder / "state" / "events.jsonl").write_bytes(GOLDEN.read_bytes())
@@ -35,7 +35,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
 
 
 def check_steps(records: list[Recorded], ends: set[int]) -> None:
-    """Follow a log that grows to each of the ends, and compare with a build of the whole."""
+    """Update an index while a log grows in steps; compare it with a new index at each step."""
     store = MemoryStore()
     index = built(store)
     for number, record in enumerate(records, start=1):
@@ -66,7 +66,7 @@ def test_in_any_steps(golden: list[Recorded], ends: set[int]):
 def test_commands_of_every_noun_in_any_order(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Whatever a command does, or refuses: the index that follows it each time is that of the log."""
+    """After each command, also a refused one, the updated index matches the log."""
     board = str(tmp_path / "board")
     words = _prepare(board)
     monkeypatch.setenv("ORCHESTRATOR_DIR", board)

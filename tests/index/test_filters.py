@@ -1,4 +1,4 @@
-"""An expression means the same for a record and, in SQL, for a row of the index."""
+"""An expression has the same meaning for a record and, in SQL, for a row of the index."""
 
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -92,7 +92,7 @@ def expressions(ids: Sequence[str] = ()) -> st.SearchStrategy[str]:
 
 
 def check_agree(orc: Orchestrator, text: str) -> None:
-    """Records and rows give the same tasks."""
+    """Check that records and rows select the same tasks."""
     state, now = orc.engine.read(), orc.engine.now()
     filter = parse(text, state, now)
     wanted = [task.id for task in orc.tasks.all(where=text)]
@@ -173,7 +173,7 @@ def test_rows_and_records_agree_on_boards_with_all_facts(
 
 
 class AskedBoard(Board):
-    """A real board that is asked expressions on its way."""
+    """A real board on which expressions are evaluated between commands."""
 
     @rule(text=expressions())
     def rows_and_records_agree(self, text: str) -> None:

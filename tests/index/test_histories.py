@@ -1,4 +1,4 @@
-"""Random histories: an index that followed in any steps is the one that is built at once, and is the fold."""
+"""Random histories: an index updated in any steps equals a new one, and matches the fold."""
 
 import sqlite3
 
@@ -14,7 +14,7 @@ from .comparing import built, check_sound, contents
 
 
 class IndexedBoard(Board):
-    """A real board, and an index of it that is brought up to date now and then."""
+    """A real board with an index that is updated sometimes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,14 +31,14 @@ class IndexedBoard(Board):
 
 
 def check_is_index_of(index: sqlite3.Connection, store: Store) -> None:
-    """An index is the one that is built at once, sound, and as the fold says."""
+    """Check that an index equals a new one, is sound, and matches the fold."""
     assert contents(index) == contents(built(store))
     check_sound(index)
     check_is_fold(index, store)
 
 
 def check_is_fold(index: sqlite3.Connection, store: Store) -> None:
-    """The tables hold what the state holds, compared without the code that wrote them."""
+    """Check the tables against the state, without the code that wrote them."""
     state, _ = fold(store)
     live = {
         (t.id, t.title, t.status, t.priority, t.assigned_to, t.open_needs, t.result, len(t.notes))

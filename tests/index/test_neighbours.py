@@ -1,4 +1,4 @@
-"""Datasette and sqlite-utils open the index as it is."""
+"""Datasette and sqlite-utils can open the index."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Questions in SQL read and do nothing else, within limits; named ones take parameters."""
+"""SQL queries only read, within limits; named queries take parameters."""
 
 import subprocess
 import sys
@@ -123,7 +123,7 @@ def test_an_answer_that_is_too_large_is_refused(indexed: Orchestrator):
 
 
 def test_a_process_that_asks_is_limited_in_memory(indexed: Orchestrator):
-    """SQLite can only be limited for the life of a process, so it is tried in one of its own."""
+    """The limit of SQLite lasts as long as the process, so the test uses a separate process."""
     code = (
         "import sys; from orchestrator import Orchestrator\n"
         "orc = Orchestrator.open(sys.argv[1])\n"

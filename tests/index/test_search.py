@@ -1,4 +1,4 @@
-"""Search finds words in every text of the board, the most relevant first, and no question is an error."""
+"""Search finds words in every text of the board, the most relevant first; no query is an error."""
 
 import pytest
 from hypothesis import example, given

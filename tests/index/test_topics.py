@@ -1,4 +1,4 @@
-"""Knowledge is ranked for briefs and `kb search` as `search` ranks it, with an index and without."""
+"""Briefs and `kb search` rank knowledge like `search`, with an index and without."""
 
 import sqlite3
 from pathlib import Path
@@ -23,7 +23,7 @@ def briefed(orc: Orchestrator, task: str) -> list[str]:
 
 @pytest.fixture
 def by_index(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether each ranking since was one by the index."""
+    """For each ranking, whether it used the index."""
     asked: list[bool] = []
     plain = board_ranking.ranked
 
@@ -125,7 +125,7 @@ def test_short_texts_rare_words_and_names_weigh_more(orc: Orchestrator) -> None:
 
 
 def test_a_word_that_all_topics_have_counts_still(orc: Orchestrator) -> None:
-    """In FTS5 a word of half of the texts counts nothing, and topics are few."""
+    """FTS5 gives no weight to a word that is in half of the texts, and topics are few."""
     orc.workstreams.create("build")
     orc.knowledge.write("parser", "It is fast")
     orc.knowledge.write("lexer", "Faster than the parser, and near it")

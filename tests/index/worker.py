@@ -1,4 +1,4 @@
-"""A process of its own that builds an index, or asks it: ``python -m tests.index.worker BOARD build``."""
+"""A separate process that builds or queries an index: ``python -m tests.index.worker BOARD build``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Task files of Backlog.md come in with all that has a place, and go out so that they come in the same."""
+"""Task files of Backlog.md are imported with every supported fact; an export and an import change nothing."""
 
 import os
 import shutil
@@ -203,7 +203,7 @@ MARKED = "<!-- SECTION:DESCRIPTION:END -->\n\n## Final Summary\n<!-- \\AC:BEGIN 
 
 
 def everything(orc: Orchestrator) -> None:
-    """Tasks whose fields all have a place in Backlog.md."""
+    """Tasks with every field that Backlog.md supports."""
     orc.workstreams.create("build")
     add = orc.tasks.add
     top = add("build", title="Top: a [b] ✓\nand more", priority=1, description=MARKED, type="epic")

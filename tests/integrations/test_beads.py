@@ -1,4 +1,4 @@
-"""Issues of beads come in with everything that has a place, and go out so that they come in the same."""
+"""Issues of beads are imported with every supported fact; an export and an import change nothing."""
 
 import io
 import json
@@ -255,7 +255,7 @@ def test_a_closed_workstream_takes_nothing(orc: Orchestrator) -> None:
 
 
 def everything(orc: Orchestrator) -> None:
-    """Tasks whose fields all have a place in beads."""
+    """Tasks with every field that beads supports."""
     orc.workstreams.create("build")
     add = orc.tasks.add
     epic = add("build", title="Epic ✓", priority=1, description="All\r\nof it ", type="epic")

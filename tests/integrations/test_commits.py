@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not 
 
 
 class Repository:
-    """A repository with an author of its own."""
+    """A repository with its own author."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""What both trackers have in common: what is not work stays out, no need is lost, a second import updates."""
+"""Rules for both trackers: only work is imported, no need is lost, a second import updates."""
 
 import io
 import json
@@ -161,7 +161,7 @@ def test_an_absurd_assignee_is_read_in_the_time_that_its_length_takes(
 
 
 def test_numbers_of_any_length_are_ids(orc: Orchestrator, tmp_path: Path) -> None:
-    """5,000 digits were a traceback."""
+    """An id of 5,000 digits once caused a traceback."""
     digits = "9" * 5000
     folder = put(tmp_path, a=page(f"task-00{digits}", dependencies="[b]"), b=page("b"))
     Path(folder, "backlog", "tasks", "task-c.md").write_text(page("c", dependencies=f"[{digits}]"))
@@ -273,7 +273,7 @@ def test_a_need_of_a_failure_that_closes_a_circle_goes_out_as_it_came_in(orc: Or
 
 
 def test_a_failure_is_known_by_the_reason_why_an_issue_was_closed(orc: Orchestrator) -> None:
-    """The need of a failure that is met is gone; one of an issue that was done cancels the task."""
+    """A fulfilled need of a failure is removed; a need of the failure of a done issue cancels the task."""
     take(
         orc,
         issue("a", status="closed", close_reason="Timeout in CI"),

@@ -1,4 +1,4 @@
-"""Boards of the Node original, taken over."""
+"""The import of boards of the Node original."""
 
 import errno
 import json
@@ -171,7 +171,7 @@ ODD: dict[str, Callable[[dict[str, Any]], object]] = {
 def test_an_odd_original_is_imported_readably_or_refused_by_name(
     empty: Orchestrator, tmp_path: Path, odd: str
 ):
-    """Whatever it holds: no bare exception, and never a board that cannot be read any more."""
+    """With any content: no unexpected exception, and never an unreadable board."""
     folder = put(tmp_path / "odd", ODD[odd])
     try:
         import_opspawn(empty.engine, folder)
@@ -211,7 +211,7 @@ def test_a_bad_line_of_the_old_log_is_a_named_error(empty: Orchestrator, tmp_pat
 def test_a_disk_that_does_not_answer_is_not_an_original_without_that_part(
     empty: Orchestrator, monkeypatch: pytest.MonkeyPatch, unreadable: str
 ) -> None:
-    """It was imported without its log or its topics, and without an error."""
+    """It was once imported without its log or topics, and without an error."""
     path = str(OPSPAWN / unreadable)
     assert os.path.exists(path)
 

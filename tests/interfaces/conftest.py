@@ -12,7 +12,7 @@ from orchestrator.stores.files.layout import make
 
 
 class Shown:
-    """What a command left behind: its exit status, stdout and stderr."""
+    """The result of a command: its exit status, stdout and stderr."""
 
     def __init__(self, status: int, out: str, err: str) -> None:
         self.status, self.out, self.err = status, out, err

@@ -1,4 +1,4 @@
-"""What a command line means, without running its command."""
+"""Parses command lines without running their commands."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from orchestrator.interfaces.cli.run import Run, Settings
 
 
 class Call(Run):
-    """A line that was understood: which command, with which values, under which global options."""
+    """A parsed line: its command, values and global options."""
 
     command: Command
     values: dict[str, Any]
@@ -24,7 +24,7 @@ class Call(Run):
 
 
 def read(words: Sequence[str], top: Group = BOARD) -> Call:
-    """Read a line; raises what click raises for one that means nothing."""
+    """Parse a line; an invalid line raises the exception of click."""
     call = Call()
     with top.make_context("orc", list(words), obj=call) as context:
         top.invoke(context)

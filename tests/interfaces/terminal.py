@@ -1,4 +1,4 @@
-"""A command at a real terminal: what a person sees."""
+"""Commands at a real terminal."""
 
 import os
 import re
@@ -12,7 +12,7 @@ _COLOUR = re.compile(r"\x1b\[\d+m")
 
 
 def at_terminal(board: Path, *words: str, columns: int = 80, colours: bool = False) -> str:
-    """Run a command whose stdout is a terminal, and return what it showed."""
+    """Run a command whose stdout is a terminal, and return the output."""
     import fcntl
     import pty
     import struct
@@ -35,7 +35,7 @@ def at_terminal(board: Path, *words: str, columns: int = 80, colours: bool = Fal
 
 
 def in_terminal(board: Path, *words: str, editor: str) -> tuple[int, str]:
-    """Run a command at a terminal from end to end, with an editor; return its status and what it showed."""
+    """Run a command at a terminal with an editor; return its status and the output."""
     import pty
 
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("ORC")}
@@ -54,7 +54,7 @@ def in_terminal(board: Path, *words: str, editor: str) -> tuple[int, str]:
 
 
 def _all_from(terminal: int) -> str:
-    """What a terminal shows until the process at its other end is over."""
+    """The output of a terminal until its process ends."""
     shown = b""
     while True:
         try:

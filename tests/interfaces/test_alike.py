@@ -1,4 +1,4 @@
-"""A mistyped id, an item that is there twice and an empty one are answered alike by every command."""
+"""Every command gives the same answer to a mistyped id, a repeated item and an empty item."""
 
 import re
 

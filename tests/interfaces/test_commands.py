@@ -1,4 +1,4 @@
-"""Every command, from the line to what is shown: the original's words as text, whole records as JSON."""
+"""Every command from the line to the output: the original's words as text, whole records as JSON."""
 
 import io
 import re
@@ -16,7 +16,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 def steady(value: Any) -> Any:
-    """A document with its times replaced, so that it can be compared whole."""
+    """A document with its times replaced, so that it can be compared as a whole."""
     if isinstance(value, dict):
         return {key: steady(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -25,7 +25,7 @@ def steady(value: Any) -> Any:
 
 
 def added(cli: CommandLine, title: str = "Ship v1", *options: str) -> str:
-    """The id of a new task in the workstream `build`, which is made if it is not there."""
+    """Add a task to the workstream `build`, which is created if it is missing; return the id."""
     cli("ws", "create", "build", status=None)
     return str(cli("t", "add", "build", title, *options, "--json").json["id"])
 

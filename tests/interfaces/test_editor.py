@@ -1,4 +1,4 @@
-"""``t edit ID`` alone at a terminal: the task as a text in the editor of the user."""
+"""``t edit ID`` without options at a terminal: the task as a text in the user's editor."""
 
 import re
 import sys
@@ -18,7 +18,7 @@ Editor = Callable[..., None]
 
 @pytest.fixture
 def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Editor:
-    """Set an editor that replaces texts in the file, each once, and ends with a status."""
+    """Set an editor that replaces texts in the file, each once, and exits with a status."""
     monkeypatch.setattr(task_editor, "is_terminal", lambda: True)
     monkeypatch.setattr(sys, "stdin", type("Terminal", (), {"isatty": lambda _: True})())
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -188,7 +188,7 @@ def test_without_a_terminal_or_an_editor_a_field_is_needed(
 
 @pytest.fixture
 def script(tmp_path: Path) -> Callable[[str], str]:
-    """Make an editor of some lines of Python; they find the file in ``path``, its text in ``text``."""
+    """Make an editor from lines of Python, with the file in ``path`` and its text in ``text``."""
 
     def make(lines: str) -> str:
         file = tmp_path / "an editor.py"

@@ -1,4 +1,4 @@
-"""What every command that ends a step prints behind its first line, and ``orc done``."""
+"""The output after the first line of every command that ends a step, and ``orc done``."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Errors are on stderr in one form, with the exit status of the contract."""
+"""Errors are printed on stderr in the same form, with the exit status of the contract."""
 
 import json
 from pathlib import Path

@@ -165,7 +165,7 @@ def test_the_board_that_was_named_is_the_one_that_a_command_works_on(
 def test_a_signal_while_checks_run_ends_them_and_completes_nothing(
     board: Path, number: signal.Signals
 ) -> None:
-    """Also after the lease was extended for them, which is a commit of its own."""
+    """Also after the lease was extended for the checks, which is a separate commit."""
     code = "import os, time; print(os.getpid(), file=open('new', 'w')); os.rename('new', 'pid')"
     command = f'{sys.executable} -c "{code}; time.sleep(600)"'
     task = run(board, "t", "add", "build", "T", "--verify", command)[1].split()[2].rstrip(":")

@@ -1,4 +1,4 @@
-"""Names out of the file system may hold anything: they are shown escaped, and stop nothing."""
+"""Names from the file system may contain anything: they are printed escaped, and no command fails."""
 
 import os
 from pathlib import Path
@@ -26,7 +26,7 @@ FOLDERS = {
 
 @pytest.fixture
 def odd_board(cli: CommandLine, tmp_path: Path) -> Path:
-    """A board in whose folders others have put files with every kind of odd name."""
+    """A board with files of every kind of odd name in its folders."""
     cli("ws", "create", "w")
     cli("kb", "write", "good", "text", "--agent", "ann")
     board = tmp_path / "board"

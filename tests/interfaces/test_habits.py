@@ -1,4 +1,4 @@
-"""Words of other tools work or are answered with the line that was meant; suggestions never mislead."""
+"""Words of other tools work, or the error suggests the right line; suggestions never mislead."""
 
 import re
 import shlex
@@ -204,7 +204,7 @@ def test_an_error_before_the_command_is_json_too(cli: CommandLine) -> None:
 
 
 def lines_typed_first() -> list[str]:
-    """What people and models typed first, by the group where they typed it."""
+    """The first attempts of people and models, by group."""
     first = {
         "": "add ls list next ready show claim tasks locks help version whoami log history search plan brief"
         " unlock create info config",
@@ -225,7 +225,7 @@ def lines_typed_first() -> list[str]:
 
 @pytest.mark.parametrize("line", lines_typed_first())
 def test_what_is_typed_first_works_or_is_led(cli: CommandLine, line: str) -> None:
-    """A word may still miss what it acts on; no word and no option is unknown without a line to type."""
+    """A record may be missing; but for every unknown word or option the error suggests a line."""
     cli("add", "T")
     shown = cli("--agent", "ann", *line.split(), status=None)
     unknown = re.search("No such (command|option)|is not a (duration|time|whole)", shown.err)
@@ -258,7 +258,7 @@ def test_every_option_of_the_tables_means_one_that_a_command_has() -> None:
 
 
 def test_what_is_answered_is_not_declared() -> None:
-    """What an option has come to mean here is not answered any more, but works."""
+    """An option that exists now is parsed, and no longer answered with a suggestion."""
     for known, template in habits.OPTIONS_MEANT.items():
         path, flag, *_ = re.split(r" (?=--)| (?=\w+$)", known)
         command = ALL[path]

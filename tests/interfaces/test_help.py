@@ -1,4 +1,4 @@
-"""Every command says what it does, with an example that works, and stands in the reference."""
+"""Every command has a help text with a working example, and is in the reference."""
 
 import inspect
 import re
@@ -29,7 +29,7 @@ every_command = pytest.mark.parametrize(("path", "command"), ALL, ids=[path for 
 
 
 def example(path: str, command: Command) -> list[str]:
-    """The words of the example behind the program's name."""
+    """The words of the example after the program's name."""
     group, _, _ = path.rpartition(" ")
     return [*group.split(), *shlex.split(command.example.partition(" > ")[0])]
 
@@ -267,7 +267,7 @@ def test_a_page_of_the_help_fits_a_terminal_of_80_columns(
 
 
 def main_text(words: tuple[str, ...]) -> str:
-    """The same page where it is not read at a terminal."""
+    """The same page without a terminal."""
     shown = subprocess.run(
         [sys.executable, str(ROOT / "cli.py"), "help", *words], capture_output=True, check=True
     )

@@ -1,4 +1,4 @@
-"""``--ids``: one transition of several tasks in one commit."""
+"""``--ids``: a transition of several tasks in a single commit."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a command line means: where options may stand, what a list is, and which words are not options."""
+"""The syntax of command lines: the places of options, lists, and words that are not options."""
 
 from contextlib import suppress
 from typing import Any
@@ -93,7 +93,7 @@ def test_a_line_is_understood_or_refused(line: list[str]) -> None:
 def test_global_options_mean_the_same_anywhere(
     line: tuple[list[list[str]], Command], data: st.DataObject
 ) -> None:
-    """But for ``--agent`` of a listing: behind its name it is a filter."""
+    """Except ``--agent`` after the name of a listing, where it is a filter."""
     parts, command = line
     given_last = understood([*(word for part in parts for word in part), "--json", "--agent=ann"])
     for option in (["--json"], data.draw(st.sampled_from([["--agent", "ann"], ["--agent=ann"]]))):

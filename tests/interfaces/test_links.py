@@ -1,4 +1,4 @@
-"""The work graph on the command line: what people see, what programs get, and drawings that hold."""
+"""The work graph on the command line: texts, JSON, and valid drawings."""
 
 import re
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""What happened: sentences for people, the original's lines for programs, exact times on request."""
+"""The log: sentences for people, the original's lines for programs, exact times on request."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The mail commands, and the block that puts mail before an agent: never lost, forged or too long."""
+"""The mail commands, and the block of mail for an agent's context: never lost, forged or too long."""
 
 import re
 from collections.abc import Iterator
@@ -308,7 +308,7 @@ def test_inject_as_json_is_one_document_also_with_nothing_new(cli: CommandLine) 
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """Simulates the end of the process."""
 
 
 def test_a_kill_after_printing_repeats_and_never_loses(
@@ -458,7 +458,7 @@ texts = st.lists(
 
 
 def lines_of(rendered: Block) -> Iterator[str]:
-    """The lines as any program may split them."""
+    """The lines of a text, split at every character that some program treats as a line end."""
     lines = rendered.text.split("\n")
     assert [line.strip() for line in rendered.text.splitlines()] == [line.strip() for line in lines]
     return iter(lines)

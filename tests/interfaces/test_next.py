@@ -1,4 +1,4 @@
-"""``orc next`` and ``t next``: the first line of the original, and behind it what an agent needs."""
+"""``orc next`` and ``t next``: the first line of the original, then the information for the agent."""
 
 import pytest
 

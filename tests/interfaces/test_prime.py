@@ -1,4 +1,4 @@
-"""What ``orc prime`` prints is what an agent types next: every command in it runs as it is printed."""
+"""Every command that ``orc prime`` prints runs as it is printed."""
 
 import os
 import re
@@ -36,7 +36,7 @@ def shell(tmp_path: Path) -> Shell:
 
 
 def commands(page: str) -> list[str]:
-    """The commands that a page prints, each once; a wait is not waited for."""
+    """The commands on a page, each once; waits are removed."""
     own = "\n".join(line for line in page.split("\n") if not line.startswith(">"))
     printed = dict.fromkeys(re.findall(r"`([^`]+)`", own))
     return [command.replace("--wait 10m", "--wait 0s") for command in printed if command != ">"]

@@ -1,4 +1,4 @@
-"""The programs themselves: the doors of a checkout, pipes, signals, and what a hot command loads."""
+"""The programs: the scripts of a checkout, pipes, signals, and the imports of a frequent command."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def run(board: Path, *words: str, door: str = "cli.py") -> tuple[int, str, str]:
 
 
 def wait_until_seen(board: Path, agent: str) -> None:
-    """Until a command of the agent has read the board: its handlers of signals are in place then."""
+    """Wait until a command of the agent has read the board: then its signal handlers are installed."""
     while not (board / "state" / "presence" / agent).exists():
         time.sleep(0.01)
 

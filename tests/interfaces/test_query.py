@@ -1,4 +1,4 @@
-"""``orc query`` and ``orc index``: what they print, and with which status."""
+"""``orc query`` and ``orc index``: their output and exit status."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What the board answers about its tasks: lint, similar, and the word about a twin when one is added."""
+"""Questions about tasks: lint, similar, and the note about a similar task when adding one."""
 
 import shlex
 import shutil

@@ -1,4 +1,4 @@
-"""What is shown is safe on a terminal; what programs get is whole and raw."""
+"""Printed text is safe on a terminal; JSON contains the exact values."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""One board for a git repository with all its work trees: real ones, made by git, and real processes."""
+"""One board for a git repository and all its work trees: with real git and real processes."""
 
 import json
 import os
@@ -27,7 +27,7 @@ IDENTITY = ("-c", "user.name=ann", "-c", "user.email=ann@example.org")
 
 
 def git(folder: Path, *words: str) -> str:
-    """Run git in a folder, untouched by the settings of who runs the tests."""
+    """Run git in a folder, without the settings of the user."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     settings = ("-c", "protocol.file.allow=always", "-c", "init.defaultBranch=main")
@@ -85,7 +85,7 @@ def linked(main: Path, tmp_path: Path) -> Path:
 
 
 def board_of(folder: Path, **variables: str) -> str:
-    """The board that a query in a folder reads."""
+    """The board for a query in a folder."""
     finding = orc(folder, "doctor", "--json", **variables)
     shown = orc(folder, "--json", "ws", "ls", **variables)
     assert shown.status == 0, shown.err
@@ -430,7 +430,7 @@ def test_a_board_that_gitignore_names_is_left_alone(main: Path, line: str) -> No
 def test_an_exclude_file_that_cannot_be_written_makes_a_versioned_board(
     main: Path, tmp_path: Path
 ) -> None:
-    """A link is not followed: what it leads to is not the repository's."""
+    """A link is not followed: its target does not belong to the repository."""
     exclude = main / ".git" / "info" / "exclude"
     exclude.unlink()
     target = tmp_path / "target"

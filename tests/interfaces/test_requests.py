@@ -1,4 +1,4 @@
-"""A request of an earlier version is known again: the line gives its command the same arguments."""
+"""A request of an earlier version is recognised: the same line gives its command the same arguments."""
 
 import json
 import shlex

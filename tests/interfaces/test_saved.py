@@ -1,4 +1,4 @@
-"""Saved questions: kept in config.toml, asked by name, listed by prime; what changes the board is refused."""
+"""Saved questions: stored in config.toml, asked by name, listed by prime; they may not change the board."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One rule for times in pages: those of the reader's clock, exact ones with --utc and in JSON."""
+"""Times in texts are local; with --utc and in JSON they are exact and in UTC."""
 
 import re
 import time
@@ -30,7 +30,7 @@ def far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def ids(cli: CommandLine) -> dict[str, str]:
-    """A board with a time of every kind on it, and the names of what is there."""
+    """A board with times of every kind, and the names of its records."""
     cli("ws", "create", "w")
     held = cli("t", "add", "w", "Held", "--touches", "src/**", "--due", "1h", "--json").json["id"]
     cli("t", "claim", held, "ann", "--lease", "2h")

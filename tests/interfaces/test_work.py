@@ -1,4 +1,4 @@
-"""The command line of working together: hook, sling, dispatch, convoy, session, prime, handoff, done."""
+"""The commands for working together: hook, sling, dispatch, convoy, session, prime, handoff, done."""
 
 import hashlib
 from pathlib import Path

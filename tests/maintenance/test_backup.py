@@ -1,4 +1,4 @@
-"""A whole board as JSON lines, out and in."""
+"""Export and import of a whole board as JSON lines."""
 
 import io
 import json
@@ -42,7 +42,7 @@ def bring_in(board: Orchestrator, text: str) -> Any:
 
 
 def live(board: Orchestrator) -> None:
-    """A board on which everything happened once."""
+    """A board with an event of every kind."""
     board.workstreams.create("build", description="caf\u00e9 \N{GRINNING FACE}", agent="ann")
     board.agents.register("rig/ann", capabilities=["x"])
     with board.transaction():
@@ -122,7 +122,7 @@ def test_the_golden_board_goes_through(empty: Orchestrator, tmp_path: Path):
 def test_a_board_takes_its_own_export_whatever_people_wrote_by_hand(
     board: Orchestrator, empty: Orchestrator
 ):
-    """What was taken in once is not a reason to refuse the backup."""
+    """Data that the board once accepted must not make its backup invalid."""
     board.workstreams.create("build")
     board.knowledge.write("findings", "one\n")
     path = Path(str(board.folder), "knowledge", "findings.md")
@@ -236,7 +236,7 @@ def test_an_event_of_the_agents_whose_payload_is_not_an_object_is_refused_or_sho
 
 
 def with_wisp(board: Orchestrator, *, on: str | None = None) -> str:
-    """A wisp that agents work on, that a convoy tracks, and that others wrote about; its root."""
+    """The root of a wisp that agents work on, that a convoy tracks, and that other records mention."""
     compiled = compile_formula(load("feature", board.engine.documents), {"feature": "Login"})
     poured = board.workflows.pour(compiled, ephemeral=True, on=on)
     first = poured.steps[0]

@@ -1,4 +1,4 @@
-"""The doctor: what it finds, what it repairs, and what it leaves to a person."""
+"""The doctor: which problems it detects, which it repairs, and which it leaves to people."""
 
 import errno
 import os
@@ -208,7 +208,7 @@ def test_an_interrupted_write_is_set_aside(folder: Path) -> None:
 def test_an_interrupted_write_in_a_segment_that_has_just_begun_is_seen_and_kept(
     folder: Path,
 ) -> None:
-    """The last whole commit is in the sealed file: its length says nothing of the active one."""
+    """The last whole commit is in the sealed file, so its end does not show the end of the active file."""
     log = folder / "state/events.jsonl"
     whole = log.read_bytes()
     tail = b'{"id":%d,"ts":"2026-11-21T06:13:00.123Z","agent":"b' % (whole.count(b"\n") + 1)
@@ -233,7 +233,7 @@ def test_a_file_that_is_half_sealed_has_no_interrupted_write(folder: Path) -> No
 
 
 def test_a_board_of_a_newer_version_is_not_called_damaged(folder: Path) -> None:
-    """Nothing is lost: an older program only cannot read it. There is nothing to restore or salvage."""
+    """No data is lost, so restore and salvage are not suggested: an older program just cannot read it."""
     with Orchestrator.open(folder) as orc:
         store = orc.engine.store
         with store.locked("test", 20):
@@ -269,7 +269,7 @@ def test_a_board_without_files_has_only_the_checks_of_every_board(orc: Orchestra
 def test_a_disk_that_does_not_answer_hides_nothing_from_doctor_and_salvage(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No part is left out of a salvage, no copy of a repair, because a look at it failed."""
+    """A failed read must not leave out a part of a salvage, or a copy of a repair."""
     log = folder / "state" / "events.jsonl"
     log.write_bytes(log.read_bytes().replace(b"page is live", b"page is dead"))
     (folder / "state" / "state.json").unlink()

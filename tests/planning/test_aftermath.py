@@ -1,4 +1,4 @@
-"""The aftermath of a step: what became free by it, what it keeps back, who may review, unread mail."""
+"""The aftermath of a step: tasks that became free, tasks that it blocks, reviewers, unread mail."""
 
 import pytest
 

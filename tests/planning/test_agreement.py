@@ -1,4 +1,4 @@
-"""The plan and dispatch agree on who may be given what, because both ask the same rules."""
+"""The plan and dispatch agree on who may be given what, because both use the same rules."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from orchestrator.stores.memory import MemoryStore
 
 
 class Member(NamedTuple):
-    """An agent of a drawn board."""
+    """An agent of a generated board."""
 
     capabilities: list[str]
     max_load: int | None
@@ -22,7 +22,7 @@ class Member(NamedTuple):
 
 
 class Work(NamedTuple):
-    """A task of a drawn board."""
+    """A task of a generated board."""
 
     type: str
     labels: list[str]
@@ -30,7 +30,7 @@ class Work(NamedTuple):
 
 
 class Board(NamedTuple):
-    """What is drawn; :meth:`open` makes a board of it, always the same one but for the ids."""
+    """The generated facts; :meth:`open` makes the same board from them each time, except for the ids."""
 
     members: list[Member]
     work: list[Work]
@@ -39,8 +39,8 @@ class Board(NamedTuple):
         """Make the board.
 
         Args:
-            agent: The only agent that is here, what the others hold stays held; None for all.
-            task: The only task that is not put off; None for all.
+            agent: The only active agent; the others keep what they hold. None for all agents.
+            task: The only task that is not deferred; None for all tasks.
         """
         clock = SettableClock()
         store = MemoryStore()
@@ -137,7 +137,7 @@ def test_neither_gives_work_to_who_may_not_have_it(member: Member, task: Work):
 
 
 def test_neither_gives_what_another_agent_holds():
-    """The lock of the other stands; to the agent that holds it itself, dispatch gives the task."""
+    """The lock of another agent prevents it; dispatch gives the task to the holder of the lock."""
     fresh = Member([], None, False, None, 0)
     holder = fresh._replace(lock="git")
     board = Board([fresh, holder], [Work("task", [], ["git"])])

@@ -1,4 +1,4 @@
-"""The choice of what runs side by side: against every subset where that is possible, and beyond."""
+"""The choice of tasks that run in parallel, compared with all subsets where possible; and larger cases."""
 
 import itertools
 import random
@@ -56,7 +56,7 @@ def candidates(draw: st.DrawFn, most: int = 10) -> list[Candidate]:
 
 
 def collide(left: Candidate, other: Candidate) -> bool:
-    """From the definition: some resource of both, not shared by both."""
+    """By the definition: both need a resource, and not both share it."""
     return any(
         resources.collide(a.resource, b.resource) and not (a.shared and b.shared)
         for a in map(resources.parse, left.task.touches)
@@ -73,7 +73,7 @@ def value(chosen: list[Candidate]) -> int:
 
 
 def by_definition(offered: list[Candidate], at_most: int) -> list[Candidate]:
-    """Every subset is tried: the largest value, then the least list of orders."""
+    """Try every subset: the largest value, then the smallest list of orders."""
     sound = (
         list(subset)
         for size in range(min(at_most, len(offered)) + 1)
@@ -114,7 +114,7 @@ def test_the_answer_stands_in_order_of_preference():
 
 
 def test_two_lesser_tasks_beat_one_that_excludes_both():
-    """9 for the one that needs everything, 5 + 5 for the two that need a part of it each."""
+    """9 for the task that needs everything, 5 + 5 for two tasks that need a part each."""
     offered = [candidate(1, 9, touches=("src/**",)), candidate(2, touches=("src/a",))]
     assert names(choose(offered, 8)) == {"00000001"}
     offered.append(candidate(3, touches=("src/b",)))
@@ -171,7 +171,7 @@ def test_cliques_give_the_best_of_each():
 
 @pytest.mark.parametrize("degree", [3, 4, 5, 7, 10])
 def test_hard_graphs_of_forty_are_solved(degree: int):
-    """Random regular graphs are the worst there are for branching; the sum is checked by a second way."""
+    """Random regular graphs are the worst case of branching; a second algorithm checks the sum."""
     dice = random.Random(degree)
     stubs = [i for i in range(40) for _ in range(degree)]
     dice.shuffle(stubs)
@@ -237,7 +237,7 @@ def test_a_crowd_is_at_least_as_good_as_the_exact_choice_from_its_first_forty():
 
 
 def test_candidates_that_nothing_excludes_do_not_count_towards_the_forty():
-    """Two hundred free ones and a chain in which taking the most valuable first is wrong."""
+    """Two hundred free tasks, and a chain where choosing the most valuable first is wrong."""
     free = [candidate(100 + i, 2, touches=(f"own-{i}",)) for i in range(200)]
     chain = [
         candidate(1, 9, touches=("a", "b")),
@@ -249,7 +249,7 @@ def test_candidates_that_nothing_excludes_do_not_count_towards_the_forty():
 
 
 def test_tasks_that_touch_the_same_count_once_towards_the_forty():
-    """A thousand tasks need git; only the best of them can be in any best set."""
+    """A thousand tasks need git; only the best of them can be in a best set."""
     offered = [candidate(i, 1 + i % 9, touches=("git",)) for i in range(1, 1001)]
     assert [c.order[1] for c in choose(offered, 8)] == [8]
 
@@ -263,7 +263,7 @@ def test_sharing_needs_no_turns():
 
 
 def test_without_comparisons_left_the_set_is_still_sound(monkeypatch: pytest.MonkeyPatch):
-    """Globs that might overlap are taken to overlap, also when the tasks that touch them differ in kind."""
+    """Globs that might overlap are treated as overlapping, also for tasks of different kinds."""
     monkeypatch.setattr(overlaps, "CHECKS", 3)
     dice = random.Random(2)
     for _ in range(50):

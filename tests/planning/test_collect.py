@@ -161,7 +161,7 @@ def test_before_any_plan_everything_is_reported(orc: Orchestrator):
 
 
 def test_an_earlier_cycle_is_reported_as_it_ended(orc: Orchestrator, clock: SettableClock):
-    """A task that was in progress then is so in the report, even if it was finished or archived since."""
+    """A task that was in progress then is reported so, even if it has ended or was archived since."""
     orc.plan()
     done, left, noted, taken = (add(orc, t) for t in ("Done", "Left", "Noted", "Taken"))
     do(orc, done)
@@ -291,7 +291,7 @@ def test_no_more_of_the_log_is_read_than_the_cycle(
 
 
 def test_a_report_as_markdown(orc: Orchestrator, clock: SettableClock):
-    """What others wrote stands in quotes: the report may be saved as knowledge and read by agents."""
+    """Texts of others are quoted, because the report may be saved as knowledge and read by agents."""
     task = add(orc, "One\n## Two")
     orc.plan()
     orc.tasks.claim(task, agent="ann")

@@ -1,4 +1,4 @@
-"""What a claim costs does not grow with the agents that wait, nor with the mail that others have not read."""
+"""The cost of a claim does not grow with waiting agents, nor with unread mail of others."""
 
 import sys
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from orchestrator import Orchestrator
 
 
 def calls(run: Callable[[], object]) -> int:
-    """How many functions a call calls."""
+    """The number of function calls during a call."""
     count = 0
 
     def called(_frame: object, event: str, _argument: object) -> None:
@@ -27,9 +27,9 @@ def calls(run: Callable[[], object]) -> int:
 
 
 def cost(folder: Path, agents: int, *, asking: bool) -> int:
-    """The calls of a claim on a board where so many agents wait and have unread mail.
+    """The function calls of a claim on a board with a number of waiting agents with unread mail.
 
-    With ``asking`` they have assignments too, whose notices are looked at to see whether they are settled.
+    With ``asking`` they have assignments too, whose notices are checked for being settled.
     """
     with Orchestrator.open(folder, light=True) as orc:
         orc.workstreams.create("build")

@@ -42,7 +42,7 @@ def parallel(plan: dict[str, Any]) -> list[str]:
 
 
 def seen(orc: Orchestrator, agent: str, seconds: float) -> None:
-    """When the agent was here last; stores take the time of a presence file from the system."""
+    """Set when the agent was last active; stores use the system's time of the presence file."""
     orc.engine.presence.times[agent] = seconds
 
 
@@ -171,7 +171,7 @@ def test_a_closed_workstream_takes_no_part(orc: Orchestrator):
 
 
 def test_next_task_is_what_next_gives(orc: Orchestrator):
-    """By priority, then age, without tasks that collide; if all collide, the first one."""
+    """By priority, then age, without colliding tasks; if all collide, the first task."""
     first = add(orc, "First", priority=1, touches=["git"])
     later = add(orc, "Later", priority=5)
     add(orc, "Last", priority=5)
@@ -418,7 +418,7 @@ def state_of(touches: list[list[str]]) -> State:
 
 @given(st.lists(st.lists(touch, max_size=2, unique=True), max_size=7))
 def test_every_collision_is_in_a_group_and_every_group_is_of_collisions(touches: list[list[str]]):
-    """Two tasks stand in one group, not both as sharing, exactly if they collide."""
+    """Two tasks are in the same group, not both as sharing, exactly if they collide."""
     state = state_of(touches)
     plan = msgspec.to_builtins(make_plan(state, now=NOW, number=1, at_most=8, seen={}))
     grouped = set()
@@ -641,7 +641,7 @@ def test_a_blocked_task_calls_for_attention_with_its_reason(orc: Orchestrator):
 
 
 def test_a_plan_does_not_grow_with_the_board():
-    """It is one line of the log: what is not shown is counted."""
+    """It is a single line of the log: entries that are left out are counted."""
     count = 5000
     state = state_of([["git", f"own-{i}"] for i in range(count)])
     long = "x" * 400

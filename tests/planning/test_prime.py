@@ -1,4 +1,4 @@
-"""Prime: what an agent needs first, within a budget, and nothing twice."""
+"""Prime: what an agent needs first, within a budget, without repetition."""
 
 import re
 

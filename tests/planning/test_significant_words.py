@@ -1,4 +1,4 @@
-"""The words of a task that count, and the topics whose names have them."""
+"""The significant words of a task, and the topics whose names contain them."""
 
 from orchestrator.domain.knowledge.records import Topic
 from orchestrator.planning.significant_words import fitting, query_of, words_of

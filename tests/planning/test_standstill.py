@@ -1,4 +1,4 @@
-"""Why an agent is given nothing: each open task is in one group, and every sentence is true."""
+"""Why an agent gets no work: each open task is in exactly one group, and every sentence is true."""
 
 import random
 
@@ -42,7 +42,7 @@ def record(orc: Orchestrator, event: Event) -> None:
 
 
 def group_of(state: State, task: Task, agent: str, now: str) -> str:
-    """The group that a task belongs to, from its definition."""
+    """The group of a task, by the definition."""
     is_closed = state.workstreams[task.workstream].status != "active"
     if task.status in HELD and not task.has_lapsed(now):
         if task.assigned_to == agent or task.status == "in_progress":

@@ -1,4 +1,4 @@
-"""Boards of which everything is known, also when all ended; played with other code than the forecast's."""
+"""Boards with a known end, simulated by other code than that of the forecast."""
 
 from heapq import heapify, heappop, heappush, heapreplace
 from random import Random
@@ -17,7 +17,7 @@ LENGTHS = (8, 12, 20, 40, 80, 150)
 
 
 class Worked(msgspec.Struct):
-    """A task that was worked on: by whom, from when, how long, and how long its review took."""
+    """The work on a task: agent, begin, duration, and the duration of its review."""
 
     task: int
     agent: str
@@ -35,13 +35,13 @@ class Worked(msgspec.Struct):
 
 
 class SimulatedBoard:
-    """A board with agents and types of its own, of which the first tasks have ended.
+    """A board with its own agents and types, on which the first tasks have ended.
 
     Attributes:
-        history: What is known when so many tasks have ended.
-        left: What is open then.
+        history: The history after a number of tasks have ended.
+        left: The open tasks at that moment.
         now: That moment.
-        truth: Seconds from then until all had really ended.
+        truth: The seconds from then until all tasks had ended.
     """
 
     def __init__(self, number: int, *, rests: bool = False) -> None:
@@ -88,7 +88,7 @@ class SimulatedBoard:
         return usual * random.lognormvariate(*((0, 0.3) if is_usual else (1.5, 0.5)))
 
     def _play(self) -> list[Worked]:
-        """Every agent takes the oldest task that can be taken, as soon as it is free and after a pause."""
+        """Simulate agents: each takes the oldest ready task when it is free, after a pause."""
         waits = [len(needs) for needs in self.needs]
         free = [(0.0, agent) for agent in self.speeds]
         heapify(free)
@@ -118,11 +118,11 @@ class SimulatedBoard:
 
     @property
     def nights(self) -> int:
-        """How many rests the history has seen."""
+        """The number of rests in the history."""
         return int((self.now - self.wakes) // DAY)
 
     def _calendar(self, worked: float) -> float:
-        """When so many seconds of work have passed."""
+        """The moment after a number of seconds of work."""
         day, left = divmod(worked, self.awake)
         weeks, days = divmod(int(day), 7 - len(self.days_off))
         working = [n for n in range(7) if n not in self.days_off]

@@ -1,4 +1,4 @@
-"""A forecast holds what it promises, on boards whose end is known."""
+"""Forecasts are correct on boards with a known end."""
 
 from collections import defaultdict
 from itertools import count
@@ -24,7 +24,7 @@ HOUR = 3600.0
 
 @pytest.mark.timeout(1200)
 def test_the_promised_share_of_boards_is_done_in_time() -> None:
-    """85 % of 1,000 boards; not far from it whatever durations look like, however short the history."""
+    """85 % of 1,000 boards; nearly so with any distribution of durations and any length of history."""
     in_time: dict[object, list[bool]] = defaultdict(list)
     half: list[bool] = []
     for number in range(BOARDS):
@@ -43,7 +43,7 @@ def test_the_promised_share_of_boards_is_done_in_time() -> None:
 
 @pytest.mark.timeout(1200)
 def test_the_promised_share_of_boards_that_rest_is_done_in_time() -> None:
-    """Some hours a day are awake, on some boards not at weekends; the history has seen a night."""
+    """Work happens in some hours a day, on some boards not at weekends; the history includes a night."""
     in_time: dict[object, list[bool]] = defaultdict(list)
     half: list[bool] = []
     for number in count():

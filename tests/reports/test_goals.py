@@ -1,4 +1,4 @@
-"""Whether goals will be reached by their dates: from the same plays as the forecast of the board."""
+"""Forecasts for goals come from the same simulation as the forecast of the board."""
 
 import pytest
 from boards import SettableClock
@@ -18,7 +18,7 @@ def build(orc: Orchestrator) -> Orchestrator:
 
 @pytest.fixture
 def steady(build: Orchestrator, clock: SettableClock) -> Orchestrator:
-    """A board on which an agent needs an hour for each task."""
+    """A board with an agent that needs an hour for each task."""
     for _ in range(30):
         task = add(build)
         build.tasks.claim(task, agent="ann", lease="2h")
@@ -41,7 +41,7 @@ def test_without_enough_history_the_outlook_is_unknown(build: Orchestrator) -> N
 
 
 def test_a_goal_slips_by_what_its_forecast_is_after_its_date(steady: Orchestrator) -> None:
-    """One agent, three hours of work: one hour before the date, or one after it."""
+    """An agent with three hours of work: it ends an hour before the date, or an hour after it."""
     tasks = [add(steady) for _ in range(3)]
     for name, due, slip in (("near", "2h", HOUR), ("far", "4h", -HOUR)):
         steady.goals.create(name, tasks, due=due)

@@ -1,4 +1,4 @@
-"""Each layout of a report shows the same figures, and text of agents is nothing but text in it."""
+"""Each layout of a report shows the same figures, and treats text of agents as plain text."""
 
 import builtins
 import io
@@ -42,7 +42,7 @@ HOSTILE = (
 
 
 def filled(orc: Orchestrator, clock: SettableClock, titles: tuple[str, ...]) -> BoardReport:
-    """A board on which everything that a report shows has happened, under these titles."""
+    """A board with everything that a report shows, with these titles."""
     orc.workstreams.create("build")
     for number in range(24):
         title = titles[number % len(titles)]
@@ -229,7 +229,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 @pytest.fixture
 def screenshot(tmp_path: Path) -> Callable[..., Image.Image]:
-    """What a browser shows of a page, in light or dark."""
+    """A screenshot of a page in a browser, in light or dark."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         pytest.skip(f"none of these browsers is here: {', '.join(BROWSERS)}")
@@ -254,7 +254,7 @@ def screenshot(tmp_path: Path) -> Callable[..., Image.Image]:
 def test_a_browser_shows_the_page_in_light_and_dark(
     orc: Orchestrator, clock: SettableClock, screenshot: Callable[..., Image.Image]
 ) -> None:
-    """The background is that of the scheme, and the charts are there in the colour of work that is done."""
+    """The page has the background of the scheme, and charts in the colour of done work."""
     text = page(filled(orc, clock, HOSTILE))
     for scheme, paper, done in (
         ("light", (0xFD, 0xFD, 0xFB), (0x0B, 0x6B, 0xAB)),

@@ -1,4 +1,4 @@
-"""What is not well with open tasks, each with a command that mends it."""
+"""Flaws of open tasks, each with a command that fixes it."""
 
 import shlex
 from collections.abc import Callable

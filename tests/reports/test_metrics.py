@@ -1,4 +1,4 @@
-"""Numbers are counted from records, archived ones too, over the days that are asked for."""
+"""Numbers are counted from records, including archived ones, over the requested days."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -247,7 +247,7 @@ def test_cycles_are_shown_with_their_plans_and_what_came_of_them(
 def test_archived_records_are_read_once_each_oldest_first_with_progress(
     build: Orchestrator, work: Callable[..., str], monkeypatch: pytest.MonkeyPatch, close: int
 ) -> None:
-    """In one pass over the log, or one by one; those of an open transaction, too."""
+    """In a single pass over the log, or one by one; also those of an open transaction."""
     monkeypatch.setattr("orchestrator.domain.tasks.archive.CLOSE", close)
     tasks = [work(1, 1) for _ in range(5)]
     counts: list[int] = []

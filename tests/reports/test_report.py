@@ -1,4 +1,4 @@
-"""The figures of a report are those of the board: what happened in a time, and what stands at its end."""
+"""The figures of a report are correct: what happened in a period, and the state at its end."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -382,7 +382,7 @@ def test_lists_are_bounded_and_counts_are_not(build: Orchestrator, work: Work) -
 
 
 def assert_bounded(report: BoardReport) -> None:
-    """No list is longer than what is shown, or the steps of the time line."""
+    """Check that no list is longer than its limit, or than the steps of the time line."""
     lists = [value for value in values(plain(report)) if isinstance(value, list)]
     assert max(map(len, lists)) <= max(SHOWN, 61)
 
@@ -405,7 +405,7 @@ def test_the_report_goes_through_json_and_back(build: Orchestrator, work: Work) 
 
 
 def random_day(orc: Orchestrator, clock: SettableClock, random: Random) -> None:
-    """Let agents add, work on, end, take back and archive tasks, plan and write, as it comes."""
+    """Let agents do random commands: add, work on, end, reopen and archive tasks, plan and write."""
     orc.workstreams.create("build")
     orc.workstreams.create("docs")
     for _ in range(80):

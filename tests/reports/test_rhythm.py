@@ -1,4 +1,4 @@
-"""When a board rests, by its history; and hours of work beside those that pass."""
+"""The rests of a board, taken from its history; hours of work in relation to all hours."""
 
 from random import Random
 
@@ -24,7 +24,7 @@ rhythms = st.builds(
 
 
 def worked(days: list[int], first: float, last: float, number: int = 6) -> list[float]:
-    """Moments of work on these days after a Monday, between two hours of the day."""
+    """Moments of work on the given days after a Monday, between two hours of the day."""
     random = Random(1)
     return [
         MONDAY + day * DAY + random.uniform(first, last) * HOUR

@@ -1,4 +1,4 @@
-"""Each type of event has a sentence, which names what the event is about and hides nothing by cutting."""
+"""Each type of event has a sentence that names its subject and is never cut misleadingly."""
 
 from collections.abc import Callable
 from pathlib import Path

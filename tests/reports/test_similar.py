@@ -1,4 +1,4 @@
-"""Tasks that say nearly the same, and the word about one when a task is added."""
+"""Similar tasks, and the note about a similar task when adding one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What happened to a task, in a workstream or by an agent, with the time between."""
+"""The timeline of a task, a workstream or an agent, with the time between events."""
 
 import pytest
 from boards import SettableClock

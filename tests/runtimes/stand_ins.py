@@ -1,4 +1,4 @@
-"""Stand-in programs on PATH: they record arguments, environment and stdin, and print what a test gives."""
+"""Substitute programs on PATH: they record arguments, environment and stdin, and print a given text."""
 
 import json
 import os
@@ -42,7 +42,7 @@ EVENT = {
 
 
 class Project:
-    """A project with stand-ins for programs, and what they recorded."""
+    """A project with substitute programs, and their records."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -118,7 +118,7 @@ class Project:
 
 
 def agent(runtime: str, body: str = "You plan.", **settings: Any) -> AgentFile:
-    """An agent of the name ``plan``."""
+    """An agent with the name ``plan``."""
     if runtime == "command":
         settings.setdefault("command", ("command", "--fast"))
     values = AgentSettings(runtime=runtime, **settings)

@@ -1,4 +1,4 @@
-"""What every runtime does, against a stand-in program on PATH."""
+"""The contract of every runtime, tested with a substitute program on PATH."""
 
 import json
 from pathlib import Path

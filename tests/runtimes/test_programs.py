@@ -1,4 +1,4 @@
-"""The command lines of the programs, and what their output becomes."""
+"""The command lines of the programs, and how their output is read."""
 
 import json
 from typing import Any

@@ -22,7 +22,7 @@ NO_SESSION = "11111111-1111-4111-8111-111111111111"
 
 
 def needed(name: str, project: Project) -> None:
-    """Let the agents of a test find the real program."""
+    """Put the real program on the PATH of a test's agents."""
     folders = f"{INSTALLED}:{project.variables['PATH']}"
     if shutil.which(name, path=folders) is None:
         pytest.skip(f"{name} is not installed: `make runtimes` installs it where npm has it")

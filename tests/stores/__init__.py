@@ -1,4 +1,4 @@
-"""Tests of the stores: one contract that all keep, and what only files can suffer."""
+"""Tests of the stores: the contract for all, and faults that only files have."""
 
 import pytest
 

@@ -12,7 +12,7 @@ WAIT = 60.0
 
 
 def records(after: Cursor, *texts: str) -> list[Recorded]:
-    """The records of one commit behind ``after``."""
+    """The records of a commit after ``after``."""
     return [
         Recorded(
             number,
@@ -27,7 +27,7 @@ def records(after: Cursor, *texts: str) -> list[Recorded]:
 
 
 def lines(after: Cursor, *texts: str) -> bytes:
-    """The lines that a store of files would write for such a commit."""
+    """The lines that a file store writes for such a commit."""
     data, crc = b"", getattr(after, "crc", 0)
     for record in records(after, *texts):
         line, crc = encode_line(record, crc)
@@ -36,12 +36,12 @@ def lines(after: Cursor, *texts: str) -> bytes:
 
 
 def add(store: Store, after: Cursor, *texts: str) -> Cursor:
-    """Append one commit; the caller holds the lock."""
+    """Append a commit; the caller holds the lock."""
     return store.append(records(after, *texts), after)
 
 
 def fill(store: Store, *commits: list[str]) -> list[Cursor]:
-    """Append commits behind what is there; the cursor behind each."""
+    """Append commits; return the cursor after each."""
     positions = []
     with store.locked("fill", WAIT):
         position = end_of(store)

@@ -1,4 +1,4 @@
-"""What every store must do. A test module inherits :class:`StoreContract` and gives its store."""
+"""The contract of every store. A test module inherits :class:`StoreContract` and provides its store."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ MakeStore = Callable[[], Store]
 
 
 class StoreContract:
-    """Give a fixture ``make``; each call makes the store of a new, empty board."""
+    """Needs a fixture ``make``, each call of which makes the store of a new, empty board."""
 
     @pytest.fixture
     def store(self, make: MakeStore) -> Store:
@@ -64,7 +64,7 @@ class StoreContract:
         assert chunk.end == cursors[-1]
 
     def test_a_cursor_survives_as_json(self, store: Store) -> None:
-        """A snapshot carries it."""
+        """A snapshot contains the cursor."""
         first, _ = fill(store, ["a"], ["b"])
         again = decode(encode(first), type=store.cursor_type)
         assert again == first
@@ -283,7 +283,7 @@ class StoreContract:
 
 
 def check_behind(store: Store, cursor: Cursor) -> None:
-    """The log does not hold what the cursor stands for, and says so."""
+    """Check that the store reports a cursor that does not match the log."""
     before = texts_of(store)
     with pytest.raises(Damage, match=f"not hold event {cursor.id} as it was read") as raised:
         list(store.read(cursor))

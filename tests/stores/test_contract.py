@@ -1,4 +1,4 @@
-"""Every store keeps the contract."""
+"""Runs the contract with every store."""
 
 from itertools import count
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What only a store of files can suffer: full disks, links, hand-made files, lost folders."""
+"""Faults that only a file store has: full disks, links, files made by hand, lost folders."""
 
 import errno
 import os
@@ -45,7 +45,7 @@ def failing(number: int) -> Callable[..., int]:
 
 
 def half(fd: int, data: bytes) -> int:
-    """A write that takes half of the data; the next one finds the disk full."""
+    """A write that stores half of the data; the next write reports a full disk."""
     if len(data) < 100:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return os.pwritev(fd, [data[: len(data) // 2]], os.fstat(fd).st_size)
@@ -183,7 +183,7 @@ def test_without_hard_links_a_segment_grows_on(
 
 
 def test_a_real_file_size_limit_is_named_and_changes_nothing(tmp_path: Path, log: Path) -> None:
-    """In a process of its own: half of the commit fits, the kernel refuses the rest."""
+    """In a separate process: half of the commit fits, the kernel refuses the rest."""
     store = FileStore(tmp_path, light=True, warn=print)
     (position,) = fill(store, ["a"])
     before = log.read_bytes()
@@ -219,7 +219,7 @@ def test_a_commit_is_synced_before_append_returns(
 def test_what_a_killed_writer_left_unsynced_is_synced_before_it_is_read(
     tmp_path: Path, store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its lines are whole but perhaps only in memory; the reader may acknowledge them."""
+    """Its lines are whole, but perhaps only in memory, and the reader may act on them."""
     fill(store, ["a"])
     pid = os.fork()
     if pid == 0:
@@ -273,7 +273,7 @@ def test_a_segment_that_cannot_be_synced_is_not_sealed(
 
 
 def test_a_snapshot_of_another_time_is_old(tmp_path: Path, store: FileStore) -> None:
-    """Also one from the future: a clock that was set back must not keep it from being written."""
+    """Also a snapshot from the future: after the clock was set back, it must still be replaced."""
     store.save_snapshot(b"{}")
     for distance in (-86400, 86400):
         moment = time.time() + distance
@@ -355,7 +355,7 @@ def test_presence_that_cannot_be_read_is_a_warning_and_a_refusal_where_it_decide
 
 
 def test_work_is_not_dispatched_while_presence_is_unknown(tmp_path: Path) -> None:
-    """That nothing was dispatched would be an answer that stands, also when the request is repeated."""
+    """An empty dispatch would be stored as the answer to the request, also for its repetition."""
     with Orchestrator.open(tmp_path / "board") as orc:
         orc.workstreams.create("build")
         task = orc.tasks.add("build", title="x").id
@@ -414,7 +414,7 @@ def test_a_folder_that_is_not_a_board_is_never_made_by_a_write(tmp_path: Path) -
 def test_a_link_in_place_of_the_state_folder_of_an_open_board_is_refused_at_once(
     tmp_path: Path, light: bool, turns: int
 ) -> None:
-    """Nothing is made or changed at the target of the link, and no lock is awaited."""
+    """Nothing is created or changed at the target of the link, and the command waits for no lock."""
     store = FileStore(tmp_path, light=light, warn=print)
     for _ in range(turns):
         fill(store, ["a"])

@@ -1,4 +1,4 @@
-"""One line of the log: how it is written, chained, read back, and what is found when it was changed."""
+"""A line of the log: how it is written, chained and read, and how changes are detected."""
 
 import random
 import zlib
@@ -25,7 +25,7 @@ def record(number: int, *, more: bool = False, **payload: Any) -> Recorded:
 
 
 def log_of(*sizes: int) -> bytes:
-    """A log of commits with so many events each."""
+    """A log of commits with the given numbers of events."""
     lines, crc, number = [], 0, 0
     for size in sizes:
         for index in range(size):
@@ -146,7 +146,7 @@ def test_a_log_cut_anywhere_gives_whole_commits_and_calls_the_rest_torn(cut: int
 
 
 def test_every_changed_bit_is_found():
-    """But for the newline at the end, which is a torn tail and no damage."""
+    """Except in the newline at the end, which makes a torn tail and no damage."""
     for index in range(len(LOG) - 1):
         for bit in range(8):
             changed = bytearray(LOG)
@@ -220,7 +220,7 @@ def test_a_whole_line_that_is_not_an_event_is_damage_and_no_torn_write(tail: byt
 
 
 def test_zeros_before_whole_events_are_damage_and_no_torn_write():
-    """A write that was torn is the last one: behind it nothing was ever acknowledged."""
+    """A torn write is always the last: nothing after it was ever acknowledged."""
     lines = LOG.splitlines(keepends=True)
     data = b"".join([*lines[:4], b"\0" * len(lines[4]), *lines[5:]])
     parsed = parse(data, START)

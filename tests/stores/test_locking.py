@@ -1,4 +1,4 @@
-"""One writer at a time, with any kind of lock, even if the lock file is deleted."""
+"""Only one writer at a time, with any kind of lock, even if the lock file is deleted."""
 
 import errno
 import os
@@ -155,7 +155,7 @@ def test_a_stopped_holder_is_reported_as_stopped(folder: Path) -> None:
 
 @pytest.mark.needs("flock")
 def test_a_holder_that_has_ended_is_reported_as_ended(folder: Path) -> None:
-    """A forked child keeps its parent's lock; the pid of the parent means nothing any more."""
+    """A forked child keeps its parent's lock; the pid of the parent is invalid then."""
 
     def work(me: Child) -> None:
         hold = FileStore(folder, light=True, warn=print).locked("test", 0)
@@ -280,7 +280,7 @@ def test_an_unlock_that_fails_hinders_the_same_object_only_as_long_as_it_fails(
 
 @pytest.mark.needs("flock")
 def test_a_lost_lock_file_loses_no_commit(folder: Path) -> None:
-    """Four writers of both kinds, while another process removes the lock file in a loop."""
+    """Four writers of both kinds, while another process deletes the lock file in a loop."""
     commits = 40
 
     def remove(me: Child) -> None:
@@ -315,7 +315,7 @@ def test_a_lost_lock_file_loses_no_commit(folder: Path) -> None:
 
 
 def test_readers_beside_writers_see_whole_commits_only(folder: Path) -> None:
-    """Without the lock, while segments are sealed: never a damage, never half of a commit."""
+    """Without the lock, while segments are sealed: never damage, never half of a commit."""
     fill(FileStore(folder, light=True, warn=print), ["x", "x", "x"])
 
     def write(me: Child) -> None:
@@ -337,7 +337,7 @@ def test_readers_beside_writers_see_whole_commits_only(folder: Path) -> None:
 
 
 def test_the_state_folder_may_be_replaced_under_a_running_program(folder: Path) -> None:
-    """The lock is on the folder that the path leads to, not on one that was moved away."""
+    """The lock is on the folder at the path, not on a folder that was moved away."""
     store = FileStore(folder, light=True, warn=print)
     with store.locked("test", 0):
         pass
@@ -348,7 +348,7 @@ def test_the_state_folder_may_be_replaced_under_a_running_program(folder: Path) 
 
 
 def _wait_in_line(folder: Path, pid: int) -> None:
-    """Until the process holds or awaits the queue's lock, by the kernel's own list."""
+    """Wait until the process holds or awaits the lock of the queue, by the kernel's list of locks."""
     while True:
         queue = folder / "state" / ".queue"
         inode = queue.stat().st_ino if queue.exists() else 0
@@ -400,7 +400,7 @@ def test_a_stopped_process_that_is_next_blocks_no_other(folder: Path) -> None:
 
 @pytest.mark.needs("flock", "locks")
 def test_an_abandoned_place_in_the_queue_is_passed_on(folder: Path) -> None:
-    """Also in a program that lives on after it has waited in vain, and takes the place up again."""
+    """Also in a program that continues after a timeout, and waits again in the same place."""
 
     def be_next(me: Child) -> None:
         with FileStore(folder, light=True, warn=print).locked("test", WAIT):

@@ -24,7 +24,7 @@ PATIENCE = 60.0
 
 
 def ends(pid: int) -> bool:
-    """Whether a process that was killed is gone; the system needs a moment to end it."""
+    """Whether a killed process ends; the system needs a moment for that."""
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:

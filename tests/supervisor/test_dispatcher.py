@@ -1,4 +1,4 @@
-"""The dispatcher with real processes: each event has one finish, and nothing is left of an agent."""
+"""The dispatcher with real processes: each event is finished once, and no process of an agent remains."""
 
 import json
 import os

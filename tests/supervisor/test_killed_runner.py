@@ -1,4 +1,4 @@
-"""A runner that is killed leaves no work lost, none done twice, and no process of its agents."""
+"""After a runner was killed, no work is lost or finished twice, and no process of its agents remains."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Schedules: each moment is run once, by one runner; what was missed is run once; DST as in cron."""
+"""Schedules: each moment runs once, in a single runner; missed moments run once; DST as in cron."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -187,7 +187,7 @@ class TestEveryTime:
 
 
 class Runners:
-    """Runners on one board, each with its own view and one clock."""
+    """Runners on the same board, each with its own object, with a shared clock."""
 
     def __init__(self, clock: SettableClock, *agents: AgentFile, most: int = 1) -> None:
         self.store = MemoryStore()

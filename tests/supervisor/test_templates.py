@@ -29,7 +29,7 @@ def checked(text: str, *, unsafe: bool = False) -> tuple[Script, list[str]]:
 
 
 def run(script: Script, value: Any, folder: Path, shell: str = "sh") -> str:
-    """What a script prints for an event, as a runtime runs it."""
+    """The output of a script for an event, run like in a runtime."""
     rendered = render(script, event(value))
     for name, text in rendered.large.items():
         (folder / name).write_text(text)
@@ -40,7 +40,7 @@ def run(script: Script, value: Any, folder: Path, shell: str = "sh") -> str:
 
 
 def naive(text: str, value: str, folder: Path, shell: str = "sh") -> None:
-    """Run a script as busytown does: the quoted value is put into its text."""
+    """Run a script like busytown: with the quoted value inserted into its text."""
     text = re.sub(r"\{\{\{([^}]+)\}\}\}", lambda _: value, text)
     quoted = "'" + value.replace("'", "'\\''") + "'"
     text = re.sub(r"\{\{([^}]+)\}\}", lambda _: quoted, text)

@@ -1,4 +1,4 @@
-"""Nothing that came with the files of a board runs before it is trusted on this machine."""
+"""No program in the files of a board runs before it is trusted on this machine."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

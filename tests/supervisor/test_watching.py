@@ -1,4 +1,4 @@
-"""Watched files: bursts whole, a save is one event, our own files never; with inotify and by polling."""
+"""Watched files: whole bursts, a single event for a save, none for own files; with inotify and polling."""
 
 import os
 import queue
@@ -31,7 +31,7 @@ PATIENCE = 60.0
 
 
 class Watched:
-    """A folder under a watcher, and what it delivers."""
+    """A watched folder, and the delivered changes."""
 
     def __init__(self, project: Path, poll: float, deliver: Callable | None = None) -> None:
         self.project = project
@@ -43,7 +43,7 @@ class Watched:
         self.acting = threading.Lock()
 
     def after(self, act: Callable[[], object]) -> list[tuple[str, ...]]:
-        """What one act is told as; a second file shows that nothing more comes."""
+        """The changes that are reported for an act; a second file shows that no more come."""
         with self.acting:
             act()
         first = self.bursts.get(timeout=PATIENCE)

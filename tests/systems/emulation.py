@@ -1,8 +1,8 @@
-"""Another system on Linux: the package is given modules that lack what is lacking there.
+"""Emulates another system on Linux: the package gets modules without the names that are missing there.
 
-Only the package sees them; the library of Python, its own dependencies and the tests keep the real ones.
-That shows that the package asks for nothing that is not there; it does not show that the other system keeps
-its own promises. Below a folder named ``case-insensitive``, names that differ only in case are one file.
+Only the package gets them; the standard library, dependencies and tests keep the real modules. This shows
+that the package uses nothing that is missing there; it does not test the other system itself. Below a folder
+named ``case-insensitive``, names that differ only in case are one file.
 """
 
 import builtins
@@ -61,7 +61,7 @@ _BUSY = 5  # one of so many calls that replace a file finds it in use
 
 
 class Substitute:
-    """A module of another system: some names are lacking, some differ, the rest is the real one."""
+    """A module of another system: some names are missing, some differ, the rest is unchanged."""
 
     def __init__(self, real: Any, lacking: set[str], different: dict[str, Any]) -> None:
         self._real = real
@@ -75,7 +75,7 @@ class Substitute:
 
 
 def emulate(system: str) -> None:
-    """Let the package, which is not imported yet, see another system."""
+    """Emulate another system for the package, before its import."""
     import fcntl
 
     substitutes: dict[str, Any] = {}
@@ -144,7 +144,7 @@ def _folded(path: Any) -> Any:
 
 
 def _without_case() -> dict[str, Any]:
-    """Calls with paths that are folded first, whether a test has replaced the call or not."""
+    """Wrap calls so that they fold the case of paths first, even if a test has replaced the call."""
 
     def folding(module: Any, name: str) -> Callable[..., Any]:
         def call(*paths: Any, **options: Any) -> Any:
@@ -170,7 +170,7 @@ def _without_case() -> dict[str, Any]:
 
 
 def _files_of_windows(fcntl: Any) -> dict[str, Any]:
-    """Calls that a test may have replaced in ``os``, with what Windows does otherwise."""
+    """Wrap calls of ``os`` with the different behaviour of Windows, even if a test has replaced them."""
     replaced = 0
 
     def open_(path: Any, flags: int, mode: int = 0o777) -> int:

@@ -1,6 +1,6 @@
 """Runs when any Python starts with this folder in ``PYTHONPATH``: emulates the system in ``ORC_TEST_SYSTEM``.
 
-The suite then runs as on that system, in its own process and in all that it starts:
+The suite then runs as on that system, in its own process and in all started processes:
 ``ORC_TEST_SYSTEM=windows PYTHONPATH=tests/systems python -m pytest``.
 """
 
@@ -9,7 +9,7 @@ import sys
 
 
 class _BeforeThePackage:
-    """Emulates right before the package is imported, so that all other programs start as fast as ever."""
+    """Emulates right before the import of the package, so that other programs start without delay."""
 
     @classmethod
     def find_spec(cls, name: str, path: object = None, target: object = None) -> None:

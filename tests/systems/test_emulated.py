@@ -1,4 +1,4 @@
-"""Boards on emulated systems, and in a folder that does not tell upper case from lower case."""
+"""Boards on emulated systems, and in a folder that ignores case."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ orc = Orchestrator.open(sys.argv[1], agent="ann")
 
 
 def run(system: str, folder: Path, code: str) -> str:
-    """What a program prints that runs on an emulated system."""
+    """The output of a program on an emulated system."""
     done = subprocess.run(
         [sys.executable, "-c", BEGIN + code, str(folder)],
         env={
@@ -194,7 +194,7 @@ print(processes.run([sys.executable, "-c", "print('x'); exit(3)"], folder=".",
 
 @contextmanager
 def casefold(folder: Path) -> Iterator[Path]:
-    """A mounted ext4 that does not tell upper case from lower case.
+    """A mounted ext4 that ignores case.
 
     Raises:
         OSError: This machine cannot make or mount one.
