@@ -197,7 +197,7 @@ class Drawing:
         for axes in (ended, busy):
             axes.grid(axis="y")
             axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, max(1, axes.get_ylim()[1]))
             axes.set_xlim(begins[0], self._date(self._report.until))
             self._time_axis(axes)
         return figure
