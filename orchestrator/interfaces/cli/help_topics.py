@@ -93,10 +93,13 @@ def _agent_files() -> str:
             ),
             "  orc trust",
             "  orc events map",
+            *wrapped("What would start each of them, and with which command line:"),
+            "  orc runner check",
             *wrapped("; ".join(f"{name}: {field.form}" for name, field in FIELDS.items())),
             *wrapped(
                 "In scripts {{event.payload.NAME}} is a value of the event, as one word, and so is"
-                ' "$ORC_EVENT_PAYLOAD_NAME"; the whole event is on stdin. `docs/guides/runner.md` has more.'
+                ' "$ORC_EVENT_PAYLOAD_NAME"; the whole event is on stdin. With `runtime: command` the'
+                " text below the fields is in the file $ORC_PROMPT_FILE. `docs/guides/runner.md` has more."
             ),
         ]
     )
