@@ -8,7 +8,7 @@ import pytest
 from boards import code_of
 
 from orchestrator import Orchestrator
-from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.errors import Refused
 
 from .kitchen import Kitchen, graph
 
@@ -145,10 +145,9 @@ def test_one_after_another(town: Orchestrator, kitchen: Kitchen):
 def test_a_result_that_does_not_fit_is_refused(town: Orchestrator, result: str, words: str):
     root = poured(town)
     before = town.status().event
-    with pytest.raises(OrchestratorError) as caught:
+    with pytest.raises(Refused, match=words) as caught:
         ended(town, f"{root}.survey", result)
-    details = caught.value.details.get("problems", [])
-    assert words in " ".join([caught.value.message, *map(str, details)])
+    assert caught.value.code == "no_items"
     assert town.tasks.get(f"{root}.survey").status == "in_progress"
     assert town.status().event == before + 1  # the claim
     town.tasks.complete(f"{root}.survey", result=LEGS, agent="ann")

@@ -84,7 +84,7 @@ def _steps(
         variables = {
             name: _filled(text, item, index, step.id) for name, text in each.variables.items()
         }
-        formula: CompiledFormula = tx.cook(each.formula, variables, on=step.id)
+        formula = _cooked(tx, each.formula, variables, step, index)
         total += len(formula.steps) + 1
         if total > MOST:
             raise Refused(
@@ -102,6 +102,28 @@ def _steps(
         )
         yield from (_under(root, compiled) for compiled in formula.steps)
         before = (root,) if each.sequential else ()
+
+
+def _cooked(
+    tx: Transaction[State], name: str, variables: dict[str, str], step: Task, index: int
+) -> CompiledFormula:
+    """The formula of an item.
+
+    Raises:
+        Refused: A value is not allowed, or the formula cannot be used.
+    """
+    try:
+        formula: CompiledFormula = tx.cook(name, variables, on=step.id)
+    except OrchestratorError as error:
+        problems = error.details.get("problems")
+        why = "; ".join(problems) if isinstance(problems, list) else error.message
+        raise Refused(
+            f"Item {index + 1} in the result of {step.id} cannot become steps of {name}: {why}",
+            code="no_items",
+            hint=f"`formula show {name}` lists its variables.",
+            task=step.id,
+        ) from None
+    return formula
 
 
 def _under(root: str, step: CompiledStep) -> CompiledStep:
