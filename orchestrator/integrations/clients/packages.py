@@ -95,7 +95,9 @@ def _added(client: str, name: str) -> str:
     """What a setup writes into a new file of a client."""
     place = SetupPlace(top="", is_user=False, words=("orc",))
     files = CLIENTS[client].files(place)
-    return next(part.shown() for path, part in files.items() if os.path.basename(path) == name) + "\n"
+    return (
+        next(part.shown() for path, part in files.items() if os.path.basename(path) == name) + "\n"
+    )
 
 
 def _quoted(text: str) -> str:
@@ -111,8 +113,8 @@ def write(root: str) -> None:
     """Write all packages into a checkout."""
     texts = {os.path.join("plugins", path): text for path, text in packages()}
     texts[os.path.join(".claude-plugin", "marketplace.json")] = marketplace()
-    for path, text in texts.items():
-        path = os.path.join(root, path)
+    for name, text in texts.items():
+        path = os.path.join(root, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)

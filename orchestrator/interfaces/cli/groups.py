@@ -47,13 +47,13 @@ GLOBALS = (
     _global("--utc", "Show exact times, in UTC; else local ones.", is_flag=True),
     _global("--board", "The board's folder; else $ORCHESTRATOR_DIR.", type=_filled("DIR")),
     _global("--request-id", "Repeating a command with this id has one effect.", type=_filled("ID")),
-    _global("--agent", "Who acts; else $ORC_AGENT.", type=_AGENT),
     _global(
         "--hook",
         "A hook of this client calls: answer in its form, and never fail.",
         type=types.choice("claude", "codex", "gemini", "cursor", "opencode", name="CLIENT"),
         rare=True,
     ),
+    _global("--agent", "Who acts; else $ORC_AGENT.", type=_AGENT),
 )
 """Options that are allowed anywhere on the line."""
 

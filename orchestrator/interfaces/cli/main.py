@@ -13,7 +13,7 @@ import click
 from orchestrator.core.errors import SHOWN_PROBLEMS, InputOutputError, OrchestratorError, UsageError
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.interfaces.cli.commands import BOARD, BUSYTOWN, COMPLETE
-from orchestrator.interfaces.cli.groups import Group
+from orchestrator.interfaces.cli.groups import Command, Group
 from orchestrator.interfaces.cli.rendering import to_json
 from orchestrator.interfaces.cli.run import Run
 
@@ -39,7 +39,7 @@ def main(
         checkout: The board if no other is found: the checkout that contains the program.
     """
     words = sys.argv[1:] if argv is None else list(argv)
-    run = Run(prog, checkout)
+    run = Run(prog, checkout, run_hook=_run_hook)
     try:
         with closing(run):
             return _run(top, words, run, prog)
@@ -81,6 +81,12 @@ def _run(top: Group, words: Sequence[str], run: Run, prog: str) -> int:
 
 _LED = ("workstream_not_found", "agent_needed")
 """Codes of errors whose word for a workstream perhaps means something else."""
+
+
+def _run_hook(run: Run, command: Command, values: dict[str, Any], client: str) -> int:
+    from orchestrator.interfaces.cli.client_hooks import run_hook  # loads more than most commands
+
+    return run_hook(run, command, values, client)
 
 
 def process(**settings: Any) -> NoReturn:

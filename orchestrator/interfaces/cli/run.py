@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -47,8 +47,15 @@ class Run:
         hook_facts: What a client says of the event, if one of its hooks calls.
     """
 
-    def __init__(self, prog: str = "orc", checkout: str | None = None) -> None:
+    def __init__(
+        self,
+        prog: str = "orc",
+        checkout: str | None = None,
+        *,
+        run_hook: "Callable[[Run, Command, dict[str, Any], str], int] | None" = None,
+    ) -> None:
         self.settings = Settings()
+        self._run_hook = run_hook
         self._prog = prog
         self._checkout = checkout
         self._orc: Orchestrator | None = None
@@ -137,10 +144,8 @@ class Run:
     def execute(self, command: "Command", values: dict[str, Any]) -> int:
         """Run a command, show its answer, and give the exit status."""
         assert command.callback is not None
-        if self.settings.hook is not None:
-            from orchestrator.interfaces.cli.client_hooks import run_hook
-
-            return run_hook(self, command, values, self.settings.hook)
+        if self.settings.hook is not None and self._run_hook is not None:
+            return self._run_hook(self, command, values, self.settings.hook)
         self._reads = command.only_reads(values)
         with clock.exact_times(self.settings.utc or self.settings.json):
             answer: Answer | None = command.callback(self, **values)
