@@ -65,7 +65,8 @@ def test_what_is_given_up_names_the_command_that_tries_again(
     orc.subscriptions.fail("plan", event, attempt(orc, event), "it broke")
     (letter,) = orc.subscriptions.dead()
     assert printed(orc, capsys)[-1] == (
-        f"plan    ✗ gives up job (event {event}) after 1 attempt; `events retry {letter.number}` tries again"
+        f"plan    ✗ gives up job (event {event}) after 1 attempt;"
+        f" `orc events retry {letter.number}` tries again"
     )
     orc.subscriptions.retry(letter.number)
     assert printed(orc, capsys)[-1].endswith(
@@ -76,6 +77,17 @@ def test_what_is_given_up_names_the_command_that_tries_again(
 def test_events_of_the_board_are_sentences(orc: Orchestrator, capsys: pytest.CaptureFixture[str]):
     orc.workstreams.create("build", agent="ann")
     assert printed(orc, capsys) == ["ann     created the workstream build"]
+
+
+def test_a_request_for_permission_names_the_command_that_answers(
+    orc: Orchestrator, capsys: pytest.CaptureFixture[str]
+):
+    request = orc.permissions._request("Bash", {"command": "ls"}, "plan", 300.0)
+    line = next(line for line in printed(orc, capsys) if "asks for permission" in line)
+    assert line == (
+        f"plan    asks for permission to use Bash ({request.id}):"
+        f" `orc permission allow {request.id}`, or `deny`"
+    )
 
 
 def test_lines_and_notes_are_escaped(orc: Orchestrator, capsys: pytest.CaptureFixture[str]):

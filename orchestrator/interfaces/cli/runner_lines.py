@@ -41,6 +41,8 @@ _COLOURS = {
     "task.rejected": "yellow",
     "task.blocked": "yellow",
     "task.failed": "red",
+    "permission.request": "yellow",
+    "permission.expired": "red",
 }
 """The colours of sentences about the board."""
 
@@ -86,7 +88,11 @@ class LinePrinter(EventFollower):
             super().event(record)
         elif noun != "subscription" or verb not in (*_ATTEMPT_LINES, *_SILENT):
             colour = _COLOURS.get(record.type) or ("dim" if noun == "message" else "")
-            self._print(record.ts, record.agent, self._sentences.of(record), colour)
+            text = self._sentences.of(record)
+            if record.type == "permission.request":
+                request = msgspec.json.decode(record.payload)["request_id"]
+                text += f": `orc permission allow {request}`, or `deny`"
+            self._print(record.ts, record.agent, text, colour)
         elif verb not in _SILENT:
             payload = msgspec.json.decode(record.payload)
             sign, colour, line = _ATTEMPT_LINES[verb]
@@ -188,7 +194,7 @@ def _interrupted(_trigger: str, payload: Mapping[str, Any], _id: int) -> str:
 def _died(trigger: str, payload: Mapping[str, Any], letter: int) -> str:
     attempts = payload.get("attempts", 0)
     why = f"after {amount(attempts, 'attempt')}" if attempts else f"because {payload['reason']}"
-    return f"gives up {trigger} {why}; `events retry {letter}` tries again"
+    return f"gives up {trigger} {why}; `orc events retry {letter}` tries again"
 
 
 _ATTEMPT_LINES = {
