@@ -1,4 +1,4 @@
-"""Every part of the stress suite, one after the other, and one table: ``python -m tests.stress [--quick]``.
+"""All parts of the stress suite one after the other, and a table: ``python -m tests.stress [--quick]``.
 
 The quick forms take some minutes together; without ``--quick`` a run takes hours. Each part is a process of
 its own, because they limit, fill and mount.
@@ -49,7 +49,7 @@ def model(quick: bool, seed: int | None) -> list[str]:
 
 
 def command(name: str, quick: bool, seed: int | None, figures: Path) -> list[str] | None:
-    """How a part is run; None if it is not there."""
+    """The command for a part; None if the part does not exist."""
     if name == "model":
         there = (ROOT / "tests/engine/test_model.py").exists()
         return model(quick, seed) if there else None
@@ -65,7 +65,7 @@ def command(name: str, quick: bool, seed: int | None, figures: Path) -> list[str
 
 
 def figures_of(path: Path) -> dict[str, Any]:
-    """What a part wrote about itself; parts differ in what else they write."""
+    """The figures that a part wrote."""
     try:
         figures = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -74,7 +74,7 @@ def figures_of(path: Path) -> dict[str, Any]:
 
 
 def _verdict(status: int, figures: dict[str, Any]) -> str:
-    """One word; a part that could try nothing has shown nothing."""
+    """The verdict in a word; a part without a trial is not a success."""
     if status:
         return f"FAILED ({status})"
     return "skipped" if figures.get("skipped") and not figures.get("cases") else "holds"

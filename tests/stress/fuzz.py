@@ -1,8 +1,8 @@
 """Part 8: fuzz, by Hypothesis, of everything that is read: the log, the snapshot, frontmatter, knowledge
 files, formulas, imports, boards of the original, the command line.
 
-Whatever comes in, only errors of our own leave, with a status of the contract; no input file is changed;
-nothing takes a second or 200 MB. (atheris needs a clang and its own build of Python's runtime, so it is not
+With any input, only our own errors occur, with a status of the contract; no input file is changed; nothing
+takes a second or 200 MB. (atheris needs a clang and its own build of Python's runtime, so it is not
 used.)
 """
 
@@ -69,7 +69,8 @@ class Folder:
 
 @contextlib.contextmanager
 def watched(*unchanged: Path) -> Iterator[None]:
-    """Only our own errors leave, in time, within memory, and the files named stay as they are."""
+    """Check that only our own errors occur, within time and memory, and that the named files do not
+    change."""
     before = {path: path.read_bytes() for path in unchanged}
     begun, memory = time.process_time(), _peak()
     try:
@@ -139,7 +140,7 @@ def changed(draw: st.DrawFn, value: Any) -> Any:
 
 @st.composite
 def events(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Events like those of a log, one or two of them changed, dropped or moved."""
+    """Events like those of a log, with one or two changed, dropped or moved."""
     entries = [dict(event) for event in GOLDEN_EVENTS[: draw(st.integers(1, len(GOLDEN_EVENTS)))]]
     for event in entries:
         event.pop("crc", None)
@@ -166,7 +167,7 @@ def events(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 @st.composite
 def spoilt(draw: st.DrawFn, data: bytes) -> bytes:
-    """Bytes of which some are cut, put in, taken out or replaced."""
+    """Bytes with some cut off, inserted, removed or replaced."""
     for _ in range(draw(st.integers(1, 4))):
         position, to = sorted((draw(st.integers(0, len(data))), draw(st.integers(0, len(data)))))
         other = draw(
@@ -199,7 +200,7 @@ def target(name: str, inputs: st.SearchStrategy[Any]) -> Callable[[Any], Any]:
 
 
 def _use(board: Path, *unchanged: Path) -> None:
-    """Read a board in every way, then write."""
+    """Read a board in every way, then write to it."""
     for read in (
         lambda o: o.status(), lambda o: o.tasks.all(), lambda o: o.events.read(last=100),
         lambda o: o.knowledge.search("a"), lambda o: o.agents.all(), lambda o: o.locks.all(),
@@ -485,7 +486,7 @@ word = st.one_of(
 
 @st.composite
 def lines(draw: st.DrawFn) -> list[str]:
-    """A command line: a command with its options and arguments, and whatever else."""
+    """A command line: a command with its options and arguments, and random words."""
     path, command = draw(st.sampled_from(COMMANDS))
     words = list(path)
     for option in (*command.options, *GLOBALS):
@@ -521,7 +522,7 @@ def _given(draw: st.DrawFn, argument: Argument) -> list[str]:
 
 
 def _safe(words: list[str]) -> bool:
-    """Lines that would wait for ever, read what is outside, or lay out boards elsewhere are left out."""
+    """Whether a line is allowed: it does not wait for ever, read outside files, or create other boards."""
     flags = ("--follow", "-f", "--wait", "--board", "--file")
     commands = {"init", "export", "run", "watch", "install"}
     if "runner" in words and not {"start", "restart"}.isdisjoint(words):
@@ -579,7 +580,7 @@ def _(folder: Folder, words: list[str]) -> None:
 
 
 def fuzz(part: Part, name: str, examples: int) -> None:
-    """Run one target until the examples are used up or something is found, then what is smallest of that."""
+    """Run a target until the examples are used up or a violation is found; then find the smallest case."""
     folder = Folder()
     examples_run = 0
     last: list[Any] = []
@@ -633,7 +634,7 @@ def _hangs(_number: int, _frame: object) -> None:
 
 
 def replay(case: dict[str, Any]) -> None:
-    """Run one kept input again."""
+    """Run a stored input again."""
     from ast import literal_eval
 
     value = (

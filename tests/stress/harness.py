@@ -1,8 +1,8 @@
-"""The verdict: what must hold on a board whatever was done to it.
+"""The verdict: rules that must hold on a board after any fault.
 
-Every function gives sentences, one for each thing that does not hold; an empty list is a board that kept
-its contract. A board is judged from its files: the log is read here without the store, by the two lines
-that define it (segments in order of their first id; a line vouches for all before it).
+Every function returns a sentence for each violation; an empty list means that the board kept its contract. A
+board is judged by its files. The log is read here without the store, by its definition: segments in the order
+of their first id, and each line has a checksum over all lines before it.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ ANSWERS = {0, 1, 2, 3, 4, 5, 74, 75, 130, 143}
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The variables of a child: nothing of the toolkit's own, byte code cached, hashes the same each time."""
+    """The environment of a child: no variables of the toolkit, cached byte code, constant hashes."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -52,7 +52,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def segments(board: str) -> list[str]:
-    """The files of the log in their order; a file under two names once."""
+    """The files of the log in order; a file with two names only once."""
     folder = f"{board}/state"
     collected: dict[tuple[int, int], tuple[float, str]] = {}
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
@@ -86,7 +86,7 @@ class LogContents:
 
     @property
     def fold(self) -> State:
-        """The state that the events make."""
+        """The fold of the events."""
         if self._fold is None:
             self._fold = folded(self.events)
         return self._fold
@@ -98,7 +98,7 @@ def read_contents(board: str) -> LogContents:
 
 
 def folded(events: Sequence[Recorded]) -> State:
-    """The state that events make."""
+    """The fold of events."""
     state = State()
     state.fold(events)
     return state
@@ -124,12 +124,12 @@ def new_types(before: LogContents, after: LogContents) -> list[str]:
 def outcome_holds(
     status: int | None, came: list[str], expected: list[str], *, errors: str = ""
 ) -> Iterator[str]:
-    """Acknowledged is present; refused changed nothing; all or nothing.
+    """Check that acknowledged events are there, that a refusal changed nothing, and that commits are atomic.
 
     Args:
         status: The exit status; None for a process that was killed.
-        came: The types of the new events.
-        expected: Those that the whole command makes.
+        came: The types of the recorded events.
+        expected: The types that the whole command records.
         errors: The text on stderr.
     """
     if came and came != expected:
@@ -231,7 +231,7 @@ class _OnBoard(Run):
 
 
 def next_command_works(board: str) -> Iterator[str]:
-    """A command without faults is done, and leaves a snapshot that is the fold."""
+    """Check that a command without faults works, and that its snapshot equals the fold."""
     before = read_contents(board)
     status, _, errors = cli(board, "events", "log", "check.after")
     if status != SUCCESS:
@@ -247,7 +247,7 @@ def next_command_works(board: str) -> Iterator[str]:
 
 
 def doctor(board: str, *words: str) -> tuple[int, dict[str, object]]:
-    """What the doctor says: its status and its record."""
+    """The exit status and the record of the doctor."""
     status, out, errors = cli(board, "doctor", *words, "--json")
     try:
         return status, json.loads(out)
@@ -256,7 +256,7 @@ def doctor(board: str, *words: str) -> tuple[int, dict[str, object]]:
 
 
 def doctor_finds_no_damage(board: str, *, clean: bool = False) -> Iterator[str]:
-    """Only warnings, or with ``clean`` nothing at all."""
+    """Check that the doctor reports only warnings, or with ``clean`` no problem at all."""
     status, record = doctor(board)
     only_leases = _open(record) == {"leases"}
     if status not in ((0,) if clean and not only_leases else (0, 1)):
@@ -264,7 +264,7 @@ def doctor_finds_no_damage(board: str, *, clean: bool = False) -> Iterator[str]:
 
 
 def fixing_twice_equals_once(board: str) -> Iterator[str]:
-    """``doctor --fix`` leaves a clean board, and has nothing to do when it is run again."""
+    """Check that ``doctor --fix`` leaves a clean board, and does nothing when it is run again."""
     before = read_contents(board)
     status, record = doctor(board, "--fix")
     if status != SUCCESS:
@@ -315,7 +315,7 @@ def _findings(record: dict[str, object]) -> str:
 
 
 def all_hold(board: str, before: LogContents) -> list[str]:
-    """Check everything that must hold at any time, while no process works on the board."""
+    """Check all rules that hold at any time, while no process works on the board."""
     try:
         after = read_contents(board)
         return [

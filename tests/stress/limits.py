@@ -1,8 +1,8 @@
-"""Part 7: what runs out, what is wrong, and who stands in the way.
+"""Part 7: exhausted resources, wrong clocks and blocking processes.
 
 Full disks, no inodes, no descriptors, limits on file sizes, folders that cannot be written, clocks that are
-off or step, a holder of the lock that is stopped, a pid that is somebody else's by now, and a hundred who
-wait.
+off or step, a holder of the lock that is stopped, a pid that belongs to another process now, and a hundred
+waiting processes.
 
 While a resource runs out a command may fail with a named error and the right exit status, never in part:
 what was acknowledged is there, the state is the fold of the log, and once there is room again the next
@@ -37,7 +37,7 @@ HOUR, YEAR = 3600.0, 365 * 86400.0
 
 
 def cli(board: str, *words: str, limits: Callable[[], None] | None = None) -> tuple[int, str, str]:
-    """One command in a process of its own."""
+    """Run a command in a separate process."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ORC")}
     done = subprocess.run(
         [sys.executable, str(ROOT / "cli.py"), "--board", board, *words],
@@ -47,7 +47,7 @@ def cli(board: str, *words: str, limits: Callable[[], None] | None = None) -> tu
 
 
 def whole(board: str, acknowledged: list[int]) -> str:
-    """What is wrong with a board after trouble; nothing, if everything acknowledged is there."""
+    """The violations on a board after a fault; empty if all acknowledged events are there."""
     orc = Orchestrator.open(board, timeout=5)
     state = orc.engine.read()
     fold = State()
@@ -62,7 +62,7 @@ def whole(board: str, acknowledged: list[int]) -> str:
 
 
 class Counting:
-    """Commands that count: which were acknowledged, and how the others failed."""
+    """Runs commands and counts: which were acknowledged, and how the others failed."""
 
     def __init__(self, part: Part, what: str, board: str) -> None:
         self.part, self.what, self.board = part, what, board
@@ -71,7 +71,7 @@ class Counting:
         self.next = 0
 
     def command(self, *, size: int = 10, limits: Callable[[], None] | None = None) -> int:
-        """One command in a process of its own; its exit status is judged."""
+        """Run a command in a separate process, and judge its exit status."""
         self.next += 1
         words = ("events", "log", "counted", f"n={self.next}", f"text={'x' * size}")
         status, out, err = cli(self.board, *words, limits=limits)
@@ -79,7 +79,7 @@ class Counting:
         return status
 
     def call(self, orc: Orchestrator, *, size: int = 10) -> str:
-        """One command in this process; the code of its error, or nothing."""
+        """Run a command in this process; return the code of its error, or an empty text."""
         self.next += 1
         self.part.count(self.what)
         try:
@@ -107,7 +107,7 @@ class Counting:
             self.part.violated(f"{self.what}: a traceback: {message[-500:]}")
 
     def judge(self) -> None:
-        """The board is whole, and the next command works."""
+        """Check that the board is whole, and that the next command works."""
         if wrong := whole(self.board, self.acknowledged):
             self.part.violated(f"{self.what}: {wrong}")
         if self.command() != 0:
@@ -117,7 +117,7 @@ class Counting:
 
 @contextmanager
 def small_disk(options: str) -> Iterator[str]:
-    """A file system of memory with little room."""
+    """A small file system in memory."""
     point = tempfile.mkdtemp(prefix="orc-stress-")
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", options, "tmpfs", point],
@@ -136,7 +136,7 @@ def small_disk(options: str) -> Iterator[str]:
 
 
 def full_disk(part: Part) -> None:
-    """A disk fills up, by others and by the board itself, and is emptied again."""
+    """A disk is filled, by other files and by the board itself, and is emptied again."""
     with small_disk("size=256k") as point:
         board = f"{point}/board"
         counting = Counting(part, "full disk", board)
@@ -188,7 +188,7 @@ def no_inodes(part: Part) -> None:
 
 
 def file_size(part: Part) -> None:
-    """RLIMIT_FSIZE: a write stops at any byte; the signal it comes with is ignored by Python."""
+    """RLIMIT_FSIZE: a write stops at any byte; Python ignores the signal of the limit."""
     folder = fast_folder()
     try:
         counting = Counting(part, "RLIMIT_FSIZE", f"{folder}/board")
@@ -244,7 +244,7 @@ def descriptors(part: Part) -> None:
 
 
 def read_only(part: Part) -> None:
-    """A file system that becomes read-only: reading goes on, writing is refused, nothing is lost."""
+    """A file system that becomes read-only: reading works, writing is refused, no event is lost."""
     with small_disk("size=4m") as point:
         board = f"{point}/board"
         counting = Counting(part, "read-only", board)
@@ -375,7 +375,7 @@ def holder(board: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def stopped_holder(part: Part) -> None:
-    """A process that waits for a stopped holder gets its name within the timeout."""
+    """A process that waits for a stopped holder gets an error with the holder's name within the timeout."""
     folder = fast_folder()
     board = f"{folder}/board"
     try:
@@ -512,7 +512,7 @@ def _answers(crowd: list[subprocess.Popen[str]], part: Part, what: str) -> list[
 
 
 def crowd_at_the_lock(part: Part) -> None:
-    """Many who write as fast as they can: who waits longest, and who gets fewest turns."""
+    """Many processes that write as fast as possible: the longest wait, and the fewest turns of a process."""
     folder = fast_folder()
     board = f"{folder}/board"
     number, seconds = (16, 4) if part.quick else (100, 60)

@@ -1,13 +1,13 @@
-"""Part 3: torn and rotten logs.
+"""Part 3: torn and damaged logs.
 
 A log is mutated in one way: cut, filled with zeros, one bit flipped, lines swapped, doubled or dropped,
-another line end, a byte order mark, the marks of a merge. Then the board is read, written, and looked over
-by the doctor. Each mutation must end in the old state, the new state, or a named error; to be exact:
+another line end, a byte order mark, the marks of a merge. Then the board is read, written, and checked by the
+doctor. Each mutation must end in the old state, the new state, or a named error; to be exact:
 
-- What a reader sees is the fold of whole commits from the log's beginning: of all that stand untouched at
-  its beginning, and of none fewer than the snapshot knew. A reader changes no file.
-- A writer either stops with a named error, and then no byte has changed; or what it found is the same fold,
-  the log goes on from there, and every byte that it took off is in the quarantine.
+- A reader sees the fold of whole commits from the beginning of the log: all unchanged commits at the
+  beginning, and at least those of the snapshot. A reader changes no file.
+- A writer either stops with one of our errors and changes no byte; or it sees the same fold, continues the
+  log from there, and moves every removed byte to the quarantine.
 """
 
 import base64
@@ -36,7 +36,7 @@ PATIENCE = 30.0
 
 
 class Base(NamedTuple):
-    """A board before it is mutated: its files, and what its log says after each commit."""
+    """A board before it is mutated: its files, and the fold after each commit."""
 
     name: str
     files: dict[str, bytes]
@@ -141,7 +141,7 @@ def cuts(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def zeros(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """What a power loss leaves: the file's new length is there, the data is not."""
+    """The effect of a power loss: the file has its new length, but not the data."""
     for offset in range(len(data) + 1):
         yield "zeros from there to the end", data[:offset] + b"\0" * (len(data) - offset)
         yield "zeros behind a cut", data[:offset] + b"\0" * (4096 - offset % 4096)
@@ -213,7 +213,7 @@ def edits(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def splices(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Bytes taken out, put in, or overwritten by others of the same log."""
+    """Bytes that are removed, inserted, or replaced by others of the same log."""
     for offset in range(0, len(data), 3):
         yield "bytes taken out", data[:offset] + data[offset + 1 + offset % 40 :]
         yield "bytes put in", data[:offset] + data[: offset % 60 + 1] + data[offset:]
@@ -247,7 +247,7 @@ def mutations(bases: list[Base], part: Part) -> Iterator[Mutation]:
 
 
 class Arena:
-    """The folder that mutated boards are laid out in."""
+    """The folder for mutated boards."""
 
     def __init__(self) -> None:
         self.folder = fast_folder()
@@ -299,7 +299,7 @@ class Arena:
 
 
 def judge(arena: Arena, base: Base, mutation: Mutation, *, doctor: bool) -> tuple[str, str]:
-    """How the mutation ended, and what is wrong with that; nothing, if the contract holds."""
+    """The outcome of the mutation, and the violations of the contract in it."""
     files = {**base.files, mutation.file: mutation.data}
     mutated = {file: data for file, data in files.items() if data is not None}
     arena.lay_out(base, base.files if mutation.living else mutated, mutation.snapshot)
@@ -326,7 +326,7 @@ def judge(arena: Arena, base: Base, mutation: Mutation, *, doctor: bool) -> tupl
 
 
 class Hangs(Exception):
-    """It took longer than anything may take on such a small board."""
+    """Raised if a command takes longer than allowed on such a small board."""
 
 
 def _hangs(_number: int, _frame: object) -> None:
@@ -334,13 +334,13 @@ def _hangs(_number: int, _frame: object) -> None:
 
 
 def _same(left: bytes, other: bytes) -> int:
-    """How many bytes are the same at the beginning of both."""
+    """The number of equal bytes at the beginning of both."""
     pairs = enumerate(zip(left, other, strict=False))
     return next((offset for offset, (a, b) in pairs if a != b), min(len(left), len(other)))
 
 
 def _untouched(base: Base, mutated: dict[str, bytes]) -> int:
-    """How many commits stand untouched at the beginning of the log."""
+    """The number of unchanged commits at the beginning of the log."""
     same = 0
     for file, data in base.files.items():
         result = mutated.get(file, b"")
@@ -431,7 +431,8 @@ def _judge_writer(
 def _judge_covered(
     arena: Arena, base: Base, mutation: Mutation, data: bytes, orc: Orchestrator, known: int
 ) -> tuple[str, str]:
-    """The change lies before the snapshot's end: what is there counts, and the doctor must see it."""
+    """Judge a change before the end of the snapshot: the snapshot counts, and the doctor must report the
+    change."""
     state = orc.engine.read()
     events = len(base.whole[: base.ends[known]].splitlines())
     if state.event <= events:
@@ -440,7 +441,7 @@ def _judge_covered(
 
 
 def _next_works(arena: Arena, base: Base) -> str:
-    """After a success the board is whole: a new process, the fold and the saved state agree."""
+    """Check after a success that a new process, the fold and the saved state agree."""
     orc = arena.open(base, [])
     orc.events.log("bob", "after", n=2)
     seen = text_of(orc.engine.read(), orc.engine._position)
@@ -469,7 +470,7 @@ def _badly_said(error: OrchestratorError) -> str:
 
 
 def bases() -> dict[str, Base]:
-    """One board in one file, one in several."""
+    """A board with a single file, and one with several."""
     collected = {}
     for name, segment_size in (("one file", 1 << 20), ("segments", 700)):
         folder = fast_folder()
@@ -520,7 +521,7 @@ def _kept(base: Base, mutation: Mutation) -> dict[str, Any]:
 
 
 def replay(case: dict[str, Any]) -> None:
-    """Run one kept case again and print its verdict."""
+    """Run a stored case again and print its verdict."""
     kept = case["base"]
     files = {name: base64.b64decode(d) for name, d in kept["files"].items()}
     snapshots = {int(n): base64.b64decode(d) for n, d in kept["snapshots"].items()}

@@ -1,7 +1,7 @@
-"""What every part of the stress suite has in common: its options, its figures, its verdict.
+"""The common base of all parts of the stress suite: options, figures, verdict.
 
-A part counts what it tried, names what it could not try and why, and keeps each violation as a file from
-which it can be run again.
+A part counts its trials, names what it could not try and why, and stores each violation as a file from which
+it can be run again.
 """
 
 import argparse
@@ -46,11 +46,11 @@ class Part:
         self.counts[what] += number
 
     def skip(self, what: str, why: str) -> None:
-        """Say what cannot be tried here, and why."""
+        """Note what cannot be tried here, and why."""
         self.skipped[what] = why
 
     def violated(self, what: str, case: Any = None) -> None:
-        """Note that the contract does not hold, and keep the case so that it can be run again."""
+        """Note a violation of the contract, and store the case so that it can be run again."""
         where = ""
         if case is not None and len(self.violations) < 1000:
             CASES.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ class Part:
         return time.monotonic() - self._begun
 
     def record(self) -> dict[str, Any]:
-        """Everything for programs."""
+        """All figures for programs."""
         return {
             "part": self.name,
             "seed": self.seed,
@@ -81,7 +81,7 @@ class Part:
         }
 
     def show(self) -> None:
-        """Print every figure, then one line that sums up."""
+        """Print every figure, then a summary in a line."""
         for what, number in sorted(self.counts.items()):
             say(f"  {number:>8}  {what}")
         for what, value in self.figures.items():
@@ -123,6 +123,6 @@ def run(
 
 
 def fast_folder() -> str:
-    """A folder in memory where there is one, so that thousands of boards cost no disk."""
+    """A folder in memory if possible, so that thousands of boards need no disk."""
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     return tempfile.mkdtemp(prefix="orc-stress-", dir=memory)

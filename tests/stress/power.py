@@ -63,11 +63,11 @@ while True:
 
 
 class Unavailable(Exception):
-    """Loop devices or file systems cannot be had here."""
+    """Raised if loop devices or file systems are not available here."""
 
 
 def shell(*words: str) -> str:
-    """Run a program; what it says."""
+    """Run a program; return its output."""
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Unavailable(f"{' '.join(words)}: {done.stderr.strip() or done.returncode}")
@@ -113,7 +113,7 @@ def make_image(kind: str, path: Path, *, megabytes: int) -> None:
 
 @contextmanager
 def shelf(part: Part) -> Iterator[tuple[Path, bool]]:
-    """A folder for images, and whether a copy of one is of one instant.
+    """A folder for images, and whether a copy of an image is of a single instant.
 
     It lies in memory: the disk of a virtual machine is slow, and what counts is the order of writes.
     """
@@ -131,7 +131,7 @@ def shelf(part: Part) -> Iterator[tuple[Path, bool]]:
 
 
 class Crash:
-    """One image: the copy, and what had been acknowledged before the copying began."""
+    """An image: the copy, and the events that were acknowledged before the copying began."""
 
     def __init__(self, image: Path, copy: Path, notes: list[Path], *, instant: bool) -> None:
         self.acknowledged: set[int] = set()
@@ -145,7 +145,7 @@ class Crash:
         self.seconds = time.monotonic() - begun
 
     def judge(self, kind: str) -> tuple[int, list[str]]:
-        """How many acknowledged events are lost, and what else is wrong."""
+        """The number of lost acknowledged events, and the other violations."""
         wrong = []
         with mounted(self.copy, kind=kind) as point:
             board = point / "board"
@@ -236,7 +236,7 @@ def crash(part: Part, kind: str, mode: str, images: int, *, boards: int) -> tupl
 
 @dataclass
 class Found:
-    """What the images of one kind showed."""
+    """The results of the images of a kind."""
 
     taken: int = 0
     acknowledged: int = 0

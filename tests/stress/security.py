@@ -1,8 +1,8 @@
 """Part 9: every row of the contract's table of bad input, attacked.
 
-Each attack is aimed twice: at the naive version, a few lines that do what one writes without thinking,
-where it must work; and at a board, where it must not. An attack that fails on the naive version shows
-nothing, so that is a violation, too. ``tests/test_security.py`` runs the same attacks one by one.
+Each attack is run twice: against a naive version of a few careless lines, where it must succeed, and against
+a board, where it must fail. An attack that fails on the naive version proves nothing, so that is a violation
+too. ``tests/test_security.py`` runs the same attacks one by one.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ class Ground:
         return Orchestrator.open(self.board, **{"timeout": 0.2, **settings})
 
     def everything(self, *, board: bool = False) -> dict[str, bytes | None]:
-        """Every path and its content; without the board, unless it is asked for."""
+        """Every path with its content, by default without the board."""
         collected: dict[str, bytes | None] = {}
         for top, folders, files in os.walk(self.folder):
             if not board and Path(top) == self.board.parent and self.board.name in folders:
@@ -94,7 +94,7 @@ class Ground:
 class Attack:
     """One attack: what it does to the naive version, and what to a board.
 
-    ``naive`` answers whether it did harm there. ``real`` answers what harm it did, empty if none.
+    ``naive`` returns whether it did harm there, ``real`` what harm it did to a board; empty if none.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ Real = Callable[[Ground], str]
 
 
 def attack(row: str, name: str, naive: Callable[[Ground], bool]) -> Callable[[Real], Real]:
-    """Register what is decorated as the attack on a board."""
+    """Register the decorated function as the attack on a board."""
 
     def register(real: Real) -> Real:
         ATTACKS.append(Attack(row, name, naive, real))
@@ -125,7 +125,7 @@ def attack(row: str, name: str, naive: Callable[[Ground], bool]) -> Callable[[Re
 
 
 def refused(call: Callable[[], object], *codes: str) -> str:
-    """Empty if the call is refused with a named error; else what happened."""
+    """An empty text if the call is refused with one of our errors; else what happened."""
     try:
         answer = call()
     except OrchestratorError as error:
@@ -228,7 +228,7 @@ def _harmless(entry: str, kind: str) -> bool:
 
 
 def naive_names(ground: Ground) -> bool:
-    """A knowledge base whose topics are file names, as one writes it."""
+    """A naive knowledge base, whose topics are file names."""
     knowledge = ground.folder / "inner" / "knowledge"
     knowledge.mkdir(parents=True)
     before = ground.everything()
@@ -384,7 +384,7 @@ for _what in IMPORTED:
 
 
 def naive_import(ground: Ground) -> bool:
-    """An import that takes topics from the events without looking."""
+    """An import that takes topics from the events without a check."""
     return naive_names(ground)
 
 
@@ -416,7 +416,7 @@ def _(ground: Ground) -> str:
 
 
 def naive_collision(ground: Ground) -> bool:
-    """Two topics that are one file where case does not count; here a folded table stands for it."""
+    """Two topics that are the same file if case is ignored; a table with folded names simulates it."""
     files = {topic.casefold(): topic for topic in ("Notes", "notes")}
     return len(files) < 2
 
@@ -455,7 +455,7 @@ def naive_write(ground: Ground) -> bool:
 
 
 def naive_append(ground: Ground) -> bool:
-    """A log that is opened for appending."""
+    """A log that is just opened for appending."""
     link = ground.folder / "events.jsonl"
     link.symlink_to(ground.precious)
     with open(link, "a") as file:
@@ -464,7 +464,7 @@ def naive_append(ground: Ground) -> bool:
 
 
 def naive_folder(ground: Ground) -> bool:
-    """A store that makes its folder if it is not there, and writes into it."""
+    """A store that creates a missing folder, and writes into it."""
     link = ground.folder / "knowledge"
     link.symlink_to(ground.outside)
     os.makedirs(link, exist_ok=True)
@@ -473,7 +473,7 @@ def naive_folder(ground: Ground) -> bool:
 
 
 def _use(ground: Ground) -> list[str]:
-    """Every kind of write; gives what got out that is not a named error."""
+    """Every kind of write; returns exceptions that are not our errors."""
     wrong = []
 
     def fix() -> None:
@@ -522,7 +522,7 @@ def _link_attack(place: str, naive: Callable[[Ground], bool]) -> None:
 
 
 def _link_folder(ground: Ground, place: str) -> None:
-    """Put a link in place of a folder; it leads to a copy outside."""
+    """Replace a folder by a link to a copy outside."""
     path, target = ground.board / place[:-1], ground.outside / "folder"
     if path.exists():
         shutil.move(path, target)
@@ -537,7 +537,7 @@ def _link_folder(ground: Ground, place: str) -> None:
 
 
 def _link_file(ground: Ground, place: str) -> None:
-    """Put a link in place of a file; it leads to a copy outside."""
+    """Replace a file by a link to a copy outside."""
     path = ground.board / place.removesuffix("+torn")
     content = path.read_bytes() if path.is_file() else b"precious"
     if place.endswith("+torn"):
@@ -856,7 +856,7 @@ def _(ground: Ground) -> str:
 
 
 def naive_yaml(ground: Ground) -> bool:
-    """Frontmatter read with the loader that gives everything."""
+    """Frontmatter read with the unsafe YAML loader."""
     text = f"!!python/object/apply:os.mkdir ['{ground.outside}/owned']"
     yaml.load(text, Loader=yaml.UnsafeLoader)
     words = yaml.safe_load("country: no\ncode: 012\na: &x [1]\nb: *x\n")
@@ -908,7 +908,8 @@ def _(ground: Ground) -> str:
 
 
 def _believed(orc: Orchestrator, data: bytes) -> str:
-    """What is wrong: the file is read as text, no bad head is believed, the doctor names the file."""
+    """The violations: the file must be read as text, a bad head ignored, and the doctor must name the
+    file."""
     if b"\0" not in data:
         document = orc.knowledge.document("t")
         if document is None or document.text != data.decode():
@@ -970,7 +971,7 @@ def _(ground: Ground) -> str:
 
 
 def naive_log(ground: Ground) -> bool:
-    """A log reader that passes over what it cannot read, as one writes it."""
+    """A naive log reader, which skips lines that it cannot read."""
     log = ground.folder / "log.jsonl"
     log.write_text('{"id":1}\n<<<<<<< HEAD\n{"id":2}\n{"id":999}\n')
     collected = []
@@ -1033,7 +1034,7 @@ def _damage_attack(kind: str, keep_snapshot: bool) -> None:
 
 
 def _badly_named(error: OrchestratorError, path: Path, line: int, word: str) -> str:
-    """File, line, cause and remedy must be named."""
+    """The violations: the error must name file, line, cause and remedy."""
     if error.exit_status != 4 or str(path) not in error.message or not error.hint:
         return f"exit {error.exit_status}, {error.message!r}, {error.hint!r}"
     if line and (error.details.get("line") != line or f":{line}:" not in error.message):
@@ -1042,7 +1043,7 @@ def _badly_named(error: OrchestratorError, path: Path, line: int, word: str) -> 
 
 
 def _stopped(ground: Ground, path: Path, damaged: bytes) -> str:
-    """Readers get a warning, the doctor reports damage, and the log is not changed."""
+    """The violations: readers must get a warning, the doctor must report damage, the log must not change."""
     status, _, err = ground.cli("events", "--last", "1")
     if status not in (0, 4) or "Traceback" in err:
         return f"reading: exit {status}, {err!a}"
@@ -1062,7 +1063,7 @@ for _kind in ("CRLF", "a byte order mark", "an edit of the last line", "another 
 
 
 def naive_child(ground: Ground) -> bool:
-    """A runner that starts an agent as one does."""
+    """A naive runner that starts an agent with its own environment."""
     words = [sys.executable, "-c", "import os; print(os.environ.get('DEPLOY_KEY'))"]
     os.environ["DEPLOY_KEY"] = SECRET
     try:
@@ -1123,7 +1124,7 @@ def ground() -> Iterator[Ground]:
 
 
 def aim(attack: Attack) -> tuple[bool, str]:
-    """Whether the attack works on the naive version, and what harm it did to a board."""
+    """Run the attack: whether it works on the naive version, and what harm it did to a board."""
     with ground() as place:
         fell = attack.naive(place)
     with ground() as place:

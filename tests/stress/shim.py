@@ -1,7 +1,8 @@
-"""Faults inside Python: a living ``Orchestrator`` whose calls of the system fail, end halfway, or kill.
+"""Faults inside Python: an ``Orchestrator`` whose system calls fail, stop halfway, or kill the process.
 
-What ``strace`` cannot do: half of a write, death right after a call, files named by a time, and above all
-a process that goes on with the same object when the fault is over. Every run is a forked child.
+For faults that ``strace`` cannot make: half of a write, death right after a call, files with a time in the
+name, and above all a process that continues with the same object after the fault. Every run is a forked
+child.
 """
 
 import errno
@@ -82,7 +83,7 @@ class Case:
 
 
 def cases_of(situation: str, command: str, places: int) -> Iterator[Case]:
-    """Every fault at every call; some of the last ones are never reached."""
+    """Every fault at every call; some of the last calls are never reached."""
     for fault, mode in FAULTS:
         for number in range(1, 7 if fault.startswith("half") else places + 1):
             for warm in (False, True):
@@ -255,7 +256,7 @@ def _on(orc: Orchestrator, situation: Situation, command: Command) -> int:
 
 
 def _lives_on(orc: Orchestrator | None, situation: Situation, command: Command) -> str:
-    """What does not hold of the object when the fault is over; empty if everything does."""
+    """The violations of the object after the fault."""
     if orc is None:
         return ""
     try:

@@ -1,7 +1,7 @@
-"""The boards that the sweep works on, and the command lines that it breaks.
+"""The boards of the sweep, and the command lines that it interrupts.
 
-A situation is a board on disk, made once and copied for every run, with the commands that are run there.
-``{word}`` in a command line is filled in from what was made with the board.
+A situation is a board on disk, made once and copied for every run, with its commands. ``{word}`` in a command
+line is replaced by an id of the board.
 """
 
 import os
@@ -29,8 +29,8 @@ class Command:
     """A command line.
 
     Attributes:
-        repeats: It answers a request id: repeating it has one effect.
-        partly: It may do what it can, and say by its status that something is left (the doctor).
+        repeats: It answers a request id: repeating it has a single effect.
+        partly: It may do a part, and show by its status that a part is left (the doctor).
     """
 
     name: str
@@ -41,10 +41,10 @@ class Command:
 
 @dataclass
 class Situation:
-    """A board, and what is run on it.
+    """A board, and the commands for it.
 
     Attributes:
-        lost: Events that are there but for their newline, so that a repair makes them count.
+        lost: Events without their final newline, which a repair restores.
         segment_size: Bytes of a segment, where that is not the usual.
         made: When the board was made, in seconds since 1970.
     """
@@ -194,7 +194,7 @@ _LONG = [
 
 
 def _prepare(board: str, segment_size: int | None = None) -> dict[str, str]:
-    """Fill a board with one of everything; gives the words for its commands."""
+    """Fill a board with a record of every kind; return the words for its commands."""
     then = time.time() - LONG_AGO
     orc = Orchestrator.open(board, now=lambda: then)
     if segment_size is not None:
@@ -257,12 +257,12 @@ def _cut_newline(board: str) -> None:
 
 
 def _older_snapshot(board: str) -> None:
-    """Put back the snapshot of the plain board, which ends before what was added."""
+    """Restore the snapshot of the plain board, which is older than the added events."""
     shutil.copy(f"{board}/../plain/state/state.json", f"{board}/state/state.json")
 
 
 def _unclosed(board: str) -> None:
-    """The first half of a commit of two events, on whole lines."""
+    """The first half of a commit of two events, as whole lines."""
     before = len(log(board))
     orc = _opened_late(board)
     with orc.transaction():
@@ -288,7 +288,7 @@ def _left_unsynced(board: str) -> None:
 
 
 def _everything_at_once(board: str) -> None:
-    """What the doctor repairs by itself, all on one board."""
+    """Everything that the doctor repairs automatically, on a single board."""
     _torn(board, b'{"id":99,"ts":"20')
     os.unlink(f"{board}/state/state.json")
     Path(board, "state", "events.jsonl.new").write_text("left")
@@ -299,7 +299,7 @@ def _everything_at_once(board: str) -> None:
 
 
 def _half_sealed(board: str) -> None:
-    """A crash after the file got its sealed name, before the next one took its place."""
+    """A crash after the file got its sealed name, and before the next file exists."""
     first = int(Path(board, "state", "events.jsonl").read_bytes()[6:].split(b",")[0])
     os.link(f"{board}/state/events.jsonl", f"{board}/state/events-{first}.jsonl")
 
@@ -344,7 +344,7 @@ def _sealing(folder: str) -> Iterator[Situation]:
 
 
 def _filling(folder: str, full: str) -> Iterator[Situation]:
-    """Empty boards that are filled, and one that is not there yet."""
+    """Empty boards that are filled, and a board that does not exist yet."""
     export = f"{folder}/export.jsonl"
     with open(export, "x", encoding="utf-8", newline="\n") as file:
         export_board(_opened_late(full).engine, file)

@@ -1,8 +1,8 @@
-"""Part 5: many processes at work on one board, killed at random and started again.
+"""Part 5: many processes on the same board, killed at random and started again.
 
-Every worker keeps a journal of its own: what it is about to do, under which request id, and what it was
-told. A worker that was killed begins its next life by repeating what it had begun. At the end the journals
-and the log are laid side by side.
+Every worker keeps a journal: what it is about to do, with which request id, and the answer. A worker that was
+killed begins its next life by repeating its unfinished command. At the end the journals are compared with the
+log.
 """
 
 import argparse
@@ -122,7 +122,7 @@ class Worker:
             self.write({"pair": name}, sync=True)
 
     def words(self, what: str) -> list[str] | None:
-        """The command line of a step; None if there is nothing to take it with."""
+        """The command line of a step; None if no record for it exists."""
         text = f"{what} of {self.life} at {self.count}"
         stream, topic = self.chance.choice(STREAMS), self.chance.choice(TOPICS)
         resource = self.chance.choice(RESOURCES)
@@ -159,7 +159,7 @@ class Worker:
         """Journal, do, journal.
 
         Args:
-            repeated_at: Repeat what an earlier life had begun; the last event there was before.
+            repeated_at: Repeat the command of an earlier life; the last event before it.
         """
         start = time.monotonic()
         about = {"request": request, "words": words, "way": way, "start": start}
@@ -222,7 +222,7 @@ def _told(status: int, output: bytes) -> tuple[int | str, Any]:
 
 
 def _unfinished(path: str) -> dict[str, Any] | None:
-    """What the journal says was begun and not ended."""
+    """The command that was begun and not ended, by the journal."""
     if not os.path.exists(path):
         return None
     with open(path, "rb") as file:
@@ -292,7 +292,7 @@ class Soak:
         os.read(self._gone, 1)  # nothing comes; it ends when nobody is left
 
     def _kill(self, pid: int, *, again: bool = True) -> None:
-        """Kill a worker, every other time with the command line that it has started."""
+        """Kill a worker, every second time together with its command line."""
         number = self.living.pop(pid)
         # The group is there as soon as the child has run; before, there is only the child.
         try:
@@ -305,7 +305,7 @@ class Soak:
             self.start(number)
 
     def _bury(self) -> None:
-        """No worker ends by itself."""
+        """Note a violation: a worker ended without being killed."""
         for pid in list(self.living):
             if os.waitpid(pid, os.WNOHANG)[0]:
                 number = self.living.pop(pid)
@@ -318,7 +318,7 @@ class Soak:
 
 
 def judge(part: Part, soak: Soak) -> None:
-    """Lay the journals and the log side by side."""
+    """Compare the journals with the log."""
     log = harness.read_contents(soak.board)
     if log.problem and not log.torn:
         part.violated(f"the log is damaged: {log.problem}")
@@ -352,7 +352,7 @@ def _commits(events: list[Recorded]) -> Iterator[tuple[str, int, int]]:
 
 
 def _acknowledged(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator[str]:
-    """What was acknowledged is there, once; what was refused is not."""
+    """Check that acknowledged commands are in the log once, and refused ones are not."""
     times = Counter(request for request, _, _ in _commits(events))
     last = {request: last for request, _, last in _commits(events)}
     for request, number in times.items():
@@ -376,8 +376,8 @@ def _acknowledged(records: list[dict[str, Any]], events: list[Recorded]) -> Iter
 def _may_not_be(record: dict[str, Any], event: int) -> bool:
     """Whether the commit of a refused request, up to this event (0: none), breaks the promise.
 
-    Half of the kills leave alive the command line that the worker had started. Then two processes are at work
-    on one request: a refusal is true of its moment, and the other may commit after it.
+    Half of the kills leave the command line of the worker running. Then two processes work on the same
+    request: a refusal is true at its moment, and the other process may commit later.
     """
     repeated_at = record["repeated_at"]
     two_at_work = repeated_at is not None and record["way"] != "api"
@@ -393,7 +393,7 @@ def _does_nothing(record: dict[str, Any], finished: set[tuple[str, str]]) -> boo
 
 
 def _in_order(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator[str]:
-    """Events that were acknowledged before others began have lower ids."""
+    """Check that events acknowledged before others began have lower ids."""
     where = {request: (first, last) for request, first, last in _commits(events)}
     # What was repeated may have been committed in the life before.
     done = [
@@ -423,7 +423,7 @@ _ENDS = {"completed", "failed", "released", "lapsed", "blocked", "cancelled"}
 
 
 def _leases(events: list[Recorded]) -> Iterator[str]:
-    """No task is under two leases that run."""
+    """Check that no task has two valid leases."""
     held: dict[str, tuple[str, str]] = {}
     for entry in events:
         noun, _, verb = entry.type.partition(".")
@@ -449,7 +449,7 @@ def _leases(events: list[Recorded]) -> Iterator[str]:
 
 
 def _locks(events: list[Recorded]) -> Iterator[str]:
-    """No resource is under two locks that run; all of them are exclusive here."""
+    """Check that no resource has two valid locks; all are exclusive here."""
     held: dict[str, tuple[str, str]] = {}
     for entry in events:
         noun, _, verb = entry.type.partition(".")
@@ -484,7 +484,7 @@ def _completed_claims(events: list[Recorded]) -> set[tuple[str, int]]:
 
 
 def _tokens(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator[str]:
-    """A step that was taken with a token was taken under the claim of that token."""
+    """Check that a step with a token happened during the claim of that token."""
     claims: dict[str, int] = {}
     steps: dict[str, tuple[str, int | None]] = {}
     first = {last: request for request, _, last in _commits(events)}
@@ -516,7 +516,7 @@ def _tokens(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator[s
 
 
 def _pairs(records: list[dict[str, Any]], events: list[Recorded]) -> Iterator[str]:
-    """Both halves of a commit are there, side by side, or none."""
+    """Check that both halves of a commit are in the log, side by side, or none."""
     collected: dict[str, list[int]] = {}
     for entry in events:
         if entry.type == "pair":

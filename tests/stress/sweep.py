@@ -79,13 +79,13 @@ _PATH = re.compile(r'"((?:[^"\\]|\\.)*)"|<([^>]*)>')
 
 @dataclass
 class Reference:
-    """What a command does where nothing goes wrong.
+    """The effects of a command without a fault.
 
     Attributes:
-        types: The types of the events that it makes.
+        types: The types of the events that it records.
         places: How often it makes each system call on files of the board.
         paths: These files, as ends of the board's path; ``$$`` stands for the process id.
-        unreached: Calls on files whose names hold a time, which cannot be named beforehand.
+        unreached: Calls on files with a time in their names, which are not known in advance.
     """
 
     status: int
@@ -98,7 +98,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Case:
-    """One run: the fault at the ``number``-th call of ``syscall`` that a command makes on the board."""
+    """A run with a fault at the ``number``-th call of ``syscall`` that a command makes on the board."""
 
     situation: str
     command: str
@@ -144,7 +144,7 @@ class Sweep:
         return board
 
     def refer(self, situation: Situation, command: Command) -> Reference:
-        """Run a command without a fault, and note what it does."""
+        """Run a command without a fault, and note its effects."""
         board = self.copy(situation)
         status, out, errors, trace = _run(situation, command, board, [], [])
         came = _came(situation, self.before(situation), harness.read_contents(board))
@@ -204,7 +204,7 @@ def judge(
     out: str,
     errors: str,
 ) -> list[str]:
-    """What does not hold on a board after a command was hit by a fault.
+    """The violations on a board after a command with a fault.
 
     Args:
         statuses: The exit status of a sound run, and the one of this run (None: it was killed).
@@ -244,7 +244,7 @@ def _repeat(
     expected: list[str],
     first: str | None,
 ) -> Iterator[str]:
-    """The same request again has one effect in all; its first line is the same."""
+    """Check that a repeated request has a single effect, and the same first line."""
     words = situation.line(command)
     status, out, errors = harness.cli(board, *words, "--request-id", REQUEST)
     if status != 0:
@@ -258,14 +258,14 @@ def _repeat(
 
 
 def _came(situation: Situation, before: LogContents, after: LogContents) -> list[str]:
-    """The types of the events that a command made, without those that only a repair let count."""
+    """The types of the events that a command recorded, without those that a repair restored."""
     came = harness.new_types(before, after)
     lost = min(situation.lost, len(came))
     return came[lost:]
 
 
 def _kept(before: LogContents, board: str, after: LogContents) -> Iterator[str]:
-    """The torn tail that was there is in the log yet, or set aside in a file."""
+    """Check that the torn tail is still in the log, or in a file of the quarantine."""
     rest = before.rest
     if (
         not rest
@@ -279,7 +279,7 @@ def _kept(before: LogContents, board: str, after: LogContents) -> Iterator[str]:
 
 
 def _knowledge_is_whole(situation: Situation, board: str, after: LogContents) -> Iterator[str]:
-    """Every knowledge file is as it was, or as one version in the log says, or missing as before."""
+    """Check that every knowledge file is unchanged, equals a version in the log, or is missing as before."""
     was = harness.files(situation.board, "knowledge")
     texts = {_content(entry) for entry in after.events if entry.type == "knowledge.written"}
     now = harness.files(board, "knowledge")
@@ -294,13 +294,13 @@ def _knowledge_is_whole(situation: Situation, board: str, after: LogContents) ->
 
 
 def _content(version: Recorded) -> bytes:
-    """What stands in the file of a topic after the event of a version."""
+    """The content of a topic's file after the event of a version."""
     payload = json.loads(bytes(version.payload))
     return f"{payload['text']}{chr(10) if payload.get('newline') else ''}".encode()
 
 
 def _knowledge_is_shown(board: str) -> Iterator[str]:
-    """When all is repaired, the files are what the log says."""
+    """Check that after all repairs the files match the log."""
     after = harness.read_contents(board)
     for name, topic in after.fold.knowledge.items():
         path = Path(board, "knowledge", f"{name}.md")
@@ -314,7 +314,7 @@ def _knowledge_is_shown(board: str) -> Iterator[str]:
 
 
 def _unsynced(trace: str, board: str) -> Iterator[str]:
-    """What was acknowledged was synced behind its last write, by the trace of the system calls."""
+    """Check by the trace of system calls that acknowledged events were synced after the last write."""
     log, new, state = (
         f"{board}/state{name}" for name in ("/events.jsonl", "/events.jsonl.new", "")
     )
@@ -337,7 +337,7 @@ def _unsynced(trace: str, board: str) -> Iterator[str]:
 
 
 def link_again(source: str, copy: str) -> None:
-    """A copy gives two names of one file two files; make them one again."""
+    """Restore a hard link: a copy makes two files of two names of a file."""
     first: dict[int, str] = {}
     for top, _, names in os.walk(source):
         for name in names:
@@ -390,7 +390,7 @@ def _program(situation: Situation) -> list[str]:
 
 
 def _quoted(word: str) -> str:
-    """A word for the shell, in which ``$$`` is the process id."""
+    """A word quoted for the shell, where ``$$`` stays the process id."""
     return '"' + re.sub(r'(["`\\])', r"\\\1", word) + '"'
 
 
@@ -506,7 +506,7 @@ def _wanted(name: str, only: str) -> bool:
 def _sample(
     chance: random.Random, every: "list[Case | shim.Case]", runs: int
 ) -> "list[Case | shim.Case]":
-    """Three quarters from outside the process, one from inside; every fault as often as any other."""
+    """A sample: three quarters from outside the process, a quarter from inside; all faults equally often."""
     by_fault: dict[tuple[bool, str, str], list[Case | shim.Case]] = {}
     for case in every:
         by_fault.setdefault((isinstance(case, Case), case.fault, case.mode), []).append(case)
@@ -563,7 +563,7 @@ def _carry_out(
 
 
 def _kind(wrong: list[str]) -> str:
-    """Violations of one kind have this in common: what did not hold, and where an error came from."""
+    """The key of a kind of violation: the rule, and the origin of the error."""
     places = _PLACE.findall(wrong[-1]) or _PLACE.findall(wrong[0])
     what = re.sub(r"\d+|sweep-\S+|/dev/shm\S+", "_", wrong[0])[:120]
     return f"{what} {places[-1] if places else ''}"
