@@ -89,9 +89,14 @@ class Attempts:
         self._variables = dict(os.environ)
         self._recent: deque[tuple[float, str]] = deque(maxlen=_MOST_RECENT)
 
-    def keeper(self) -> Keeper:
-        """Start the process that ends the agents of this one if it is killed."""
-        return Keeper(self._notes, self._identity)
+    def keeper(self) -> Keeper | None:
+        """Start the process that ends the agents of this one if it is killed; else the next runner does."""
+        try:
+            return Keeper(self._notes, self._identity)
+        except OSError as error:
+            text = f"the process that ends agents of a killed runner did not start: {error}"
+            self._follower.note("runner.trouble", "", text)
+            return None
 
     def recover(self) -> None:
         """End what runners that were killed have left, and mark their attempts as interrupted."""

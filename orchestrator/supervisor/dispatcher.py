@@ -175,7 +175,7 @@ class Dispatcher:
             self._workers.close()
             agents.join()
             self._alarm.close()
-            if not self._workers.count():
+            if keeper is not None and not self._workers.count():
                 keeper.close()
             with suppress(OrchestratorError):  # then the next runner reads more
                 self._events.save()

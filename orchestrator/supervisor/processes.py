@@ -251,8 +251,12 @@ class Keeper:
         words = [sys.executable, program, notes, msgspec.json.encode(runner).decode()]
         variables = {**passed_on(os.environ), MARK: "keeper"}  # it is not left of an attempt
         reading, self._pipe = os.pipe()
-        with os.fdopen(reading, "rb") as stdin:
-            _, output, self._wait = system.start_daemon(words, notes, variables, stdin)
+        try:
+            with os.fdopen(reading, "rb") as stdin:
+                _, output, self._wait = system.start_daemon(words, notes, variables, stdin)
+        except OSError:
+            os.close(self._pipe)
+            raise
         output.close()
 
     def close(self) -> None:

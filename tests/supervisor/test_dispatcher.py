@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -345,3 +346,12 @@ def test_events_that_wait_are_kept_between_runners(town: Town):
             open_gate(town.project / "gate")
         runner.until_events("subscription.finished", 3)
     assert [payload(e)["event"] for e in runner.of_type("subscription.finished")] == jobs
+
+
+def test_a_runner_works_without_a_keeper(town: Town, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "executable", "/no/python")
+    town.add("ann", "echo ran", listen="[job]")
+    with town.running() as runner:
+        assert "did not start" in runner.until_note("runner.trouble")
+        town.push("job")
+        runner.until_events("subscription.finished")
