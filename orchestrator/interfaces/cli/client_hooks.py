@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -27,34 +27,11 @@ from orchestrator.integrations.clients.setting_up import top_of
 from orchestrator.interfaces.cli.rendering import Answer, show, warn
 
 if TYPE_CHECKING:
-    import click
-
-    from orchestrator import Orchestrator
     from orchestrator.interfaces.cli.groups import Command
+    from orchestrator.interfaces.cli.run import Run
 
 LONGEST = 16 * 1024 * 1024
 """Bytes of stdin that are read: an edit comes with the whole text of a file."""
-
-
-class HookRun(Protocol):
-    """The run of a line, as far as a hook needs it; see :class:`orchestrator.interfaces.cli.run.Run`."""
-
-    context: "click.Context | None"
-    hook_facts: dict[str, Any]
-
-    @property
-    def orc(self) -> "Orchestrator":
-        """The board."""
-
-    @property
-    def agent(self) -> str | None:
-        """The acting agent."""
-
-    def only_finds_board(self) -> None:
-        """Refuse to create a board."""
-
-    def act_as(self, agent: str) -> None:
-        """Let an agent act."""
 
 
 class HookCall(msgspec.Struct, frozen=True):
@@ -73,7 +50,7 @@ class HookCall(msgspec.Struct, frozen=True):
     facts: dict[str, Any]
 
 
-def run_hook(run: HookRun, command: "Command", values: dict[str, Any], client: str) -> int:
+def run_hook(run: "Run", command: "Command", values: dict[str, Any], client: str) -> int:
     """Run a command for a hook of a client; the exit status is always 0."""
     assert run.context is not None
     moment = _moment(run.context.command_path)
@@ -124,7 +101,7 @@ def _enter(facts: dict[str, Any]) -> None:
         os.chdir(folder)
 
 
-def _name_agent(run: HookRun, call: HookCall) -> bool:
+def _name_agent(run: "Run", call: HookCall) -> bool:
     """Let the agent of this session act; False if there is none to act for."""
     run.only_finds_board()
     sessions = run.orc.sessions
