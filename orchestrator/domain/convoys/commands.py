@@ -26,8 +26,8 @@ from orchestrator.domain.convoys.records import Convoy
 from orchestrator.domain.mail import addresses
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.lookup import outline, resolve_all
-from orchestrator.domain.tasks.records import STATUSES, Task
+from orchestrator.domain.tasks.lookup import outline, outlines, resolve_all
+from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.validation import LONGEST_TITLE, check_line
 
 
@@ -196,13 +196,12 @@ class Convoys(Noun[State]):
         """
         state, now = self._state, self._desk.now()
         convoy = state.convoys.find(name)
-        rows = [outline(state, task) for task in convoy.tasks]
-        statuses = [str(row["status"]) for row in rows]
-        total = len(statuses)
+        rows, counts = outlines(state, convoy.tasks)
+        total = len(rows)
         ended = total - convoy.open_tasks
         return ConvoyStatus(
             convoy=convoy,
-            counts={status: statuses.count(status) for status in STATUSES if status in statuses},
+            counts=counts,
             total=total,
             ended=ended,
             percent=100 * ended // total if total else 0,

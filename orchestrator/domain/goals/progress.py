@@ -5,8 +5,8 @@ import msgspec
 from orchestrator.core import clock
 from orchestrator.domain.goals.records import Goal
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.lookup import outline
-from orchestrator.domain.tasks.records import ENDED, STATUSES
+from orchestrator.domain.tasks.lookup import outlines
+from orchestrator.domain.tasks.records import ENDED
 from orchestrator.domain.tasks.stages import is_kept_back
 
 
@@ -43,14 +43,13 @@ class GoalStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 def goal_status(state: State, goal: Goal, now: str) -> GoalStatus:
     """Return the progress of a goal."""
-    rows = [outline(state, task) for task in goal.tasks]
-    statuses = [str(row["status"]) for row in rows]
+    rows, counts = outlines(state, goal.tasks)
     live = state.tasks.present(goal.tasks)
     left = [task for task in live if task.status not in ENDED and not task.completes_itself]
-    total, done = len(rows) - statuses.count("cancelled"), statuses.count("done")
+    total, done = len(rows) - counts.get("cancelled", 0), counts.get("done", 0)
     return GoalStatus(
         goal=goal,
-        counts={status: statuses.count(status) for status in STATUSES if status in statuses},
+        counts=counts,
         total=total,
         done=done,
         open=sum(task.status not in ENDED for task in live),

@@ -9,7 +9,7 @@ from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.transaction import Committed, Transaction
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import RENEWED, TaskAdded, TaskEvent
-from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.records import STATUSES, Task
 
 
 def exists(state: State, task_id: str) -> bool:
@@ -127,6 +127,15 @@ def outline(state: State, task_id: str) -> dict[str, str | None]:
         return {"task": task_id, "status": outcome, "title": "(archived)", "assigned_to": None}
     facts = {name: getattr(task, name) for name in ("status", "title", "assigned_to")}
     return {"task": task_id, **facts}
+
+
+def outlines(
+    state: State, tasks: Iterable[str]
+) -> tuple[list[dict[str, str | None]], dict[str, int]]:
+    """Return the outline of each task, and how many tasks have each status."""
+    rows = [outline(state, task) for task in tasks]
+    statuses = [row["status"] for row in rows]
+    return rows, {status: statuses.count(status) for status in STATUSES if status in statuses}
 
 
 def new_id(tx: Transaction[State], workstream: str) -> str:
