@@ -1,4 +1,4 @@
-"""What keeps an agent from being started for some time: failures in a row, and its budget."""
+"""Pauses of agents: after failures in a row, and because of a budget."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -36,12 +36,12 @@ N = TypeVar("N", int, float)
 
 
 class Budget(Record, frozen=True, kw_only=True):
-    """How much an agent may use; None: no limit.
+    """The limits of an agent's usage; None: no limit.
 
     Attributes:
-        runs: An hour.
-        tokens: A day, where the runtime reports them.
-        cost: US dollars a day, where the runtime reports them.
+        runs: Attempts per hour.
+        tokens: Tokens per day, if the runtime reports them.
+        cost: US dollars per day, if the runtime reports them.
     """
 
     runs: int | None = None
@@ -61,7 +61,7 @@ class Pause(msgspec.Struct, frozen=True):
 
 
 def pause_of(subscriber: Subscriber, budget: Budget, now: str) -> Pause | None:
-    """Why an agent is not started now; None if nothing keeps it back."""
+    """The pause of an agent now; None if it may be started."""
     rest, usage = subscriber.rest, subscriber.usage
     pauses = []
     if rest is not None and rest.since <= now < rest.until:  # a clock that was set back ends it
@@ -95,7 +95,7 @@ def check_may_start(subscriber: Subscriber, budget: Budget, now: str) -> None:
 def chain_limit(
     slice: SubscriptionSlice, record: Recorded, root: int, deepest: int, longest: int
 ) -> str:
-    """Why a limit keeps an event from starting an agent; empty if none does."""
+    """The reason why a limit prevents an event from starting an agent; empty if no limit does."""
     if record.cause is not None and record.cause.depth > deepest:
         return f"it is number {record.cause.depth} in a row of causes, and {deepest} are allowed"
     if slice.chains.get(root, 0) >= longest:
@@ -124,7 +124,7 @@ def rest_after(old: Rest | None, reason: str, now: str, until: str) -> Rest:
 
 
 def rest_seconds(subscriber: Subscriber, back_off: float) -> float:
-    """How long an agent rests if an attempt fails now; 0 if it goes on."""
+    """The seconds that an agent rests if an attempt fails now; 0 for no rest."""
     failures = (subscriber.rest.failures if subscriber.rest else 0) + 1
     return 0.0 if failures <= TOLERATED else doubled(back_off, failures, LONGEST_REST)
 
@@ -135,12 +135,12 @@ def doubled(seconds: float, number: int, most: float) -> float:
 
 
 def with_run(usage: Usage, now: str) -> Usage:
-    """The usage with one more attempt that begins."""
+    """The usage with one more attempt."""
     return replace(usage, runs=_added(usage.runs, 1, _MINUTE, HOUR, now))
 
 
 def with_report(usage: Usage, report: AttemptReport | None, now: str) -> Usage:
-    """The usage with what an attempt has used."""
+    """The usage with the report of an attempt."""
     tokens = report.input_tokens + report.output_tokens if report else 0
     cost = report.cost if report else 0.0
     if not tokens and not cost:
@@ -153,7 +153,7 @@ def with_report(usage: Usage, report: AttemptReport | None, now: str) -> Usage:
 
 
 def _added(used: Mapping[str, N], more: N, width: int, window: float, now: str) -> dict[str, N]:
-    """What was used within a window, with more of it; what is older is forgotten."""
+    """Add an amount to the usage within a window, and drop older usage."""
     kept = {key: n for key, n in used.items() if key >= _first(window, width, now)}
     if more:
         key = now[:width]
@@ -162,7 +162,7 @@ def _added(used: Mapping[str, N], more: N, width: int, window: float, now: str) 
 
 
 def _until(used: Mapping[str, float], most: float, width: int, window: float, now: str) -> str:
-    """Until when a limit is reached; empty if it is not. What is in the future is not counted."""
+    """The end of the pause if a limit is reached; else empty. Usage in the future does not count."""
     first, last = _first(window, width, now), now[:width]
     keys = sorted(key for key in used if first <= key <= last)
     left = sum(used[key] for key in keys)
