@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from orchestrator.domain.tasks.verification_events import TaskDistrusted
+
 from .running import Town, ends, open_gate
 
 
@@ -152,3 +154,38 @@ def test_so_many_agents_start_as_there_are_tasks(town: Town):
         runner.until_events("subscription.finished", 4)
         started = [record.agent for record in runner.of_type("subscription.started")]
     assert sorted(started) == ["a", "a", "b", "b"]
+
+
+def test_the_lease_is_renewed_while_the_agent_works(town: Town, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("orchestrator.supervisor.attempts.TASK_LEASE", 0.5)
+    town.add("coder", "read x < gate", takes="[{}]")
+    os.mkfifo(town.project / "gate")
+    id = add(town, "Write it")
+    with town.running() as runner:
+        runner.until_events("subscription.renewed", 2)
+        runner.until_events("task.renewed", 2)
+        open_gate(town.project / "gate")
+        runner.until_events("subscription.finished")
+    assert task(town, id).status == "done"
+
+
+def test_a_task_with_new_parts_is_handed_back_until_they_are_done(town: Town):
+    script = 'mkdir split && orc t add build "A part" --parent $ORC_TASK; echo $ORC_TASK'
+    town.add("coder", script, takes="[{ws: build, type: task}]")
+    id = add(town, "Write it")
+    with town.running() as runner:
+        runner.until_events("task.completed", 2)
+        runner.until_events("subscription.finished", 3)
+        assert not runner.of_type("subscription.failed")
+    assert task(town, id).status == "done"
+
+
+def test_checks_that_came_by_import_and_are_not_trusted_block_the_task(town: Town):
+    town.add("coder", "echo done", takes="[{}]")
+    id = add(town, "Write it", verify=["touch ran"])
+    distrust = lambda tx: tx.record(TaskDistrusted(tasks=(id,))) and None  # noqa: E731
+    town.orc.engine.run("test", distrust, lambda *_: None, None)
+    with town.running() as runner:
+        runner.until_events("task.blocked")
+    assert "nobody has trusted them" in task(town, id).reason
+    assert not (town.project / "ran").exists()

@@ -52,15 +52,13 @@ class TaskFilter(Record, frozen=True, kw_only=True):
 
     def fits(self, task: Task) -> bool:
         """Whether the agent takes this task."""
-        needed = {task.type, *task.labels}
-        if task.status == "in_review":
-            needed.add(REVIEW)
-        return (
-            self.ws in ("", task.workstream)
-            and self.type in ("", task.type)
-            and set(self.labels) <= {*task.labels}
-            and (not self.capability or self.capability in needed)
-        )
+        if self.ws not in ("", task.workstream) or self.type not in ("", task.type):
+            return False
+        if not all(label in task.labels for label in self.labels):
+            return False
+        if self.capability == REVIEW:
+            return task.status == "in_review"
+        return self.capability in ("", task.type, *task.labels)
 
 
 def best_task(
@@ -94,9 +92,8 @@ def best_task(
     task = schedule.best_own(None, actor, now, may_begin)
     task = task or schedule.best_review(None, actor, now, fits)
     if task is None:
-        everywhere = any(not taken.ws for taken in takes)
-        streams = state.workstreams if everywhere else {taken.ws for taken in takes}
-        task = schedule.best_free(streams, actor, now, fits)
+        streams = {taken.ws for taken in takes if taken.capability != REVIEW}
+        task = schedule.best_free(state.workstreams if "" in streams else streams, actor, now, fits)
     return task
 
 

@@ -451,8 +451,10 @@ class Schedule:
                 passed.append(heappop(queue))
                 continue
             if fits is not None and not fits(task):
-                passed.append(heappop(queue))
-                continue
+                # Popping what does not fit would take long where most of a long queue does not.
+                ranks = (r for r in queue if r[2] in self._tasks and fits(self._tasks[r[2]]))
+                first = self._first(sorted(ranks), agent, now, workstream, own=own)
+                break
             if task.touches and task.touches not in excluded:
                 excluded[task.touches] = bool(self.task_collisions(task, agent, now))
             if task.touches and excluded[task.touches]:
