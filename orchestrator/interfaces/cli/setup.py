@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import UsageError
+from orchestrator.core.paths import inside
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
@@ -111,11 +112,17 @@ def _found(run: Run) -> Answer:
 def _printed(names: tuple[str, ...], place: "SetupPlace") -> Answer:
     from orchestrator.integrations.clients.setting_up import parts
 
-    texts = {path: part.shown() for path, part in parts(names, place).items()}
+    files = parts(names, place).items()
+    texts = {shown_path(path, place.top): part.shown() for path, part in files}
     return Answer(
         texts,
         lambda: "\n\n".join(f"# {escape(path)}\n{text.rstrip()}" for path, text in texts.items()),
     )
+
+
+def shown_path(path: str, top: str) -> str:
+    """A path for people: from the top of the project on."""
+    return inside(path, top) or path
 
 
 _VERBS = {"create": "Created", "change": "Changed", "delete": "Deleted"}
@@ -129,7 +136,7 @@ def _page(done: "Setup", *, removes: bool, dry: bool) -> str:
         if change.action == "keep":
             continue
         verb = f"Would {change.action}" if dry else _VERBS[change.action]
-        texts.append(f"{verb} {escape(change.path)}")
+        texts.append(f"{verb} {escape(shown_path(change.path, done.place))}")
         texts += [escape_lines(change.diff.rstrip("\n"))] if dry else []
         texts += [f"    The old one: {escape(change.backup)}"] if change.backup else []
     if not texts:
