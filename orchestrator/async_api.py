@@ -49,7 +49,7 @@ class _Turn:
         self._token = anyio.lowlevel.current_token()
         self._change = threading.Lock()
         self._is_held = False
-        self._is_abandoned = False
+        self._is_abandoned = self._is_unwanted = False
         self.when_left: Callable[[], object] = lambda: None
 
     async def begin(self) -> None:
@@ -78,6 +78,7 @@ class _Turn:
         """Release the turn while the board is not needed."""
         with self._change:
             was_held, self._is_held = self._is_held, False
+            self._is_abandoned |= self._is_unwanted
         if was_held:
             anyio.from_thread.run_sync(self._turns.release, token=self._token)
         self.check_awaited()
@@ -97,8 +98,9 @@ class _Turn:
             self.leave()
 
     def abandon(self, *, even_if_held: bool = False) -> bool:
-        """Let the thread end as soon as it does not use the board; False if it runs to its end."""
+        """Let the thread end as soon as it does not use the board; False if it uses the board now."""
         with self._change:
+            self._is_unwanted = True
             self._is_abandoned = even_if_held or not self._is_held
             return self._is_abandoned
 
@@ -195,6 +197,8 @@ class _Job(Generic[R]):
                 while not self._ended.is_set():
                     with suppress(anyio.get_cancelled_exc_class()):
                         await self._ended.wait()
+            if isinstance(self._outcome.exception(), _Abandoned):
+                raise
             if anyio.current_effective_deadline() != -math.inf:
                 cancelled.add_note(self._sentence())
                 raise
@@ -456,6 +460,20 @@ class AsyncOrchestrator(AsyncNouns):
         """A dry run: commands of this task answer as they would, and leave every file as it was."""
         async with self._caller.inside("rehearsal", self._orc.rehearsal):
             yield
+
+    async def run(self, name: str, function: Callable[[Orchestrator], R]) -> R:
+        """Run a function of the plain board in a thread, as one call of this task.
+
+        Args:
+            name: The name of the call, for messages.
+            function: Gets the board, for this call only.
+        """
+
+        def call(orc: Orchestrator) -> R:
+            self._orc.engine.has_recorded = False
+            return function(orc)
+
+        return await self._caller.call(name, call)
 
     def request(self, request_id: str) -> AbstractContextManager[None]:
         """The command of this task inside answers this request: repeating it has one effect."""

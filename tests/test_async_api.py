@@ -191,6 +191,24 @@ async def test_a_rehearsal_leaves_nothing(orc: AsyncOrchestrator):
     assert await titles(orc) == []
 
 
+@pytest.mark.anyio
+async def test_a_wait_that_is_cancelled_before_it_begins_to_wait_ends_too(orc: AsyncOrchestrator):
+    """The board is in use then, so the call goes on until it would wait."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def call(plain: Orchestrator) -> object:
+        began.set()
+        assert go_on.wait(60)
+        return plain.tasks.next(agent="ann", wait="1h")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(orc.run, "next", call)
+        await until(began)
+        group.cancel_scope.cancel()
+        go_on.set()
+    assert await titles(orc) == []
+
+
 async def test_nothing_takes_long_inside_a_transaction(orc: AsyncOrchestrator):
     async with orc.transaction():
         with pytest.raises(OrchestratorError, match="inside a transaction"):

@@ -149,6 +149,12 @@ GUARD = Group(
     default="check",
     otherwise="check",
 )
+MCP = Group(
+    "mcp",
+    "The board as tools of an agent, over the Model Context Protocol. Without a command: serve it.",
+    {"mcp_server": "serve tools"},
+    default="serve",
+)
 RUNNER = Group(
     "runner",
     "Start agents on events; plan a cycle, brief its tasks, collect what was done.",
@@ -220,7 +226,6 @@ BOARD = Group(
         "report": "report",
         "events": "log",
         "agent_files": "trust",
-        "mcp_server": "mcp",
         "team_request": "request",
         "query": "query",
         "search": "search",
@@ -248,6 +253,7 @@ BOARD = Group(
         GUARD,
         RUNNER,
         PERMISSION,
+        MCP,
         IMPORT,
         EXPORT,
         INDEX,
