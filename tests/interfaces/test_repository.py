@@ -543,6 +543,9 @@ def test_a_query_of_a_board_that_is_not_there_makes_nothing(
         words = tuple("bash" if name == "shell" else "1" for name in needed)
     folder = tmp_path / "typo"
     shown = cli("--board", str(folder), "--agent", "ann", *path.split(), *words, status=None)
-    needs_none = ("completion", "prime", "version", "help", "index metadata", "agent template list")
+    needs_none = (
+        *("completion", "prime", "version", "help", "index metadata", "agent template list"),
+        "mcp tools",
+    )
     assert shown.status == (0 if path in needs_none else 3), shown.err
     assert not folder.exists()

@@ -58,17 +58,17 @@ def tools_(_run: Run, tools: str) -> Answer:
 
     with Orchestrator.open("memory:") as orc:
         served = [tool.definition for tool in _served(orc, tools, "agent", [])]
+    costs = [cost_of(tool) for tool in served]
     rows = [
-        {"tool": tool.name, "tokens": cost_of(tool), "about": tool.description or ""}
-        for tool in served
+        {"tool": tool.name, "tokens": cost, "about": tool.description or ""}
+        for tool, cost in zip(served, costs, strict=True)
     ]
-    total = sum(int(row["tokens"]) for row in rows)
-    value = {"tools": rows, "tokens": total}
-    return Answer(value, lambda: f"{_listing(rows)}\n\n{total} tokens in all")
 
+    def text() -> str:
+        lines = [[str(value) for value in row.values()] for row in rows]
+        return f"{table([*rows[0]], lines)}\n\n{sum(costs)} tokens in all"
 
-def _listing(rows: list[dict[str, str | int]]) -> str:
-    return table([*rows[0]], [[str(value) for value in row.values()] for row in rows])
+    return Answer({"tools": rows, "tokens": sum(costs)}, text)
 
 
 def _check_extra() -> None:

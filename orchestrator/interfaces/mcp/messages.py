@@ -43,13 +43,16 @@ def message_tools(orc: AsyncOrchestrator, me: Self, warnings: list[str]) -> list
             "properties": {argument: {"type": "string"} for argument in needed},
         }
         schema |= {"required": list(needed)} if needed else {}
-        hints = {"read_only_hint": True} if reads else {"destructive_hint": False}
-        hints |= {"idempotent_hint": True} if is_idempotent else {}
+        hints = ToolAnnotations(
+            read_only_hint=True if reads else None,
+            destructive_hint=None if reads else False,
+            idempotent_hint=True if is_idempotent else None,
+        )
         tool = Tool(
             name=name,
             description=about,
             input_schema=schema,
-            annotations=ToolAnnotations(**hints),
+            annotations=hints,
         )
 
         async def call(arguments: dict[str, Any]) -> CallToolResult:
