@@ -19,7 +19,7 @@ from orchestrator.supervisor.trust import Trust
 
 ORC = str(Path(sys.executable).parent / "orc")
 
-PATIENCE = 300.0
+PATIENCE = 240.0
 """Seconds after which a test fails that waits for an event; nothing depends on how long one takes."""
 
 
