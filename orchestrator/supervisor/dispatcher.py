@@ -155,7 +155,9 @@ class Dispatcher:
         agents = threading.Thread(target=self._watch_agents, name="watch-agents", daemon=True)
         agents.start()
         keeper = self._attempts.keeper()
-        warn, self._orc.engine.warn = self._orc.engine.warn, self._warn
+        engine = self._orc.engine
+        warn, engine.warn = engine.warn, self._warn
+        session, engine.session = engine.session, None  # that of who started it is no agent's here
         try:
             if self._file_watcher is not None:
                 self._file_watcher.start()
@@ -164,7 +166,7 @@ class Dispatcher:
                 self._orc.engine.pause()
                 self._take(self._messages())
         finally:
-            self._orc.engine.warn = warn
+            engine.warn, engine.session = warn, session
             self._waits.put(None)
             self._alarms.put(None)
             self._quit.set()

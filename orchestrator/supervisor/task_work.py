@@ -121,7 +121,8 @@ class TaskWork:
             return float("inf")
         now = self._orc.engine.now()
         ends = [a.until for a in subscriber.running if a.task and a.event not in worker.running]
-        ends += filter(None, [self._idle.get(worker.id)])
+        if len(subscriber.in_work) < worker.file.settings.concurrency:
+            ends += filter(None, [self._idle.get(worker.id)])
         return min((clock.between(now, end) for end in ends), default=float("inf"))
 
     def start(self, offer: Offer, lease: float) -> Attempt | None:
@@ -182,7 +183,7 @@ class TaskWork:
             words=(find_program(_PROG, folder, path), *words),
             folder=folder,
             variables={
-                **os.environ,
+                **{k: v for k, v in os.environ.items() if not k.startswith("ORC")},
                 "ORC_AGENT": actor_of(self._orc.engine.read(), worker.id),
                 "ORC_CAUSE": mark,
                 "ORCHESTRATOR_DIR": self._board,

@@ -73,6 +73,22 @@ def test_the_next_runner_hands_back_the_task_of_a_killed_one_at_once(town: Town)
     check_history(town)
 
 
+def test_checks_end_when_their_runner_is_killed(town: Town):
+    town.add("coder", "test $ORC_ATTEMPT = 1 || touch checked", takes="[{}]")
+    check = "sh -c 'test -e checked || { echo $$ > pid; touch begun; exec sleep 600; }'"
+    id = add(town, "Write it", verify=[check])
+    killed = runner_of(town)
+    until(killed, "task.renewed")
+    while not (town.project / "begun").exists():
+        assert killed.poll() is None
+    killed.kill()
+    killed.communicate()
+    with town.running() as runner:
+        runner.until_events("subscription.finished")
+    assert ends(int((town.project / "pid").read_text()))
+    assert (town.orc.tasks.get(id).status, town.orc.tasks.get(id).attempt) == ("done", 2)
+
+
 def test_an_agent_that_is_killed_hands_its_task_back(town: Town):
     town.add("coder", "test $ORC_ATTEMPT -gt 2 || kill -9 $$", takes="[{}]")
     id = add(town, "Write it")
