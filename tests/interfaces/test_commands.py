@@ -125,6 +125,7 @@ def test_the_record_of_a_task_has_the_names_of_the_original_and_all_others(
         "signals": [],
         "milestone": False,
         "until": "",
+        "for_each": None,
         "workflow": None,
         "assignee": "",
         "progress": None,
