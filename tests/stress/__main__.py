@@ -26,6 +26,7 @@ PARTS = (
     "fuzz",
     "security",
     "runner_attacks",
+    "runner",
 )
 """By their modules; one that is not there is named in the table."""
 
