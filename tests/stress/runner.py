@@ -29,7 +29,7 @@ from .limits import small_disk, whole
 from .part import Part, fast_folder, run
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 120.0
+PATIENCE = 900.0
 MEGABYTE = 1024 * 1024
 SMALL = 200 * MEGABYTE
 """Bytes of memory that a runner may use whatever its agents write."""

@@ -127,3 +127,65 @@ def test_a_script_that_names_many_large_values_starts(town: Town):
         town.push("job", dict.fromkeys(names, "v" * 90000))
         runner.until_events("subscription.finished")
     assert [text.strip() for _, _, text in runner.lines] == ["90001"] * 40
+
+
+# Loops
+
+
+def test_two_agents_of_every_event_that_push_nothing_run_once_for_an_event(town: Town):
+    for name in "ab":
+        town.add(name, "true", listen='["*"]')
+    with town.running() as runner:
+        town.push("job")
+        runner.until_events("subscription.finished", 2)
+        town.push("end")
+        runner.until_events("subscription.finished", 4)
+    types = [record.type for record in town.orc.events.read() if "opened" not in record.type]
+    assert sorted(types) == sorted(
+        ["job", "end"] + ["subscription.started"] * 4 + ["subscription.finished"] * 4
+    )
+
+
+def test_an_agent_that_pushes_its_trigger_again_under_another_name_ends_at_the_limit(town: Town):
+    os.mkfifo(town.project / "causes")
+    causes = os.fdopen(os.open(town.project / "causes", os.O_RDWR))
+    town.add("again", 'echo "$ORC_CAUSE" > causes', listen="[job]")
+    with causes, town.running() as runner:
+        town.push("job")
+        for _ in range(51):
+            with town.orc.engine.caused_by(causes.readline().strip()):
+                town.push("job", agent="another")
+        (died,) = runner.until_events("subscription.died")
+    assert "attempts" not in payload(died)
+    assert payload(died)["reason"] == "it is number 51 in a row of causes, and 50 are allowed"
+    assert len(runner.of_type("subscription.started")) == 51
+
+
+# Texts of every kind
+
+TEXT = "é e\u0301 \u4e2d\u6587 \u0639\u0631\u0628\u064a \U0001f469\u200d\U0001f680 \u2028 \u202e \ufeff '\"$`\\ {{x}}"
+
+
+def test_texts_of_every_kind_reach_an_agent_and_its_log_as_they_are(town: Town):
+    (town.project / "Größe ☃").mkdir()
+    script = (
+        'printf "%s\\n" "$ORC_EVENT_TYPE" {{event.payload.text}}; basename "$PWD"; cat;'
+        ' echo "$ORC_EVENT_WORKER_ID"'
+    )
+    town.add("all", script, listen="[größe.*]", workdir="Größe ☃")
+    with town.running() as runner:
+        town.push("größe.中文", {"text": TEXT, "é": 1}, agent="zoë")
+        runner.until_events("subscription.finished")
+    type, text, folder, event, worker = [text for _, _, text in runner.lines]
+    assert (type, text, folder, worker) == ("größe.中文", TEXT, "Größe ☃", "zoë")
+    assert json.loads(event)["payload"] == {"text": TEXT, "é": 1}
+    assert f"\n{TEXT}\n" in town.log("all")
+
+
+def test_output_that_is_not_utf_8_is_replaced_in_the_log_and_in_the_report(town: Town):
+    town.add("raw", r"printf 'a\377b\303\n\000\033[2Jend\n'", listen="[job]")
+    with town.running() as runner:
+        town.push("job")
+        (finished,) = runner.until_events("subscription.finished")
+    assert payload(finished)["report"]["output"] == "a\ufffdb\ufffd\n\0\x1b[2Jend"
+    assert "a\ufffdb\ufffd\n" in town.log("raw")
