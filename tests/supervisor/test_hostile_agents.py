@@ -163,7 +163,10 @@ def test_an_agent_that_pushes_its_trigger_again_under_another_name_ends_at_the_l
 
 # Texts of every kind
 
-TEXT = "é e\u0301 \u4e2d\u6587 \u0639\u0631\u0628\u064a \U0001f469\u200d\U0001f680 \u2028 \u202e \ufeff '\"$`\\ {{x}}"
+TEXT = (
+    "é e\u0301 \u4e2d\u6587 \u0639\u0631\u0628\u064a \U0001f469\u200d\U0001f680 "
+    "\u2028 \u202e \ufeff '\"$`\\ {{x}}"
+)
 
 
 def test_texts_of_every_kind_reach_an_agent_and_its_log_as_they_are(town: Town):
