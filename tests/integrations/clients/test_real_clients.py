@@ -149,16 +149,14 @@ def test_codex_lists_the_server(workshop: Workshop) -> None:
 
 @of("codex")
 def test_codex_runs_the_hooks(workshop: Workshop) -> None:
-    project = json.dumps(str(workshop.project))
-    provider = f'{{name="x",base_url="{NOWHERE}/v1",wire_api="responses"}}'
+    config = workshop.home / ".codex" / "config.toml"
+    config.parent.mkdir()
+    config.write_text(
+        f"[projects.{json.dumps(str(workshop.project))}]\ntrust_level = 'trusted'\n"
+        f"[model_providers.x]\nname = 'x'\nbase_url = '{NOWHERE}/v1'\nwire_api = 'responses'\n"
+    )
     workshop.until_begun(
-        *(
-            "exec",
-            "--dangerously-bypass-hook-trust",
-            "-c",
-            f"projects.{project}.trust_level='trusted'",
-        ),
-        *("-c", "model_provider='x'", "-c", f"model_providers.x={provider}", "hi"),
+        *("exec", "--dangerously-bypass-hook-trust", "-c", "model_provider='x'", "hi"),
         OPENAI_API_KEY="none",
     )
 
