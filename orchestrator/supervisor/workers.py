@@ -199,6 +199,9 @@ class Workers:
             worker.file = file
             self._workers[file.id] = worker
             self._changed.append(file)
+        for worker in self._leaving:
+            if not worker.running:
+                worker.log.close()
         self._leaving = [worker for worker in self._leaving if worker.running]
 
     def _back(self, agent_id: str) -> Worker | None:
