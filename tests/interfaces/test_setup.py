@@ -45,6 +45,18 @@ def test_check_says_by_its_status_whether_all_is_there(cli: CommandLine, project
     assert '+  "mcpServers"' in cli("setup", "claude", "--check", status=1).out
 
 
+def test_a_path_of_this_machine_in_the_files_of_a_project_is_mentioned(
+    cli: CommandLine, project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert "`orc` is not in PATH" in cli("setup", "claude").err
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "orc").write_text("")
+    (tmp_path / "bin" / "orc").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert cli("setup", "claude").err == ""
+    assert "orc prime --hook claude" in (project / ".claude" / "settings.json").read_text()
+
+
 def test_a_rehearsal_and_print_change_nothing(cli: CommandLine, project: Path) -> None:
     assert "Would create .codex/config.toml" in cli("setup", "codex", "--dry-run").out
     assert "# .codex/config.toml\n[mcp_servers.orc]\n" in cli("setup", "codex", "--print").out

@@ -125,19 +125,48 @@ def _node(item: Any) -> Node:
     return Node(value, start, end, tuple(names), tuple(nodes), tuple(begins_), commas)
 
 
+def read(text: str) -> Any:
+    """The value of a text, without the places; fast for plain JSON."""
+    with suppress(ValueError, RecursionError):
+        return json.loads(text, object_pairs_hook=_members, parse_constant=int)
+    return parse(text).value
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError
+    return value
+
+
 class JsonText:
-    """A JSON text that is edited in place."""
+    """A JSON text that is edited in place.
+
+    Attributes:
+        text: The text.
+        value: What it means.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.root = parse(text)
-        if not isinstance(self.root.value, dict):
+        self.value = read(text)
+        self._root: Node | None = None
+        if not isinstance(self.value, dict):
             raise BadInput("it is not an object")
+
+    @property
+    def root(self) -> Node:
+        """The values with their places."""
+        if self._root is None:
+            self._root = parse(self.text)
+        return self._root
 
     def get(self, path: Path) -> Any:
         """The value at a path; None if there is none."""
-        node = self._at(path)
-        return None if node is None else node.value
+        value: Any = self.value
+        for name in path:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
 
     def set(self, path: Path, value: Any) -> None:
         """Set the member at a path; missing objects around it are made.
@@ -145,10 +174,10 @@ class JsonText:
         Raises:
             BadInput: Something else than an object is in the way.
         """
-        wanted = _with(self.root.value, path, value)
+        wanted = _with(self.value, path, value)
         if not self.text.strip():
             self.text += f"{{{self._line}}}" + ("" if self.text.endswith("\n") else self._line)
-            self.root = parse(self.text)
+            self._root = None
         node, depth = self.root, 0
         while depth < len(path) and (inner := node.member(path[depth])) is not None:
             node, depth = inner, depth + 1
@@ -172,7 +201,7 @@ class JsonText:
             return
         if not isinstance(node.value, list):
             raise BadInput(f"{'.'.join(path)} is not a list")
-        wanted = _with(self.root.value, path, [*node.value, value])
+        wanted = _with(self.value, path, [*node.value, value])
         self._insert(node, value, None)
         self._expect(wanted)
 
@@ -183,11 +212,9 @@ class JsonText:
         if index is None:
             index = around.names.index(path[-1])
             rest = {k: v for k, v in around.value.items() if k != path[-1]}
-            wanted = _with(self.root.value, path[:-1], rest)
+            wanted = _with(self.value, path[:-1], rest)
         else:
-            wanted = _with(
-                self.root.value, path, [v for i, v in enumerate(around.value) if i != index]
-            )
+            wanted = _with(self.value, path, [v for i, v in enumerate(around.value) if i != index])
         self._cut(around, index, wanted)
 
     def remove_inner(self, path: Path, index: int, name: str, inner: int) -> None:
@@ -199,7 +226,7 @@ class JsonText:
         rest = [v for i, v in enumerate(around.value) if i != inner]
         group = {**groups.value[index], name: rest}
         wanted = [group if i == index else v for i, v in enumerate(groups.value)]
-        self._cut(around, inner, _with(self.root.value, path, wanted))
+        self._cut(around, inner, _with(self.value, path, wanted))
 
     def _at(self, path: Sequence[str]) -> Node | None:
         node: Node | None = self.root
@@ -210,8 +237,8 @@ class JsonText:
 
     def _expect(self, wanted: Any) -> None:
         """Read the text again, which must mean what was intended."""
-        self.root = parse(self.text)
-        if self.root.value != wanted:
+        self._root, self.value = None, read(self.text)
+        if self.value != wanted:
             raise OrchestratorError("An edit of JSON went wrong", code="edit_failed")
 
     def _replace(self, start: int, end: int, text: str) -> None:
@@ -286,7 +313,7 @@ class JsonText:
             if len(around.parts) == 1 and rest.lstrip()[:1] in ("}", "]"):
                 left = left[: around.start + 1] + rest.lstrip()
             with suppress(BadInput):
-                if parse(left).value == wanted:
+                if read(left) == wanted:
                     self.text = left
                     break
         self._expect(wanted)

@@ -87,7 +87,7 @@ class JsonPart(Part):
 
     def add(self, text: str) -> str:
         json = JsonText(text)
-        if not json.root.value:
+        if not json.value:
             for name, value in self._needed.items():
                 json.set((name,), value)
         if self._server is not None:
@@ -116,7 +116,7 @@ class JsonPart(Part):
             self._remove_hooks(json, event)
             _prune(json, ("hooks", event), before)
         for name, value in self._needed.items():
-            if json.root.value == {name: value} and before.get((name,)) is None:
+            if json.value == {name: value} and before.get((name,)) is None:
                 json.remove((name,))
         return json.text
 

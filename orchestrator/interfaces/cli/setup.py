@@ -12,7 +12,7 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.layout import lines
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag
-from orchestrator.interfaces.cli.rendering import Answer, say
+from orchestrator.interfaces.cli.rendering import Answer, say, warn
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def setup(
     names = NAMES if client == ALL else (client,)
     if print:
         return _printed(names, place)
+    if not (remove or user) and place.words[0] != "orc":
+        warn(f"`orc` is not in PATH, so the files name {place.words[0]}, which others may not have")
     is_dry = dry_run or check
     done = set_up(names, place, removes=remove, dry=is_dry)
     status = 1 if check and not done.is_complete else 0

@@ -133,8 +133,13 @@ def test_claude_code_gets_its_work_and_mail_and_is_refused_a_locked_file(
 
 
 @of("claude")
-def test_claude_code_lists_the_server(workshop: Workshop) -> None:
+def test_claude_code_lists_the_server_as_connected(workshop: Workshop) -> None:
+    """A server of the user needs no approval; that of a project waits for one."""
+    pytest.importorskip("mcp")
     assert "orc: orc mcp --client claude" in workshop.run("mcp", "list")
+    set_up(["claude"], SetupPlace(top=str(workshop.home), is_user=True, words=("orc",)))
+    (workshop.project / ".mcp.json").unlink()
+    assert "orc: orc mcp --client claude - ✔ Connected" in workshop.run("mcp", "list")
 
 
 @of("codex")
