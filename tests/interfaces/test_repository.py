@@ -520,10 +520,13 @@ QUERIES = [
     *[
         (path, ())
         for path, command in commands()
-        if command.reads is not False and path not in ("query", "events check-claim")
+        if command.reads is not False
+        and path not in ("query", "events check-claim", "guard check", "guard install")
     ],
     ("query", ("SELECT 1",)),
     ("events check-claim", ("--event", "1")),
+    ("guard check", ("file.py",)),
+    ("guard install", ("--dry-run",)),
     *[("sling", ("x", "ann", "--dry-run")), ("dispatch", ("--dry-run",))],
     *[
         ("handoff", ("--dry-run",)),
@@ -535,8 +538,13 @@ QUERIES = [
 
 @pytest.mark.parametrize(("path", "words"), QUERIES, ids=[path for path, _ in QUERIES])
 def test_a_query_of_a_board_that_is_not_there_makes_nothing(
-    cli: CommandLine, tmp_path: Path, path: str, words: tuple[str, ...]
+    cli: CommandLine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    words: tuple[str, ...],
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # some of them are about the folder where they run
     command = dict(commands())[path]
     if not words:
         needed = [argument.name for argument in command.arguments if argument.required]
@@ -545,7 +553,9 @@ def test_a_query_of_a_board_that_is_not_there_makes_nothing(
     shown = cli("--board", str(folder), "--agent", "ann", *path.split(), *words, status=None)
     needs_none = (
         *("completion", "prime", "version", "help", "index metadata", "agent template list"),
-        "mcp tools",
+        *("mcp tools", "setup", "onboard"),
     )
-    assert shown.status == (0 if path in needs_none else 3), shown.err
+    needs_git = ("guard install", "guard link")
+    wanted = 0 if path in needs_none else 1 if path in needs_git else 3
+    assert shown.status == wanted, shown.err
     assert not folder.exists()
