@@ -167,6 +167,14 @@ class Attempts:
             self._ended(Ended(worker, running, offer.source, end))
         return True
 
+    def release_output(self) -> None:
+        """Let the follower have the lines of attempts whose start it has by now."""
+        for running in self._workers.running():
+            with running.lock, suppress(OSError):
+                lines, running.held = running.held, None
+                if lines:
+                    self._follower.output(running.agent, running.attempt.event, lines)
+
     def next_renewal(self) -> float:
         """Seconds until the lease of a task is renewed."""
         renewals = (running.renewal for running in self._workers.running())
@@ -226,6 +234,10 @@ class Attempts:
 
         def keep(lines: list[str]) -> None:
             worker.log.write(lines)
+            with running.lock:
+                if running.held is not None:
+                    running.held += lines
+                    return
             with suppress(OSError):  # a follower that is gone fails no attempt
                 self._follower.output(agent, event, lines)
 

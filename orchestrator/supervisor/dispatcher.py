@@ -323,6 +323,7 @@ class Dispatcher:
             for source in self._sources:
                 source.note(record)
             self._head = record.id
+        self._attempts.release_output()
 
     def _advance(self) -> None:
         """Begin all work that may begin now."""

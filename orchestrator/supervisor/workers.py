@@ -1,6 +1,7 @@
 """The agents of a runner: their files as they change, and what of them runs here."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
@@ -38,6 +39,8 @@ class RunningAttempt(msgspec.Struct):
         result: The result of the agent, while its task is checked.
         renewal: When its lease is renewed, by the monotonic clock; only a task needs that.
         cause: The cause of what it does (``engine.cause_mark``).
+        held: Lines that it wrote before the follower had its start; None: they go to the follower.
+        lock: Guards ``held``.
     """
 
     agent: str
@@ -49,6 +52,8 @@ class RunningAttempt(msgspec.Struct):
     process: AgentProcess | None = None
     result: AttemptResult | None = None
     renewal: float = float("inf")
+    held: list[str] | None = []
+    lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
 
 class Worker(msgspec.Struct):
@@ -161,7 +166,7 @@ class Workers:
                 usable[agent.id] = agent
             else:
                 why = "has changed since it was trusted" if state == "changed" else "is not trusted"
-                notes[agent.id] = f"{agent.path} {why}: read it, then `trust {agent.id}`"
+                notes[agent.id] = f"{agent.path} {why}: read it, then `orc trust {agent.id}`"
         for agent_id, text in notes.items():
             if self._noted.get(agent_id) != text:
                 self._follower.note("agent.skipped", agent_id, text)

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from orchestrator.core.events import Recorded
 from orchestrator.domain.event_log import Events
 from orchestrator.supervisor.agent_files import load_agent
 from orchestrator.supervisor.processes import LOG_BYTES, machine_name
 
-from .running import Town, ends, open_gate
+from .running import Follower, Town, ends, open_gate, until_true
 
 
 @pytest.fixture
@@ -355,3 +356,30 @@ def test_a_runner_works_without_a_keeper(town: Town, monkeypatch: pytest.MonkeyP
         assert "did not start" in runner.until_note("runner.trouble")
         town.push("job")
         runner.until_events("subscription.finished")
+
+
+def test_the_lines_of_an_agent_follow_its_start(town: Town, monkeypatch: pytest.MonkeyPatch):
+    """However late the follower has the start, the lines come after it."""
+    gate = town.project / "gate"
+    town.add(
+        "ann", f'echo one\nuntil [ -e "{gate}" ]; do sleep 0.01; done\necho two', listen="[job]"
+    )
+    order: list[str] = []
+
+    def event(follower: Follower, record: Recorded) -> None:
+        if record.type == "subscription.started":
+            until_true(lambda: "one\n" in town.log("ann"))
+            open_gate(gate)
+            until_true(lambda: "two\n" in town.log("ann"))
+            order.append("start")
+        follower._add(follower.events, record)
+
+    def output(follower: Follower, agent: str, event: int, lines: list[str]) -> None:
+        order.extend(lines)
+
+    monkeypatch.setattr(Follower, "event", event)
+    monkeypatch.setattr(Follower, "output", output)
+    with town.running() as runner:
+        town.push("job")
+        runner.until_events("subscription.finished")
+    assert order == ["start", "one", "two"]

@@ -72,8 +72,8 @@ def _shown(check: "AgentCheck") -> str:
     command = " ".join(shlex.quote(cut(escape(word), _WORD)) for word in check.command)
     trust = {
         "trusted": "trusted",
-        "changed": "changed since it was trusted: read it, then `trust {}`",
-        "new": "not trusted: read it, then `trust {}`",
+        "changed": "changed since it was trusted: read it, then `orc trust {}`",
+        "new": "not trusted: read it, then `orc trust {}`",
     }[check.trust]
     rows = [
         ("trust", trust.format(check.agent)),
