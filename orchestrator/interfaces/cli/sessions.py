@@ -15,7 +15,7 @@ from orchestrator.interfaces.cli.endings import COMPLETING, completed, ended
 from orchestrator.interfaces.cli.layout import facts, parts, section, shown_time
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag, option, text_file
 from orchestrator.interfaces.cli.rendering import Answer, say, warn
-from orchestrator.interfaces.cli.run import Run, either, once
+from orchestrator.interfaces.cli.run import Run, either, given, once
 from orchestrator.interfaces.cli.task_words import Words, mine_or_named
 
 if TYPE_CHECKING:
@@ -114,7 +114,11 @@ def handoff(
     files = _changed_files(run.orc.folder) if collect else ()
     with run.rehearsed(dry_run):
         session = run.orc.sessions.handoff(
-            subject=subject, note=message, collect=collect, files=files, keep=keep
+            subject=subject,
+            note=message,
+            collect=collect,
+            files=files,
+            **given(keep=keep or None),  # else the digest of older requests would be another one
         )
     verb = "note" if keep else "hand off"
     done = f"Would {verb}." if dry_run else "Noted." if keep else "Handed off."
