@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.api import Orchestrator
+
 from .conftest import CommandLine
 
 PLAN = (
@@ -155,7 +157,12 @@ class TestRequest:
         assert "No agent listens for requests: `orc agent template add team` adds a team." in first
         cli("agent", "template", "add", "team")
         second = cli("request", "Add a light theme", "--agent", "bob", "--json").json
-        assert "No agent" not in cli("request", "x", "--agent", "ann").out
+        third = cli("request", "x", "--agent", "ann").out
+        assert "No agent" not in third
+        assert "No runner has loaded planner yet" in third
+        with Orchestrator.open(os.environ["ORCHESTRATOR_DIR"]) as orc:
+            orc.subscriptions.open("planner")
+        assert "No runner" not in cli("request", "x", "--agent", "ann").out
         (event,) = cli("events", "--worker", "bob", "--type", "team.request", "--json").json
         assert event["payload"] == {"text": "Add a light theme", "convoy": second["convoy"]}
         listed = {row["name"]: row for row in cli("convoy", "list", "--json").json}

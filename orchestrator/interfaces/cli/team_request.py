@@ -28,10 +28,16 @@ def request(run: Run, text: str | None, file: str | None, agents_dir: str | None
         raise UsageError("The request is missing", hint='Write `request "WHAT YOU WANT"`.')
     # Nothing is read after the commit: an error would look like a failed command.
     agents = load_agents(agents_folder(run, agents_dir)).agents.values()
-    is_heard = any(hears(agent.settings.listen, REQUEST) for agent in agents)
+    listeners = [agent.id for agent in agents if hears(agent.settings.listen, REQUEST)]
+    loaded = run.orc.engine.read().subscriptions
+    is_loaded = any(agent in loaded for agent in listeners)
     event = run.orc.supervisor.request(wanted)
     convoy = msgspec.json.decode(event.payload)["convoy"]
     lines = [f"Requested: {convoy}", f"`orc convoy show {convoy}` shows its tasks."]
-    if not is_heard:
+    if not listeners:
         lines.append("No agent listens for requests: `orc agent template add team` adds a team.")
+    elif not is_loaded:
+        lines.append(
+            f"No runner has loaded {', '.join(listeners)} yet: start `orc runner run`, and ask again."
+        )
     return say({"event": event.id, "convoy": convoy}, "\n".join(lines))
