@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator import Orchestrator
 from orchestrator.domain.subscriptions.records import AttemptReport
+from orchestrator.domain.subscriptions.task_attempts import TaskFilter
 from orchestrator.interfaces.cli import layout
 from orchestrator.interfaces.cli.runner_lines import JsonPrinter, LinePrinter
 from orchestrator.stores.memory import MemoryStore
@@ -56,6 +57,18 @@ def test_an_event_and_its_attempts_are_short_lines(
         "plan    ▶ plan.request (event 2), attempt 2 of 2",
         "plan    ✓ finished in 1m1s, 3 tool calls, 1,204 tokens, $0.02",
     ]
+
+
+def test_an_attempt_beyond_those_that_may_fail_has_no_limit(
+    orc: Orchestrator, capsys: pytest.CaptureFixture[str]
+):
+    orc.workstreams.create("build")
+    task = orc.tasks.add("build", title="Write it", agent="ann").id
+    for _ in range(2):
+        took = orc.subscriptions.take("plan", task, (TaskFilter(),))
+        assert took is not None
+        orc.subscriptions.interrupt("plan", took.event, took.token, "it was killed")
+    assert f"plan    ▶ task {task}, attempt 2" in printed(orc, capsys)
 
 
 def test_what_is_given_up_names_the_command_that_tries_again(

@@ -176,7 +176,8 @@ def _painted_verdict(match: re.Match[str]) -> str:
 
 def _started(trigger: str, payload: Mapping[str, Any], _id: int) -> str:
     number, most = payload["attempt"], payload["most"]
-    return trigger + (f", attempt {number} of {most}" if number > 1 else "")
+    of_most = f" of {most}" if number <= most else ""  # killed attempts may be more
+    return trigger + (f", attempt {number}{of_most}" if number > 1 else "")
 
 
 def _finished(_trigger: str, payload: Mapping[str, Any], _id: int) -> str:
