@@ -1,8 +1,6 @@
 """What only Linux has: the report of changed files, and the adoption of orphans."""
 
-import ctypes
 import os
-import select
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -28,6 +26,8 @@ class InotifyAlarm:
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
+        import ctypes  # only what waits needs it
+
         self._library = ctypes.CDLL(None)
         self._fd: int = self._library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         add = self._library.inotify_add_watch
@@ -39,6 +39,8 @@ class InotifyAlarm:
         """Wait until it rings; False after so many seconds. The next wait waits for the next change."""
         if not self.is_told:
             return polling.rest(seconds)
+        import select
+
         readable = select.poll()
         readable.register(self._fd, select.POLLIN)
         if not readable.poll(seconds * 1000):
@@ -61,6 +63,7 @@ class InotifyAlarm:
 
 def adopt_orphans() -> bool:
     """Become the parent of descendants whose parent has ended; whether the system does that."""
-    return os.path.exists(f"/proc/self/task/{os.getpid()}/children") and not ctypes.CDLL(
-        None
-    ).prctl(_SUBREAPER, 1, 0, 0, 0)
+    import ctypes
+
+    has_children = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+    return has_children and not ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)

@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import os
-import shlex
 import signal
 import sys
 import threading
@@ -105,6 +104,8 @@ def unlock(fd: int) -> None:
 
 def shell_line(words: Sequence[str]) -> str:
     """Words as a line of the shell, whatever is in them."""
+    import shlex  # only what starts clients and hooks needs it
+
     return shlex.join(words)
 
 
