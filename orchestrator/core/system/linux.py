@@ -25,11 +25,13 @@ class InotifyAlarm:
         is_told: Whether the system reports all changes; else the caller has to look for itself.
     """
 
+    _fd = -1
+
     def __init__(self, paths: Iterable[str]) -> None:
         import ctypes  # only what waits needs it
 
         self._library = ctypes.CDLL(None)
-        self._fd: int = self._library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._fd = self._library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         add = self._library.inotify_add_watch
         self._watches = [add(self._fd, os.fsencode(path), _CHANGES) for path in paths]
         # It fails for a path that is missing, and for a user who has too many alarms.
@@ -55,10 +57,12 @@ class InotifyAlarm:
             self._library.inotify_rm_watch(self._fd, watch)
 
     def close(self) -> None:
-        """End the reports."""
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd, self.is_told = -1, False
+        """End the reports. The system takes some 10 ms for it."""
+        fd, self._fd, self.is_told = self._fd, -1, False
+        if fd >= 0:
+            os.close(fd)
+
+    __del__ = close
 
 
 def adopt_orphans() -> bool:

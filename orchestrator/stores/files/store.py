@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 from orchestrator.core import system
 from orchestrator.core.errors import Damage
@@ -52,6 +52,7 @@ class FileStore:
         self._warn = warn
         self._recent: dict[int, Recorded] = {}
         self._segments = Segments(self._state)
+        self._alarms: list[tuple[Segment | None, system.FileAlarm]] = []
         self._lock = BoardLock(self._state, light=light, warn=warn)
         self.presence: Presence = FilePresence(self._state, warn)
         self.documents: Documents = FileDocuments(self.folder)
@@ -116,7 +117,10 @@ class FileStore:
         position = _position(after)
         deadline = time.monotonic() + timeout
         known = (position.segment, position.end)
+        watched: Segment | None = None
         alarm: system.FileAlarm | None = None
+        with suppress(IndexError):
+            watched, alarm = self._alarms.pop()
         try:
             while True:
                 active = self._segments.active()
@@ -128,13 +132,17 @@ class FileStore:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
-                if alarm is None:  # then look again: what happens from here on is reported
-                    alarm = system.FileAlarm([self._segments.path if active else self._state])
-                else:
+                if alarm is not None and watched is active:
                     alarm.wait(min(left, _LOOK))
+                    continue
+                if alarm is not None:
+                    alarm.close()
+                # Then look again: what happens from here on is reported.
+                watched = active
+                alarm = system.FileAlarm([self._segments.path if active else self._state])
         finally:
-            if alarm is not None:
-                alarm.close()
+            if alarm is not None and alarm.is_told:
+                self._alarms.append((watched, alarm))  # closing it would take some 10 ms
 
     def _noted(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         try:
