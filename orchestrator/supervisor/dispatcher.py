@@ -5,6 +5,7 @@ watched files have changed, an attempt has ended, or the runner is to end. A thr
 waits for its process.
 """
 
+import math
 import queue
 import threading
 import time
@@ -14,7 +15,6 @@ from contextlib import suppress
 
 from orchestrator.api import Orchestrator
 from orchestrator.core import clock, system
-from orchestrator.core.clock import local_time
 from orchestrator.core.errors import OrchestratorError, Refused
 from orchestrator.core.printable import amount
 from orchestrator.domain.state import State
@@ -218,8 +218,8 @@ class Dispatcher:
     def _work(self) -> None:
         """Do all that can be done now. If the board cannot be used, this is called again."""
         if not self._is_ready:
+            self._head = self._orc.engine.read().event  # the follower hears what recovering records
             self._attempts.recover()
-            self._head = self._orc.engine.read().event
         while self._ended:
             self._attempts.record(self._ended[0])
             self._ended.popleft()
@@ -360,15 +360,17 @@ class Dispatcher:
         return next(filter(None, offers), None)
 
     def _say_pause(self, agent: str, pause: Pause | None) -> None:
-        """Let the follower hear, once, why an agent is not started and until when."""
+        """Let the follower hear, once, why an agent is not started and for how long."""
         if pause == self._pauses.get(agent):
             return
         if pause is None:
             del self._pauses[agent]
         else:
             self._pauses[agent] = pause
-            until = local_time(pause.until, self._orc.engine.now())
-            self._follower.note("agent.paused", agent, f"until {until}: {pause.reason}")
+            seconds = math.ceil(clock.between(self._orc.engine.now(), pause.until))
+            self._follower.note(
+                "agent.paused", agent, f"for {clock.spoken(seconds)}: {pause.reason}"
+            )
 
     def _patience(self) -> float:
         """Seconds until there may be work without a message."""

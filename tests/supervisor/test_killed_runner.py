@@ -34,6 +34,7 @@ def test_the_next_runner_ends_what_a_killed_one_has_left(town: Town):
     assert len(town.notes()) >= 1
     with town.running() as runner:
         (finished,) = runner.until_events("subscription.finished")
+        assert runner.of_type("subscription.interrupted"), "its follower hears of it"
     assert bytes(finished.payload).startswith(
         b'{"subscriber":"slow","event":%d,"attempt":2' % event
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 OPTIONS = together(
     AGENTS_DIR,
-    option("--max-agents", "How many agents run at a time; else 10.", types.COUNT),
+    option("--max-agents", "How many agents run at a time; else 10.", types.POSITIVE),
     option(
         "--watch",
         "Changes of files in this folder are events; may be repeated.",

@@ -39,7 +39,7 @@ _FILTERS = together(
 )
 
 
-@EVENTS.command("list", example="--last 5 --type task.*", reads=True, filters_agent=True)
+@EVENTS.command("list", example="--last 5 --type 'task.*'", reads=True, filters_agent=True)
 @_FILTERS
 @option("--limit", "As JSON lines, at most so many, the oldest ones: 100.", types.COUNT)
 @option("--tail", "As JSON lines, at most so many, the newest ones.", types.COUNT)
@@ -63,7 +63,7 @@ def list_(
     return _listed(run, sentence_line(run) if is_new else None, **how)
 
 
-@BOARD.command("log", example="log --last 5 --type task.*", reads=True, filters_agent=True)
+@BOARD.command("log", example="log --last 5 --type 'task.*'", reads=True, filters_agent=True)
 @_FILTERS
 def log(run: Run, **how: Any) -> Answer | None:
     """Show what happened, oldest first, a sentence for each event."""
