@@ -364,6 +364,8 @@ class _Taking:
         """
         task, archived = incoming.task, self.state.tasks.archived
         without = {(wait.kind, wait.other) for wait in cuts}
+        if at_home is not None and at_home.signals:
+            without.update(self._cut_before(incoming, at_home))
         signals = dict.fromkeys(task.signals)
         needs = self._needs("need", incoming.needs, without, signals)
         failures = self._needs("failure", incoming.needs_failure_of, without, signals)
@@ -399,6 +401,19 @@ class _Taking:
         )
         record = self._with_lease(record)
         return record if at_home else self.without_circle_of(record)
+
+    def _cut_before(self, incoming: IncomingTask, mine: Task) -> Iterator[tuple[Kind, str]]:
+        """Yield the needs for which a task waits for signals, because they would still close a circle."""
+        keys = {signal.key for signal in mine.signals}
+        kinds: tuple[tuple[Kind, str, str, tuple[str, ...]], ...] = (
+            ("need", NEED, "needs", incoming.needs),
+            ("failure", FAILURE_NEED, "needs_failure_of", incoming.needs_failure_of),
+        )
+        for kind, signal, field, needs in kinds:
+            for need in needs:
+                here = self.here(need) if Signal(kind=signal, name=need).key in keys else None
+                if here is not None and not self._fits(mine, {field: (here,)}):
+                    yield kind, need
 
     def _needs(
         self,

@@ -168,6 +168,8 @@ class Runtime(ABC):
 
 
 def _working_folder(run: AgentRun) -> str:
+    if not run.agent.settings.workdir:
+        return run.project
     folder = os.path.join(run.project, run.agent.settings.workdir)
     if inside(os.path.realpath(folder), os.path.realpath(run.project)) is None:
         raise Refused(f"The workdir {folder} leads out of the project by a link", code="symlink")

@@ -5,10 +5,10 @@ import secrets
 import shutil
 import socket
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import msgspec
@@ -59,6 +59,7 @@ class Attempts:
         project: The folder in which agents work.
         follower: Hears of what happens.
         ended: Gets each attempt that has ended, in any thread; :meth:`record` is called with it.
+        most: How many attempts run at a time.
         grace: Seconds between SIGTERM and SIGKILL.
         back_off: Seconds between a failed attempt and the next one; twice as many after each further failure.
     """
@@ -72,6 +73,7 @@ class Attempts:
         project: str,
         follower: Follower,
         ended: Callable[[Ended], object],
+        most: int,
         grace: float,
         back_off: float,
     ) -> None:
@@ -87,6 +89,7 @@ class Attempts:
         self._retired: set[str] = set()
         self._identity = ProcessIdentity.of(os.getpid())
         self._variables = dict(os.environ)
+        self._threads = ThreadPoolExecutor(most)
         self._recent: deque[tuple[float, str]] = deque(maxlen=_MOST_RECENT)
 
     def keeper(self) -> Keeper | None:
@@ -212,7 +215,7 @@ class Attempts:
             commands=(os.path.dirname(sys.executable),),
             attempt=attempt.number,
             cause=work.cause,
-            session=self._orc.subscriptions.get(agent.id).session,
+            session=self._orc.subscriptions.get(agent.id).session if agent.settings.resume else "",
         )
         runtime = runtime_of(agent.settings)
         launch = runtime.launch(assigned)
@@ -229,7 +232,7 @@ class Attempts:
         reader: OutputReader,
         timeout: float,
     ) -> None:
-        """Start a process, and a thread that waits for its end."""
+        """Start a process, and let a thread wait for its end."""
         agent, event = worker.id, running.attempt.event
 
         def keep(lines: list[str]) -> None:
@@ -255,7 +258,7 @@ class Attempts:
         try:
             if is_first:
                 running.note.add_process(process.pid)
-            threading.Thread(target=wait, name=running.mark).start()
+            self._threads.submit(wait)
         except BaseException:
             process.kill()
             raise

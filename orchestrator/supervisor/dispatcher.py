@@ -115,6 +115,7 @@ class Dispatcher:
             project=project,
             follower=follower,
             ended=self._inbox.put,
+            most=most,
             grace=grace,
             back_off=back_off,
         )

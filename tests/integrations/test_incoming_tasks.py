@@ -723,11 +723,15 @@ def imported(orc: Orchestrator, text: str) -> Report | None:
 
 
 OWN_FAILURE = {"depends_on_id": "x/y", "type": "conditional-blocks"}
+OWN_NEED = {"depends_on_id": "a", "type": "blocks"}
+LOST_GATE = {"depends_on_id": "d", "type": "waits-for"}
+LOST_FAILURE = {"depends_on_id": "d", "type": "conditional-blocks"}
 
 
 @settings(max_examples=150, deadline=None)
 @given(lines)
 @example(json.dumps({"id": "x/y", "title": "x", "dependencies": [OWN_FAILURE]}))
+@example(json.dumps({"id": "a", "title": "x", "dependencies": [OWN_NEED, LOST_FAILURE, LOST_GATE]}))
 def test_no_file_of_issues_breaks_the_import_or_loses_a_need(text: str) -> None:
     orc = Orchestrator.open("memory:")
     records: dict[str, dict[str, Any]] = {}
