@@ -37,9 +37,10 @@ from orchestrator.domain.validation import check_text, check_title
 from orchestrator.engine import Engine
 from orchestrator.integrations import sections
 from orchestrator.integrations.appendix import Appendix
-from orchestrator.integrations.incoming_tasks import NEED, IncomingTask, Surroundings, take_in
+from orchestrator.integrations.incoming_tasks import IncomingTask, Surroundings, take_in
 from orchestrator.integrations.report import Losses, Report, count_lost, is_plain, known_agent
 from orchestrator.integrations.sections import Comment, Sections
+from orchestrator.integrations.updates import NEED
 from orchestrator.integrations.values import Fields
 
 _TAKEN = ("tasks", "completed")

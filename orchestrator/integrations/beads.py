@@ -36,15 +36,9 @@ from orchestrator.domain.tasks.relations import KINDS, Gate, GateKind, Link
 from orchestrator.domain.validation import check_priority, check_text, check_title
 from orchestrator.engine import Engine
 from orchestrator.integrations.appendix import Appendix
-from orchestrator.integrations.incoming_tasks import (
-    FAILURE_NEED,
-    NEED,
-    NEEDS,
-    IncomingTask,
-    Surroundings,
-    take_in,
-)
+from orchestrator.integrations.incoming_tasks import IncomingTask, Surroundings, take_in
 from orchestrator.integrations.report import Losses, Report, count_lost, is_plain, known_agent
+from orchestrator.integrations.updates import FAILURE_NEED, NEED, NEEDS
 from orchestrator.integrations.values import Fields
 
 _LOWEST = 4

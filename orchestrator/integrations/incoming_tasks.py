@@ -35,6 +35,9 @@ from orchestrator.engine import Engine
 from orchestrator.integrations.order import Kind, Wait, in_order
 from orchestrator.integrations.report import Losses, Report, digest, is_plain
 from orchestrator.integrations.updates import (
+    FAILURE_NEED,
+    NEED,
+    NEEDS,
     OPEN_NEEDS,
     OWN_WORK,
     Histories,
@@ -44,9 +47,6 @@ from orchestrator.integrations.updates import (
     is_known,
     is_same,
 )
-
-NEEDS = NEED, FAILURE_NEED = "need", "need-of-failure"
-"""The kinds of the signals that replace a need, and a need of a failure."""
 
 
 class IncomingTask(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,12 +5,18 @@ from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import Any
 
+from msgspec.structs import replace
+
 from orchestrator.core.transaction import Desk, Transaction
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.archive import CLOSE
 from orchestrator.domain.tasks.edit_events import REIMPORTED, TaskReimported
 from orchestrator.domain.tasks.events import TaskImported
 from orchestrator.domain.tasks.records import ENDED, HELD, Note, Task
+from orchestrator.domain.tasks.relations import Signal
+
+NEEDS = NEED, FAILURE_NEED = "need", "need-of-failure"
+"""The kinds of the signals that replace a need, and a need of a failure."""
 
 HAS_CHECKS = "ends of tasks that have checks here"
 OWN_WORK = "acceptance of tasks of the importing agent (--reason TEXT imports it)"
@@ -65,8 +71,7 @@ class Update:
         self.changes: dict[str, Any] = {
             field: getattr(theirs, field)
             for field in _COMPARED
-            if _differ(getattr(theirs, field), getattr(same, field))
-            and _differ(getattr(theirs, field), getattr(mine, field))
+            if _differ(theirs, same, field) and _differ(theirs, mine, field)
         }
         if notes := _new_notes(theirs, same):
             self.changes["notes"] = (*mine.notes, *notes)
@@ -149,7 +154,7 @@ class Histories:
 
 def is_as_here(theirs: Task, mine: Task) -> bool:
     """Whether a task is equal to the one on the board."""
-    is_other = any(_differ(getattr(theirs, name), getattr(mine, name)) for name in _COMPARED)
+    is_other = any(_differ(theirs, mine, name) for name in _COMPARED)
     return not is_other and not _new_notes(theirs, mine)
 
 
@@ -164,11 +169,20 @@ def _new_notes(theirs: Task, mine: Task) -> tuple[Note, ...]:
     return tuple(new)
 
 
-def _differ(theirs: Any, mine: Any) -> bool:
-    """Whether two values differ by more than the order of a list."""
-    if isinstance(theirs, tuple) and isinstance(mine, tuple):
-        return {*theirs} != {*mine}
-    return bool(theirs != mine)
+def _differ(theirs: Task, mine: Task, field: str) -> bool:
+    """Whether two tasks differ in a field by more than the order of a list."""
+    values = [getattr(theirs, field), getattr(mine, field)]
+    if field == "signals":
+        values = [tuple(map(_without_time, signals)) for signals in values]
+    if all(isinstance(value, tuple) for value in values):
+        return {*values[0]} != {*values[1]}
+    return bool(values[0] != values[1])
+
+
+def _without_time(signal: Signal) -> Signal:
+    """A signal for a need that does not block: its time is that of the import that found this."""
+    is_given = signal.kind in NEEDS and signal.given_at
+    return replace(signal, given_at="given") if is_given else signal
 
 
 def _is_newer(theirs: str, mine: str, *, equal: bool) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boards import changes_nothing, code_of
+from boards import MORNING, SettableClock, changes_nothing, code_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -733,7 +733,8 @@ LOST_FAILURE = {"depends_on_id": "d", "type": "conditional-blocks"}
 @example(json.dumps({"id": "x/y", "title": "x", "dependencies": [OWN_FAILURE]}))
 @example(json.dumps({"id": "a", "title": "x", "dependencies": [OWN_NEED, LOST_FAILURE, LOST_GATE]}))
 def test_no_file_of_issues_breaks_the_import_or_loses_a_need(text: str) -> None:
-    orc = Orchestrator.open("memory:")
+    clock = SettableClock(MORNING)
+    orc = Orchestrator.open("memory:", now=clock)
     records: dict[str, dict[str, Any]] = {}
     for line in text.split("\n"):
         try:
@@ -759,6 +760,17 @@ def test_no_file_of_issues_breaks_the_import_or_loses_a_need(text: str) -> None:
         assert not needs & open_ids, (task_id, text)
         assert record.get("issue_type") not in ("gate", "agent", "molecule")
         assert not record.get("ephemeral")
+    clock.advance(60)
+    with changes_nothing(orc):
+        imported(orc, text)
+
+
+def test_a_need_of_what_was_left_out_and_a_gate_on_it_stay_as_they_were(clock: SettableClock):
+    orc = Orchestrator.open("memory:", now=clock)
+    issue = {"id": "a", "title": "x", "dependencies": [LOST_FAILURE, LOST_GATE]}
+    text = "\n".join(map(json.dumps, [issue, {"id": "d", "title": "x", "status": "pinned"}]))
+    imported(orc, text)
+    clock.advance(60)
     with changes_nothing(orc):
         imported(orc, text)
 
