@@ -224,7 +224,7 @@ class _Page:
             yield Section("The loop", [loop], 0.0, f"{prog} --help")
 
     def _permissions(self) -> Iterator[Section]:
-        """Yield the section of requests for permission, unless the agent is of those that ask."""
+        """Yield the section of requests for permission, unless events start the agent."""
         pending = self.state.permissions.pending(self.now)
         if not pending or self.agent in self.state.subscriptions:
             return

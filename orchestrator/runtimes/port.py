@@ -133,7 +133,7 @@ class Runtime(ABC):
         Raises:
             NotFound: The program is not there (``program_not_found``).
             BadInput: The event holds a value that the program cannot take.
-            Refused: The working folder is outside of the project, because a part of it is a link.
+            Refused: The working folder is outside of the project, because its path contains a symbolic link.
         """
         call = self.call(run)
         folder = _working_folder(run)

@@ -1,6 +1,8 @@
 """A runner of shell agents for tests, in this process: events can be waited for."""
 
+import json
 import os
+import random
 import select
 import subprocess
 import sys
@@ -21,6 +23,10 @@ ORC = str(Path(sys.executable).parent / "orc")
 
 PATIENCE = 240.0
 """Seconds after which a test fails that waits for an event; nothing depends on how long one takes."""
+
+
+def payload(record: Recorded) -> Any:
+    return json.loads(bytes(record.payload))
 
 
 def ends(pid: int) -> bool:
@@ -191,3 +197,16 @@ def until(runner: "subprocess.Popen[str]", text: str) -> str:
         if text in line:
             return line
     raise AssertionError(f"the runner ended without {text}")
+
+
+def kill_runners(town: Town, runner: "subprocess.Popen[str]", most: int) -> None:
+    """Kill a ready runner after fewer than ``most`` starts, and two more like it; then one at any moment."""
+    for seed in range(3):
+        for _ in range(random.Random(seed).randrange(1, most)):
+            until(runner, "subscription.started")
+        runner.kill()
+        runner.communicate()
+        runner = runner_of(town)
+        until(runner, "runner.ready")
+    runner.kill()
+    runner.communicate()

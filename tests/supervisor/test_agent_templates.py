@@ -1,12 +1,9 @@
 """The agents that come with the toolkit: their files are copied, and they work from a request to its end."""
 
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,16 +11,9 @@ from orchestrator import NotFound, Refused
 from orchestrator.supervisor.agent_files import load_agents
 from orchestrator.supervisor.agent_templates import TEMPLATES, add_template, find_template
 
-from .running import Town
+from .running import Town, payload
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-@pytest.fixture
-def town(memory_path: Path) -> Iterator[Town]:
-    town = Town(memory_path)
-    yield town
-    town.orc.close()
 
 
 def add(town: Town, template: str) -> None:
@@ -40,10 +30,6 @@ def program(town: Town, monkeypatch: pytest.MonkeyPatch, name: str, text: str) -
     (folder / name).write_text(text)
     (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-
-
-def payload(record: Any) -> Any:
-    return json.loads(bytes(record.payload))
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

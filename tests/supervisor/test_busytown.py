@@ -1,10 +1,8 @@
 """Agents made for busytown run as they are: its examples, with a script in place of the model."""
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,7 +10,7 @@ from orchestrator import Orchestrator
 from orchestrator.engine import cause_mark
 from orchestrator.supervisor.agent_files import load_agent
 
-from .running import Town
+from .running import Town, payload
 from .test_agent_files import BUSYTOWN
 
 AGENT = """\
@@ -60,10 +58,6 @@ def add(town: Town, name: str, text: str) -> None:
     path = town.agents / f"{name}.md"
     path.write_text(text)
     town.trust.add({str(path): load_agent(str(path)).digest})
-
-
-def payload(record: Any) -> Any:
-    return json.loads(bytes(record.payload))
 
 
 def test_notes_go_through_a_row_of_agents_with_their_payload(town: Town):

@@ -1,10 +1,7 @@
 """The dispatcher with real processes: each event is finished once, and no process of an agent remains."""
 
-import json
 import os
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,18 +11,7 @@ from orchestrator.domain.event_log import Events
 from orchestrator.supervisor.agent_files import load_agent
 from orchestrator.supervisor.processes import LOG_BYTES, machine_name
 
-from .running import Follower, Town, ends, open_gate, until_true
-
-
-@pytest.fixture
-def town(memory_path: Path) -> Iterator[Town]:
-    town = Town(memory_path)
-    yield town
-    town.orc.close()
-
-
-def payload(record: Any) -> Any:
-    return json.loads(bytes(record.payload))
+from .running import Follower, Town, ends, open_gate, payload, until_true
 
 
 def test_an_event_starts_an_agent_which_finishes(town: Town):

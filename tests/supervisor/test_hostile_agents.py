@@ -3,29 +3,16 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from orchestrator.supervisor.processes import LOG_BYTES
 
-from .running import Town, ends
+from .running import Town, ends, payload
 
 MEGABYTE = 1024 * 1024
 HUGE = "x" * (5 * MEGABYTE)
-
-
-@pytest.fixture
-def town(memory_path: Path) -> Iterator[Town]:
-    town = Town(memory_path)
-    yield town
-    town.orc.close()
-
-
-def payload(record: Any) -> Any:
-    return json.loads(bytes(record.payload))
 
 
 def stand_in(town: Town, name: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:

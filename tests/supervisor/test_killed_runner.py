@@ -2,23 +2,12 @@
 
 import json
 import os
-import random
 import signal
-from pathlib import Path
-
-import pytest
 
 from orchestrator.core import system
 from orchestrator.supervisor.processes import MARK
 
-from .running import PATIENCE, Town, command, ends, orc, runner_of, until, until_true
-
-
-@pytest.fixture
-def town(memory_path: Path):
-    town = Town(memory_path)
-    yield town
-    town.orc.close()
+from .running import PATIENCE, Town, command, ends, kill_runners, orc, runner_of, until, until_true
 
 
 def test_the_next_runner_ends_what_a_killed_one_has_left(town: Town):
@@ -106,15 +95,7 @@ def test_each_event_has_one_finish_though_runners_are_killed(town: Town):
     killed = runner_of(town)
     until(killed, "runner.ready")
     events = [town.push("job") for _ in range(30)]
-    for seed in range(3):
-        for _ in range(random.Random(seed).randrange(1, 8)):
-            until(killed, "subscription.started")
-        killed.kill()
-        killed.communicate()
-        killed = runner_of(town)
-        until(killed, "runner.ready")
-    killed.kill()
-    killed.communicate()
+    kill_runners(town, killed, 8)
     wanted = [(agent, event) for agent in "ab" for event in events]
     with town.running() as runner:
         runner.until(lambda: len(finishes(town)) >= len(wanted))

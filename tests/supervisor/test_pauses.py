@@ -2,19 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from .running import Town, orc
-
-
-@pytest.fixture
-def town(memory_path: Path) -> Iterator[Town]:
-    town = Town(memory_path)
-    yield town
-    town.orc.close()
 
 
 def test_an_agent_that_fails_in_a_row_is_started_again_after_a_pause(town: Town):

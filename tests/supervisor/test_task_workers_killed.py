@@ -1,7 +1,6 @@
 """A task has one agent, also with two runners, and when runners, agents or their machine are killed."""
 
 import json
-import random
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from orchestrator import Orchestrator
 from orchestrator.core import system
 from orchestrator.domain.subscriptions.task_attempts import TASK_LEASE, TaskFilter
 
-from .running import Town, ends, runner_of, until
+from .running import Town, ends, kill_runners, runner_of, until
 
 
 @pytest.fixture
@@ -153,15 +152,7 @@ def test_each_task_is_done_once_though_runners_and_agents_are_killed(town: Town)
     tasks = [add(town, f"Task {n}") for n in range(20)]
     killed = runner_of(town)
     until(killed, "runner.ready")
-    for seed in range(3):
-        for _ in range(random.Random(seed).randrange(1, 6)):
-            until(killed, "subscription.started")
-        killed.kill()
-        killed.communicate()
-        killed = runner_of(town)
-        until(killed, "runner.ready")
-    killed.kill()
-    killed.communicate()
+    kill_runners(town, killed, 6)
     with town.running() as runner:
         runner.until(lambda: statuses(town) == {"done": 20})
     assert {task.id for task in town.orc.tasks.all()} == set(tasks)

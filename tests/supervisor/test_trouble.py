@@ -1,14 +1,11 @@
 """The runner in trouble: damaged logs, full disks, clocks that jump, killed twins. It goes on and reports."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from boards import SettableClock
@@ -23,19 +20,7 @@ from orchestrator.supervisor.processes import (
     ProcessIdentity,
 )
 
-from .running import Town, ends
-
-
-@pytest.fixture
-def town(memory_path: Path) -> Iterator[Town]:
-    town = Town(memory_path)
-    yield town
-    town.orc.close()
-
-
-def payload(record: Any) -> Any:
-    return json.loads(bytes(record.payload))
-
+from .running import Town, ends, payload
 
 # The log
 

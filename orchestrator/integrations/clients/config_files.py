@@ -1,7 +1,7 @@
 """Files that a setup changes: how they are read, replaced, backed up, and given back as they were.
 
-For each file a folder of this user keeps what it was before, and what was written. As long as nobody else
-has changed it, removing the setup gives back the old bytes.
+For each file, a folder of this user keeps the old content and the written content. As long as no
+other program has changed the file, removing the setup gives back the old bytes.
 """
 
 import hashlib

@@ -16,7 +16,7 @@ def with_addition(text: str, path: tuple[str, ...], lines: str) -> str:
 
     Args:
         text: YAML.
-        path: The names of the table or list; what is missing of it is added.
+        path: The keys that lead to the table or list. Missing ones are added.
         lines: The lines, for an indentation of 0.
 
     Raises:
