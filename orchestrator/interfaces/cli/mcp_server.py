@@ -1,5 +1,6 @@
 """``orc mcp``: serve the board to an agent over the Model Context Protocol."""
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -37,15 +38,19 @@ def serve_(run: Run, tools: str, client: str | None) -> None:
     runner starts a server of it for agents with the runtime claude.
     """
     _check_extra()
-    from orchestrator import Orchestrator
-    from orchestrator.interfaces.mcp.server import serve
+    from orchestrator.interfaces.mcp.descriptors import take_descriptors
 
+    taken = take_descriptors()
+    from orchestrator import Orchestrator
+    from orchestrator.interfaces.mcp.server import serve, server_of
+
+    gc.enable()  # `process` has disabled it for commands that end soon
     warnings: list[str] = []
     agent = run.agent
     with Orchestrator.open(run.settings.board, agent=agent, warn=warnings.append) as orc:
         if agent is None and tools != TOOL:
             agent = _joined(orc, client or "agent")
-        serve(_served(orc, tools, agent or orc.engine.agent, warnings))
+        serve(taken, server_of(_served(orc, tools, agent or orc.engine.agent, warnings)))
 
 
 @MCP.command("tools", example="tools --tools minimal", reads=True)

@@ -1,21 +1,29 @@
 """The server: its tools, on stdin and stdout. Stdout carries nothing but the protocol."""
 
+import signal
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import anyio
 import msgspec
 from mcp import MCPError
+from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
-from mcp.server.stdio import stdio_server
 from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    DiscoverResult,
     ListToolsResult,
+    RequestParams,
     Tool,
 )
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from orchestrator.interfaces.cli.rendering import warn
+from orchestrator.interfaces.mcp.descriptors import Descriptors
+from orchestrator.interfaces.mcp.stdio import Link, connected
 from orchestrator.version import __version__
 
 Call = Callable[[dict[str, Any]], Awaitable[CallToolResult]]
@@ -35,20 +43,72 @@ INSTRUCTIONS = (
 """What a client tells the agent about the server."""
 
 
-def serve(tools: Sequence[ServedTool]) -> None:
-    """Serve tools until the host closes stdin; what still waits is cancelled then."""
-    anyio.run(_serve, tools)
+Background = Callable[[Link], Awaitable[None]]
+"""Runs beside the server, and is cancelled when the host closes stdin."""
+
+
+def serve(
+    taken: Descriptors,
+    server: Server[Any],
+    background: Sequence[Background] = (),
+    experimental: dict[str, dict[str, Any]] | None = None,
+) -> None:
+    """Serve until the host closes stdin; what still waits is cancelled then.
+
+    Args:
+        taken: Stdin and stdout.
+        server: The server.
+        background: What runs beside it.
+        experimental: Capabilities that the protocol does not have.
+    """
+    anyio.run(_serve, taken, server, background, experimental)
+
+
+async def _serve(
+    taken: Descriptors,
+    server: Server[Any],
+    background: Sequence[Background],
+    experimental: dict[str, dict[str, Any]] | None,
+) -> None:
+    options = server.create_initialization_options(experimental_capabilities=experimental)
+
+    async def discover(context: ServerRequestContext[Any], _params: Any) -> DiscoverResult:
+        capabilities = server.get_capabilities(
+            experimental_capabilities=experimental, protocol_version=context.protocol_version
+        )
+        return DiscoverResult(
+            supported_versions=list(MODERN_PROTOCOL_VERSIONS),
+            capabilities=capabilities,
+            instructions=server.instructions,
+        )
+
+    server.add_request_handler("server/discover", RequestParams, discover)
+    async with connected(taken) as (incoming, outgoing, link), anyio.create_task_group() as group:
+        group.start_soon(_end_on_signal, group.cancel_scope)
+        for function in background:
+            group.start_soon(_contained, function, link)
+        await server.run(incoming, outgoing, options)
+        group.cancel_scope.cancel()
+
+
+async def _end_on_signal(scope: anyio.CancelScope) -> None:
+    """End as the host ends it: the exception of a signal would be a traceback of every task."""
+    with suppress(NotImplementedError), anyio.open_signal_receiver(signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()
+
+
+async def _contained(function: Background, link: Link) -> None:
+    """Run it; an error in it ends nothing else."""
+    try:
+        await function(link)
+    except Exception as error:  # noqa: BLE001  the tools go on
+        warn(f"{getattr(function, '__name__', 'a task')} of the server has ended: {error}")
 
 
 def cost_of(tool: Tool) -> int:
     """The tokens of a tool in the list that a model reads: a quarter of its bytes."""
-    return len(tool.model_dump_json(by_alias=True, exclude_none=True)) // 4
-
-
-async def _serve(tools: Sequence[ServedTool]) -> None:
-    server = server_of(tools)
-    async with stdio_server() as (incoming, outgoing):
-        await server.run(incoming, outgoing, server.create_initialization_options())
+    return len(tool.model_dump_json(by_alias=True, exclude_none=True).encode()) // 4
 
 
 def server_of(tools: Sequence[ServedTool]) -> Server[Any]:
