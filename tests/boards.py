@@ -179,8 +179,21 @@ def holds(schedule: Schedule) -> set[HeldResource]:
     return set(schedule.collisions(Need("**"), None, ""))
 
 
-def naive_best(state: State, workstream: str | None, agent: str, now: str) -> Task | None:
-    """The task that ``next`` must return, by the definition: filter all, then sort all."""
+def any_task(_task: Task) -> bool:
+    return True
+
+
+def naive_best(
+    state: State,
+    workstream: str | None,
+    agent: str,
+    now: str,
+    fits: Callable[[Task], bool] = any_task,
+) -> Task | None:
+    """The task that ``next`` must return, by the definition: filter all, then sort all.
+
+    Tasks that any agent may take have to fit.
+    """
     best: list[tuple[int, int, tuple[int, int, str], Task]] = []
     fresh = Schedule(state.tasks, state.workstreams, state.locks, state.agents)
     for task in state.tasks.values():
@@ -195,6 +208,7 @@ def naive_best(state: State, workstream: str | None, agent: str, now: str) -> Ta
             mine = False
         hung = mine and state.agents.hooks.get(agent) == task.id
         queued = mine and task.status == "assigned"
+        free = free and fits(task)
         if (free or hung or queued) and not fresh.task_collisions(task, agent, now):
             first = 0 if hung else 1 if queued else 2
             priority = stream.priority if first == 2 else 0
@@ -202,7 +216,13 @@ def naive_best(state: State, workstream: str | None, agent: str, now: str) -> Ta
     return min(best, key=lambda entry: entry[:3])[3] if best else None
 
 
-def naive_best_review(state: State, workstream: str | None, agent: str, now: str) -> Task | None:
+def naive_best_review(
+    state: State,
+    workstream: str | None,
+    agent: str,
+    now: str,
+    fits: Callable[[Task], bool] = any_task,
+) -> Task | None:
     """The review that ``next`` must return, by the definition."""
     record = state.agents.get(agent)
     streams = state.workstreams
@@ -210,6 +230,7 @@ def naive_best_review(state: State, workstream: str | None, agent: str, now: str
         (streams[task.workstream].priority, rank_of(task), task)
         for task in state.tasks.values()
         if task.status == "in_review"
+        and fits(task)
         and agent not in task.all_workers
         and (task.reviewer is None or task.review_until <= now)
         and (record is None or record.suits(task))

@@ -81,19 +81,18 @@ def best_task(
         if not attempt.may_begin(now):
             passed.add(attempt.task)
 
-    def may_begin(task: Task) -> bool:
+    def permits(task: Task) -> bool:
         return task.id not in passed
-
-    def fits(task: Task) -> bool:
-        return task.id not in passed and any(taken.fits(task) for taken in takes)
 
     takes = tuple(takes)
     actor, schedule = actor_of(state, name), state.schedule
-    task = schedule.best_own(None, actor, now, may_begin)
-    task = task or schedule.best_review(None, actor, now, fits)
+    task = schedule.best_own(None, actor, now, permits)
+    task = task or schedule.best_review(None, actor, now, takes, permits)
     if task is None:
-        streams = {taken.ws for taken in takes if taken.capability != REVIEW}
-        task = schedule.best_free(state.workstreams if "" in streams else streams, actor, now, fits)
+        takes = tuple(taken for taken in takes if taken.capability != REVIEW)
+        streams = {taken.ws for taken in takes}
+        streams = {*state.workstreams} if "" in streams else streams
+        task = schedule.best_free(streams, actor, now, takes, permits)
     return task
 
 

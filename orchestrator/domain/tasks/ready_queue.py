@@ -5,7 +5,8 @@ agent may take.
 
 All of it is derived from tasks and locks, so it is never stored: it is built in one pass when a process
 first needs it and follows every change from then on. The queues are heaps whose entries may go stale; an
-entry counts only if the record still agrees when the entry comes to the top.
+entry counts only if the record still agrees when the entry comes to the top. From the first use of a filter
+on, the tasks that fit it have a queue of their own, so a look costs the same however long the queues are.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ from orchestrator.domain.agents.records import AgentSlice
 from orchestrator.domain.locks.records import Lock, LockSlice
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.records import ENDED, HELD, Rank, Task, TaskSlice, rank_of
-from orchestrator.domain.tasks.review_queue import Fits, ReviewQueue
+from orchestrator.domain.tasks.review_queue import EVERYTHING, Filter, Permits, ReviewQueue
 from orchestrator.domain.workstreams.records import WorkstreamSlice
 
 
@@ -53,6 +54,7 @@ class Schedule:
         self._hooks = agents.hooks
         self.reviews = ReviewQueue(self._tasks)
         self._ready: dict[str, list[Rank]] = {name: [] for name in workstreams}
+        self._filtered: dict[str, dict[Filter, list[Rank]]] = {}
         self._assigned: dict[str, list[Rank]] = {}
         self._steps: dict[tuple[str, str], list[Rank]] = {}
         self._open_parts: dict[str, int] = {}
@@ -144,6 +146,10 @@ class Schedule:
         """Put a task into the queue of an agent or of its stream, and into that of its workflow."""
         queues = self._assigned if agent else self._ready
         heappush(queues.setdefault(agent or task.workstream, []), rank_of(task))
+        if not agent:
+            for filter, queue in self._filtered.get(task.workstream, {}).items():
+                if filter.fits(task):
+                    heappush(queue, rank_of(task))
         if task.workflow is not None:
             heappush(self._steps.setdefault((task.workflow, agent), []), rank_of(task))
 
@@ -276,20 +282,33 @@ class Schedule:
         return self.best_free(streams, agent, now)
 
     def best_own(
-        self, workstream: str | None, agent: str, now: str, fits: Fits | None = None
+        self, workstream: str | None, agent: str, now: str, permits: Permits | None = None
     ) -> Task | None:
         """The task on the agent's hook, else the first that is assigned to it."""
         self._recall(now)
         for queue in ([*self._hung(agent, now)], self._assigned.get(agent)):
-            task = self._first(queue, agent, now, workstream, own=True, fits=fits)
+            task = self._first(queue, agent, now, workstream, own=True, permits=permits)
             if task is not None:
                 return task
         return None
 
     def best_free(
-        self, workstreams: Iterable[str], agent: str, now: str, fits: Fits | None = None
+        self,
+        workstreams: Iterable[str],
+        agent: str,
+        now: str,
+        filters: Iterable[Filter | None] = EVERYTHING,
+        permits: Permits | None = None,
     ) -> Task | None:
-        """The first of the tasks that any agent may take."""
+        """The first of the tasks that any agent may take.
+
+        Args:
+            workstreams: Their names.
+            agent: Who would take it.
+            now: The time.
+            filters: It takes the tasks that fit one of these.
+            permits: Whether it may take a task; None: any.
+        """
         self._recall(now)
         streams = [self._workstreams[name] for name in workstreams if name in self._workstreams]
         if len(streams) > 1:
@@ -298,16 +317,34 @@ class Schedule:
         for stream in streams:
             if best is not None and stream.priority > best[0]:
                 break
-            queue = self._ready.get(stream.name)
-            task = self._first(queue, agent, now, stream.name, fits=fits)
-            if task is not None and (best is None or rank_of(task) < best[1]):
-                best = (stream.priority, rank_of(task), task)
+            for filter in filters:
+                queue = self._free(stream.name, filter)
+                task = self._first(queue, agent, now, stream.name, filter=filter, permits=permits)
+                if task is not None and (best is None or rank_of(task) < best[1]):
+                    best = (stream.priority, rank_of(task), task)
         return best[2] if best else None
 
+    def _free(self, workstream: str, filter: Filter | None) -> list[Rank]:
+        """The queue of what any agent may take in a stream, or of the part of it that fits a filter."""
+        ready = self._ready.get(workstream, [])
+        if filter is None:
+            return ready
+        queues = self._filtered.setdefault(workstream, {})
+        if filter not in queues:
+            known = (rank for rank in ready if rank[2] in self._tasks)
+            queues[filter] = [rank for rank in known if filter.fits(self._tasks[rank[2]])]
+            heapify(queues[filter])
+        return queues[filter]
+
     def best_review(
-        self, workstream: str | None, agent: str, now: str, fits: Fits | None = None
+        self,
+        workstream: str | None,
+        agent: str,
+        now: str,
+        filters: Iterable[Filter | None] = EVERYTHING,
+        permits: Permits | None = None,
     ) -> Task | None:
-        """The next review that the agent may do."""
+        """The next review that the agent may do; the arguments as in :meth:`best_free`."""
         record = self._agents.get(agent)
         capabilities = record.capabilities if record is not None else ()
         by_priority: dict[int, list[str]] = {}
@@ -315,7 +352,7 @@ class Schedule:
             if stream.status == "active" and workstream in (None, stream.name):
                 by_priority.setdefault(stream.priority, []).append(stream.name)
         reviews = (
-            self.reviews.best(by_priority[priority], agent, capabilities, now, fits)
+            self.reviews.best(by_priority[priority], agent, capabilities, now, filters, permits)
             for priority in sorted(by_priority)
         )
         return next((task for task in reviews if task is not None), None)
@@ -420,7 +457,8 @@ class Schedule:
         workstream: str | None = None,
         *,
         own: bool = False,
-        fits: Fits | None = None,
+        filter: Filter | None = None,
+        permits: Permits | None = None,
     ) -> Task | None:
         """The first of a queue that the agent may take.
 
@@ -430,7 +468,8 @@ class Schedule:
             now: The time.
             workstream: Only tasks of this stream.
             own: It is the queue of what the agent has, not that of a stream.
-            fits: Whether the agent takes a task; None: any.
+            filter: What the queue is for; an entry that does not fit any more is dropped.
+            permits: Whether the agent may take a task; None: any.
         """
         passed: list[Rank] = []
         excluded: dict[tuple[str, ...], bool] = {}
@@ -447,14 +486,13 @@ class Schedule:
             if elsewhere and not own:
                 heappop(queue)  # it was moved, and is in another queue
                 continue
-            if elsewhere or self._workstreams[task.workstream].status != "active":
+            if filter is not None and not filter.fits(task):
+                heappop(queue)
+                continue
+            is_active = self._workstreams[task.workstream].status == "active"
+            if elsewhere or not is_active or (permits is not None and not permits(task)):
                 passed.append(heappop(queue))
                 continue
-            if fits is not None and not fits(task):
-                # Popping what does not fit would take long where most of a long queue does not.
-                ranks = (r for r in queue if r[2] in self._tasks and fits(self._tasks[r[2]]))
-                first = self._first(sorted(ranks), agent, now, workstream, own=own)
-                break
             if task.touches and task.touches not in excluded:
                 excluded[task.touches] = bool(self.task_collisions(task, agent, now))
             if task.touches and excluded[task.touches]:
@@ -497,9 +535,12 @@ def _course(task: Task) -> tuple[object, ...]:
         task.priority,
         task.is_clear,
         task.defer_until,
+        task.type,
+        task.labels,
     )
 
 
 def _offered(task: Task) -> tuple[object, ...]:
-    """The queue of a task that may be taken, and the time of its entry."""
-    return task.status, task.assigned_to, task.defer_until, task.workstream, rank_of(task)
+    """The queues of a task that may be taken, and the time of its entry."""
+    kind = task.workstream, task.type, task.labels
+    return task.status, task.assigned_to, task.defer_until, kind, rank_of(task)

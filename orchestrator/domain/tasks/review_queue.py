@@ -1,20 +1,34 @@
 """The review queue: work that waits for a reviewer, and running reviews.
 
-The entries are kept by stream, by required capability, and by worker, so that an agent finds a review without
-scanning its own work or work that it does not suit. As in
+The entries are kept by stream, by required capability, by the filters of agents, and by worker, so that an
+agent finds a review without scanning its own work or work that it does not suit. As in
 :mod:`orchestrator.domain.tasks.ready_queue` an entry may go stale, and counts only if the record still
 the same.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
-from itertools import islice
+from itertools import product
+from typing import Protocol
 
 from orchestrator.core import clock
 from orchestrator.domain.tasks.records import Rank, Task, rank_of
 
-Fits = Callable[[Task], bool]
-"""Whether an agent takes a task."""
+Permits = Callable[[Task], bool]
+"""Whether an agent may take a task now; it may not for few."""
+
+
+class Filter(Protocol):
+    """Tasks of a kind, told by facts of the task; what fits an equal filter has a queue of its own."""
+
+    def fits(self, task: Task) -> bool:
+        """Whether a task is of this kind."""
+
+    def __hash__(self) -> int: ...
+
+
+EVERYTHING: tuple[Filter | None, ...] = (None,)
+"""The filters of an agent that takes all tasks."""
 
 Workers = tuple[str, ...]
 """The agents that worked on a task."""
@@ -28,7 +42,8 @@ class ReviewQueue:
 
     def __init__(self, tasks: dict[str, Task]) -> None:
         self._tasks = tasks
-        self._due: dict[tuple[str, str], dict[Workers, list[Rank]]] = {}
+        self._due: dict[tuple[str, str, Filter | None], dict[Workers, list[Rank]]] = {}
+        self._filters: dict[Filter | None, None] = {None: None}
         self._ending: list[tuple[str, str]] = []
         self._of: dict[str, dict[str, None]] = {}
         self._all: dict[str, None] = {}
@@ -72,7 +87,8 @@ class ReviewQueue:
         agent: str,
         capabilities: tuple[str, ...],
         now: str,
-        fits: Fits | None = None,
+        filters: Iterable[Filter | None] = EVERYTHING,
+        permits: Permits | None = None,
     ) -> Task | None:
         """The review to do next: of the work of others, and of a kind that the agent can do.
 
@@ -81,15 +97,24 @@ class ReviewQueue:
             agent: Who would review.
             capabilities: Types and labels of tasks that it suits; none means all.
             now: The time.
-            fits: Whether the agent takes the review of a task; None: any.
+            filters: It takes the reviews that fit one of these.
+            permits: Whether it may take a review; None: any.
         """
         self.recall(now)
         first: Rank | None = None
-        for stream in streams:
-            for ability in capabilities or (ANYTHING,):
-                for rank in self._firsts(stream, ability, agent, now, fits):
-                    first = rank if first is None else min(first, rank)
+        keys = product(streams, capabilities or (ANYTHING,), map(self._known, filters))
+        for key in keys:
+            for rank in self._firsts(key, agent, now, permits):
+                first = rank if first is None else min(first, rank)
         return None if first is None else self._tasks[first[2]]
+
+    def _known(self, filter: Filter | None) -> Filter | None:
+        """The filter, with queues from now on."""
+        if filter not in self._filters:
+            self._filters[filter] = None
+            for task in self.all():
+                self._offer_to(task, filter)
+        return filter
 
     def next_end(self, now: str) -> str | None:
         """Return when the next review lapses."""
@@ -106,37 +131,50 @@ class ReviewQueue:
                 self._offer(self._tasks[task_id])
 
     def _offer(self, task: Task) -> None:
-        for ability in {ANYTHING, task.type, *task.labels}:
-            workers = self._due.setdefault((task.workstream, ability), {})
-            heappush(workers.setdefault(task.all_workers, []), rank_of(task))
+        for filter in self._filters:
+            self._offer_to(task, filter)
+
+    def _offer_to(self, task: Task, filter: Filter | None) -> None:
+        """Queue a review for the agents with this filter, if it fits."""
+        if filter is None or filter.fits(task):
+            for ability in {ANYTHING, task.type, *task.labels}:
+                workers = self._due.setdefault((task.workstream, ability, filter), {})
+                heappush(workers.setdefault(task.all_workers, []), rank_of(task))
 
     def _firsts(
-        self, stream: str, ability: str, agent: str, now: str, fits: Fits | None
+        self, key: tuple[str, str, Filter | None], agent: str, now: str, permits: Permits | None
     ) -> Iterator[Rank]:
         """Yield the first review of the work of each other agent."""
-        workers = self._due.get((stream, ability), {})
+        workers = self._due.get(key, {})
         for group, queue in [*workers.items()]:
-            while queue and not self._stands(queue[0], stream, ability, group, now):
-                heappop(queue)
+            passed: list[Rank] = []
+            while queue:
+                if not self._stands(queue[0], key, group, now):
+                    heappop(queue)
+                elif agent in group or permits is None or permits(self._tasks[queue[0][2]]):
+                    break
+                else:
+                    passed.append(heappop(queue))
+            first = queue[0] if queue and agent not in group else None
+            for rank in passed:
+                heappush(queue, rank)
             if not queue:
                 del workers[group]
-            elif agent in group:
-                continue
-            elif fits is None or fits(self._tasks[queue[0][2]]):
-                yield queue[0]
-            else:
-                others = sorted(rank for rank in queue[1:] if rank[2] in self._tasks)
-                stand = (r for r in others if self._stands(r, stream, ability, group, now))
-                yield from islice((r for r in stand if fits(self._tasks[r[2]])), 1)
+            if first is not None:
+                yield first
 
-    def _stands(self, rank: Rank, stream: str, ability: str, workers: Workers, now: str) -> bool:
+    def _stands(
+        self, rank: Rank, key: tuple[str, str, Filter | None], workers: Workers, now: str
+    ) -> bool:
         task = self._tasks.get(rank[2])
         if task is None or task.status != "in_review" or rank_of(task) != rank:
             return False
         if task.review_until > now:
             heappush(self._ending, (task.review_until, task.id))  # the clock may have been set back
             return False
+        stream, ability, filter = key
         suits = ability in (ANYTHING, task.type, *task.labels)
+        suits = suits and (filter is None or filter.fits(task))
         return suits and task.all_workers == workers and task.workstream == stream
 
     def _is_ending(self, until: str, task_id: str) -> bool:

@@ -7,6 +7,7 @@ from boards import SettableClock, check_derived, holds, naive_best, naive_best_r
 
 from orchestrator import Orchestrator
 from orchestrator.core import clock as times
+from orchestrator.domain.subscriptions.task_attempts import TaskFilter, best_task
 from orchestrator.domain.tasks.commands import Task
 from orchestrator.domain.tasks.ready_queue import Schedule
 from orchestrator.domain.tasks.resources import Need
@@ -51,6 +52,7 @@ class Life:
             needs=[need.id for need in needs],
             review=self.dice.choice([None, True]),
             labels=self.dice.sample(["ui", "api", "db"], self.dice.randrange(3)),
+            type=self.dice.choice(["task", "bug"]),
         )
 
     def next(self, tasks: list[Task]) -> None:
@@ -74,7 +76,7 @@ class Life:
     def label(self, tasks: list[Task]) -> None:
         task = self.dice.choice(tasks)
         labels = self.dice.sample(["ui", "api", "db"], self.dice.randrange(3))
-        self.orc.tasks.edit(task.id, labels=labels)
+        self.orc.tasks.edit(task.id, labels=labels, type=self.dice.choice(["task", "bug"]))
         able = self.dice.choice([[], ["ui"], ["api", "db"]])
         self.orc.agents.register(self.agent(), capabilities=able)
 
@@ -127,6 +129,75 @@ def test_best_equals_its_definition_through_a_random_life(orc: Orchestrator, clo
         assert (review and review.id) == (due and due.id)
     check_derived(orc.engine.read())
     assert len({record.type for record in orc.events.read()}) > 10, "the life was a dull one"
+
+
+FILTERS = [
+    TaskFilter(),
+    TaskFilter(ws="docs"),
+    TaskFilter(type="bug"),
+    TaskFilter(labels=("ui",)),
+    TaskFilter(ws="build", labels=("api", "db")),
+    TaskFilter(capability="ui"),
+    TaskFilter(capability="review", type="task"),
+]
+
+
+@pytest.mark.parametrize("seed", [2, 5])
+def test_the_best_task_of_filters_equals_its_definition_through_a_random_life(
+    orc: Orchestrator, clock: SettableClock, seed: int
+):
+    life = Life(orc, clock, seed)
+    for agent in life.AGENTS:
+        orc.subscriptions.open(agent)
+    for _ in range(600):
+        life.step()
+        agent, takes = life.agent(), life.dice.sample(FILTERS, life.dice.choice([1, 2]))
+        state, now = orc.engine.read(), orc.engine.now()
+        fits = lambda task: any(taken.fits(task) for taken in takes)  # noqa: B023, E731
+        best = best_task(state, state.subscriptions.find(agent), takes, now)
+        never = lambda _task: False  # noqa: E731
+        expected = (
+            naive_best(state, None, agent, now, never)
+            or naive_best_review(state, None, agent, now, fits)
+            or naive_best(state, None, agent, now, fits)
+        )
+        assert (best and best.id) == (expected and expected.id)
+
+
+def test_a_look_for_a_rare_kind_of_task_does_not_grow_with_the_queue(orc: Orchestrator):
+    with orc.transaction():
+        for number in range(300):
+            orc.tasks.add("build", title=str(number))
+            orc.tasks.add("build", title="r", review=True)
+    rare = orc.tasks.add("build", title="rare", type="rare").id
+    for task in orc.tasks.all():
+        if task.title == "r":
+            orc.tasks.claim(task.id, agent="ann")
+            orc.tasks.complete(task.id, agent="ann")
+    orc.subscriptions.open("bob")
+    looks: list[str] = []
+
+    class CountingFilter(TaskFilter, frozen=True):
+        def fits(self, task: Task) -> bool:
+            looks.append(task.id)
+            return super().fits(task)
+
+    takes = (CountingFilter(type="rare"),)
+    for expected in (rare, None, None):
+        looks.clear()
+        state = orc.engine.read()
+        best = best_task(state, state.subscriptions.find("bob"), takes, orc.engine.now())
+        assert (best and best.id) == expected
+        if expected:
+            orc.tasks.cancel(rare)
+    assert not looks
+    orc.tasks.add("build", title="another")
+    late = orc.tasks.add("build", title="late", type="rare").id
+    state = orc.engine.read()
+    best = best_task(state, state.subscriptions.find("bob"), takes, orc.engine.now())
+    assert best is not None
+    assert best.id == late
+    assert len(looks) < 10
 
 
 def test_a_schedule_made_late_equals_one_that_followed_from_the_start(
