@@ -184,6 +184,20 @@ class Store(Protocol):
                 it have been returned by then.
         """
 
+    def fingerprint(self, end: Cursor, known: str = "") -> str:
+        """Return a text that describes the log up to a position, and compare the log with an earlier one.
+
+        The cost does not grow with the log. So changes that the system does not report, such as those of a
+        failing disk, are not noticed.
+
+        Args:
+            end: The position.
+            known: The fingerprint up to this position or an earlier one.
+
+        Raises:
+            Damage: The log that ``known`` describes has changed.
+        """
+
     def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
         """Events from the newest to the oldest, unverified; only ids below ``before``."""
 

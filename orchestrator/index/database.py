@@ -18,7 +18,7 @@ import msgspec
 from orchestrator.core import system
 from orchestrator.core.errors import Damage, InputOutputError, Refused, TimedOut
 from orchestrator.core.progress import ShowProgress, no_progress
-from orchestrator.core.store import Cursor, Store
+from orchestrator.core.store import Store
 from orchestrator.index.standing import VERSION, position_of, value_of
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class IndexFile:
         if stale:
             return database
         try:
-            if not self._is_behind(position_of(database, self._store.cursor_type)):
+            if self._is_current(database):
                 return database
             database.close()
             return self._followed()
@@ -170,14 +170,21 @@ class IndexFile:
             database.close()
             return self._rebuilt(str(error))
 
-    def _is_behind(self, position: Cursor) -> bool:
+    def _is_current(self, database: sqlite3.Connection) -> bool:
+        """Whether the log has no new events for the index, and is as it was when the index read it.
+
+        If the log is damaged, a warning says so, and the index keeps what it read before.
+        """
+        position = position_of(database, self._store.cursor_type)
+        known = value_of(database, "log")
         try:
-            return any(chunk.events for chunk in self._store.read(position))
+            is_known = self._store.fingerprint(position, known) == known
+            return is_known and not any(chunk.events for chunk in self._store.read(position))
         except Damage as damage:
             if damage.code in ("newer_version", "misfit", "log_behind"):
                 raise
             self._warn_of(damage, position.id)
-            return False  # the log can be read up to there
+            return True
 
     def _warn_of(self, damage: Damage | None, event: int) -> None:
         """Say that an answer ends before what cannot be read of the log."""
@@ -243,7 +250,7 @@ class IndexFile:
         """Whether the log does not continue where the file ends."""
         try:
             with closing(self._open_to_read()) as database:
-                self._is_behind(position_of(database, self._store.cursor_type))
+                self._is_current(database)
         except sqlite3.DatabaseError as error:
             return str(error)
         except Damage as damage:

@@ -7,12 +7,12 @@ import msgspec
 
 from orchestrator.core.store import START, Cursor
 
-VERSION = 8
+VERSION = 9
 """Grows with every change of the schema or the contents: an index of another version is built again."""
 
 
 def value_of(database: sqlite3.Connection, name: str) -> Any:
-    """A note: ``version``, ``build``, ``texts``, ``event``, ``position``; None: there is none."""
+    """A note: ``version``, ``build``, ``texts``, ``event``, ``position``, ``log``; None: there is none."""
     row = database.execute("SELECT value FROM _index WHERE name = ?", (name,)).fetchone()
     return row[0] if row else None
 

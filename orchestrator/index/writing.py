@@ -407,6 +407,7 @@ def build(
     ):
         finish()
     note(database, version=VERSION, build=os.urandom(8).hex(), texts=int(has_texts))
+    note(database, log=store.fingerprint(position))
     note_position(database, position)
     database.execute("COMMIT")
     return damage
@@ -457,6 +458,7 @@ def follow(database: sqlite3.Connection, store: Store) -> Damage | None:
         changes = changes_of(state)
         writer.write_state(changes)
         keep(database, changes)
+        note(database, log=store.fingerprint(position, value_of(database, "log")))
         note_position(database, position)
     except BaseException:
         database.execute("ROLLBACK")

@@ -17,7 +17,7 @@ import pytest
 from orchestrator import Orchestrator
 from orchestrator.core.errors import Damage, Refused
 from orchestrator.index import writing
-from orchestrator.index.standing import VERSION
+from orchestrator.index.standing import VERSION, value_of
 
 from .comparing import check_sound
 from .test_histories import check_is_index_of
@@ -190,6 +190,50 @@ def test_beside_a_damaged_log_every_answer_says_as_of_which_event_it_is(
         assert any(f"The answer is as of event {head - 1}." in text for text in warnings)
     with pytest.raises(Damage):
         damaged.index.verify()
+
+
+@pytest.mark.parametrize("number", [1, 10, 21])
+def test_damage_before_its_last_event_is_noticed_by_every_answer_until_it_is_repaired(
+    worked: Orchestrator, tmp_path: Path, warnings: list[str], number: int
+):
+    copy = tmp_path / "copy"
+    shutil.copytree(worked.folder or "", copy)
+    log = copy / "state" / "events.jsonl"
+    sound = log.read_bytes()
+    lines = sound.splitlines(keepends=True)
+    lines[number - 1] = lines[number - 1].replace(b'"agent"', b'"Agent"')
+    log.write_bytes(b"".join(lines))
+    damaged = Orchestrator.open(copy, warn=warnings.append)
+    for ask in (lambda: damaged.index.query(COUNT), lambda: damaged.index.search("Task")):
+        warnings.clear()
+        ask()
+        (text,) = warnings
+        if number < 21:
+            assert f"events.jsonl:{number}: the line at byte" in text
+            assert text.endswith("The answer is as of event 21.")
+        else:  # then it is not known whether the log went another way
+            assert "line at byte" in text
+    warnings.clear()
+    log.write_bytes(sound)
+    damaged.tasks.add("build", title="One more")
+    check(damaged)
+    assert warnings == []
+
+
+def test_a_board_from_a_backup_keeps_its_index(
+    worked: Orchestrator, tmp_path: Path, warnings: list[str]
+):
+    copy = tmp_path / "copy"
+    shutil.copytree(worked.folder or "", copy, copy_function=shutil.copy)
+    restored = Orchestrator.open(copy, warn=warnings.append)
+    with closing(sqlite3.connect(path_of(restored))) as database:
+        build = value_of(database, "build")
+    check(restored)
+    restored.tasks.add("build", title="One more")
+    check(restored)
+    assert warnings == []
+    with closing(sqlite3.connect(path_of(restored))) as database:
+        assert value_of(database, "build") == build
 
 
 def test_a_part_of_a_deleted_task_points_to_no_parent(worked: Orchestrator):

@@ -162,6 +162,12 @@ def find_events(segments: Segments, number: int, most: int) -> list[Recorded]:
     return records
 
 
+def last_line(segments: Segments, number: int) -> bytes:
+    """The last line of a segment, without its newline; empty if it has none."""
+    segment, end = _closed(segments, number)
+    return next((line for _, line in _lines_backward(segment, end)), b"")
+
+
 def is_continued(log: Segments, by: Segments) -> bool:
     """Whether another log begins with all events of this log."""
     for last in read_backward(log, None):

@@ -2,10 +2,21 @@
 
 import os
 
+import msgspec
+
 from orchestrator.core import system
 from orchestrator.core.errors import Damage, OutcomeUnknown
 from orchestrator.stores.files import disk
 from orchestrator.stores.files.lines import id_of
+
+
+class FileStatus(msgspec.Struct, frozen=True, array_like=True):
+    """What the system knows about a file: its inode and size, and when its data and status changed."""
+
+    file: int
+    size: int
+    modified: int
+    changed: int
 
 
 class Segment:
@@ -37,6 +48,12 @@ class Segment:
         """The current size in bytes."""
         with disk.naming("read", self.path):
             return os.fstat(self._file.fd).st_size
+
+    def status(self) -> FileStatus:
+        """The present status of the file."""
+        with disk.naming("read", self.path):
+            status = os.fstat(self._file.fd)
+        return FileStatus(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
     def read(self, offset: int, length: int) -> bytes:
         """Read bytes from an offset; fewer only at the end of the file."""

@@ -72,6 +72,11 @@ class FileStore:
             self._sync_after_crashed_writer()
         return self._noted(reading.read_forward(self._segments, _position(after), self._end))
 
+    def fingerprint(self, end: Cursor, known: str = "") -> str:
+        from orchestrator.stores.files.fingerprint import fingerprint  # only the index needs it
+
+        return fingerprint(self._segments, _position(end), known)
+
     def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
         return reading.read_backward(self._segments, before)
 
