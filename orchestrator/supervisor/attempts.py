@@ -16,8 +16,9 @@ from msgspec.structs import replace
 
 from orchestrator.api import Orchestrator
 from orchestrator.core.errors import NotFound, OrchestratorError, Refused, UsageError
+from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.records import AttemptReport
-from orchestrator.domain.subscriptions.task_attempts import TASK_LEASE
+from orchestrator.domain.subscriptions.task_attempts import TASK_LEASE, loss_of
 from orchestrator.runtimes.output import AttemptResult, OutputReader, first_line
 from orchestrator.runtimes.port import AgentRun, Launch, runtime_of, write_files
 from orchestrator.supervisor.processes import (
@@ -178,6 +179,16 @@ class Attempts:
                 if lines:
                     self._follower.output(running.agent, running.attempt.event, lines)
 
+    def stop_lost(self, state: State) -> None:
+        """Ask agents to end whose task others have now, or whose attempt another runner has ended."""
+        for running in self._workers.running():
+            if running.process is None or running.lost:
+                continue
+            read = self._orc.engine.event
+            running.lost = loss_of(state, running.agent, running.attempt, read)
+            if running.lost:
+                running.process.stop()
+
     def next_renewal(self) -> float:
         """Seconds until the lease of a task is renewed."""
         renewals = (running.renewal for running in self._workers.running())
@@ -317,9 +328,9 @@ class Attempts:
         failure = first_line(result.failure)
         try:
             if end.ended_by == "stop":
-                reason = "the runner was stopped"
+                reason = first_line(ended.running.lost) or "the runner was stopped"
                 self._orc.subscriptions.interrupt(*place, reason, result.report)
-                return "stopped"
+                return reason
             if end.ended_by == "timeout":
                 failure = self._timeout(worker, ended.running)
             if not failure:

@@ -131,6 +131,7 @@ class Dispatcher:
             self._file_watcher = FileWatcher(watch, exclusion, self._inbox.put)
         self._head = 0
         self._pauses: dict[str, Pause] = {}
+        self._turns: dict[str, WorkSource] = {}  # the source of each agent's last work
         self._ended: deque[Ended] = deque()
         self._is_ready = self._is_loaded = False
         self._trouble = ""
@@ -319,6 +320,8 @@ class Dispatcher:
 
     def _follow(self, state: State) -> None:
         """Read new events, each one once for all sources."""
+        if state.event > self._head:
+            self._attempts.stop_lost(state)
         for record in records(self._orc, self._head, state.event):
             self._follower.event(record)
             for source in self._sources:
@@ -341,6 +344,8 @@ class Dispatcher:
             if not self._workers.is_trusted(offer.worker):
                 continue
             has_begun = self._attempts.begin(offer)
+            if has_begun:
+                self._turns[offer.worker.id] = offer.source
             state = self._orc.engine.read()
             self._follow(state)
             another = self._offer(offer.worker, state)
@@ -348,7 +353,7 @@ class Dispatcher:
                 offers.append(another)
 
     def _offer(self, worker: Worker, state: State) -> Offer | None:
-        """What an agent may begin now: of the first source that offers it work."""
+        """What an agent may begin now. Sources take turns, so that none starves the others."""
         subscriber = state.subscriptions.get(worker.id)
         pause = None
         if subscriber is not None:
@@ -357,7 +362,9 @@ class Dispatcher:
         self._say_pause(worker.id, pause)
         if pause is not None:
             return None
-        offers = (source.offer(worker, state) for source in self._sources)
+        last = self._turns.get(worker.id)
+        sources = sorted(self._sources, key=lambda source: source is last)
+        offers = (source.offer(worker, state) for source in sources)
         return next(filter(None, offers), None)
 
     def _say_pause(self, agent: str, pause: Pause | None) -> None:

@@ -39,6 +39,7 @@ class RunningAttempt(msgspec.Struct):
         result: The result of the agent, while its task is checked.
         renewal: When its lease is renewed, by the monotonic clock; only a task needs that.
         cause: The cause of what it does (``engine.cause_mark``).
+        lost: Why it was asked to end although the runner goes on; else empty.
         held: Lines that it wrote before the follower had its start; None: they go to the follower.
         lock: Guards ``held``.
     """
@@ -49,6 +50,7 @@ class RunningAttempt(msgspec.Struct):
     scratch: str
     mark: str
     cause: str = ""
+    lost: str = ""
     process: AgentProcess | None = None
     result: AttemptResult | None = None
     renewal: float = float("inf")

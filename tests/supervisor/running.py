@@ -128,6 +128,12 @@ class Town:
             self.trust.add({str(path): load_agent(str(path)).digest})
         return path
 
+    def add_task(self, title: str, **facts: Any) -> str:
+        """Add a task to the workstream ``build``."""
+        if not self.orc.workstreams.all():
+            self.orc.workstreams.create("build")
+        return self.orc.tasks.add("build", title=title, **facts).id
+
     def push(self, type: str, payload: Any = None, agent: str | None = None) -> int:
         return self.orc.events.push(type, payload, agent=agent).id
 

@@ -1,27 +1,13 @@
 """Tasks as work: agents get tasks and reviews; results, checks and deaths decide about the tasks."""
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.domain.tasks.verification_events import TaskDistrusted
 
-from .running import Town, ends, open_gate
-
-
-@pytest.fixture
-def town(memory_path: Path) -> Iterator[Town]:
-    town = Town(memory_path)
-    town.orc.workstreams.create("build")
-    yield town
-    town.orc.close()
-
-
-def add(town: Town, title: str, **facts: Any) -> str:
-    return town.orc.tasks.add("build", title=title, **facts).id
+from .running import Town, ends, open_gate, payload
 
 
 def task(town: Town, id: str) -> Any:
@@ -30,7 +16,7 @@ def task(town: Town, id: str) -> Any:
 
 def test_an_agent_is_given_a_task_with_its_brief_and_its_answer_is_the_result(town: Town):
     town.add("coder", "cat; echo $ORC_TASK {{event.payload.task}}", takes="[{ws: build}]")
-    id = add(town, "Write it", description="As the page says.")
+    id = town.add_task("Write it", description="As the page says.")
     with town.running() as runner:
         runner.until_events("subscription.finished")
     done = task(town, id)
@@ -44,7 +30,7 @@ def test_an_agent_is_given_a_task_with_its_brief_and_its_answer_is_the_result(to
 def test_a_failure_fails_the_task_after_its_attempts_and_its_output_is_a_note(town: Town):
     script = "echo no compiler; exit 3"
     town.add("coder", script, takes="[{ws: build}]", retry=1)
-    id = add(town, "Write it")
+    id = town.add_task("Write it")
     with town.running() as runner:
         runner.until_events("task.failed")
         runner.until_events("subscription.failed", 2)
@@ -60,7 +46,7 @@ def test_a_failure_fails_the_task_after_its_attempts_and_its_output_is_a_note(to
 def test_checks_run_in_the_folder_of_the_agent_before_the_task_is_done(town: Town):
     (town.project / "src").mkdir()
     town.add("coder", "echo $ORC_ATTEMPT > made", takes="[{}]", workdir="src", retry=1)
-    id = add(town, "Make it", verify=["grep 2 made"], artifacts=["made"])
+    id = town.add_task("Make it", verify=["grep 2 made"], artifacts=["made"])
     with town.running() as runner:
         runner.until_events("task.completed")
         runner.until_events("subscription.finished")
@@ -77,7 +63,7 @@ def test_checks_run_in_the_folder_of_the_agent_before_the_task_is_done(town: Tow
 def test_a_check_is_ended_with_the_runner(town: Town):
     town.add("coder", "true", takes="[{}]", retry=1)
     os.mkfifo(town.project / "gate")
-    id = add(town, "Make it", verify=["sh -c 'echo $$ > pid; read x < gate'"])
+    id = town.add_task("Make it", verify=["sh -c 'echo $$ > pid; read x < gate'"])
     with town.running() as runner:
         runner.until_events("task.renewed")
         with (town.project / "gate").open("w"):
@@ -93,7 +79,7 @@ def test_a_check_is_ended_with_the_runner(town: Town):
 def test_what_an_agent_has_done_with_its_task_itself_stays(town: Town, ending: str):
     reason = "own words"
     town.add("coder", f'orc t {ending} "{reason}"; echo other words', takes="[{}]")
-    id = add(town, "Write it")
+    id = town.add_task("Write it")
     with town.running() as runner:
         runner.until_events("subscription.finished")
         runner.stop()
@@ -109,7 +95,7 @@ def test_a_review_is_given_to_another_agent_and_its_verdict_decides(town: Town):
     )
     script = "if grep -q rejected; then echo approve; else echo reject: the date is missing; fi"
     town.add("critic", script, takes="[{ws: build, capability: review}]")
-    id = add(town, "Write it", labels=["code"], review=True)
+    id = town.add_task("Write it", labels=["code"], review=True)
     with town.running() as runner:
         runner.until_events("task.approved")
         runner.until_events("subscription.finished", 4)
@@ -124,7 +110,7 @@ def test_a_review_is_given_to_another_agent_and_its_verdict_decides(town: Town):
 def test_an_answer_without_a_verdict_gives_the_review_back_until_no_attempt_is_left(town: Town):
     town.add("coder", "echo done", takes="[{capability: code}]")
     town.add("critic", "echo hm", takes="[{capability: review}]", retry=1)
-    id = add(town, "Write it", labels=["code"], review=True)
+    id = town.add_task("Write it", labels=["code"], review=True)
     with town.running() as runner:
         runner.until_events("subscription.died")
     (letter,) = town.orc.subscriptions.dead()
@@ -144,7 +130,7 @@ def test_an_answer_without_a_verdict_gives_the_review_back_until_no_attempt_is_l
 def test_so_many_agents_start_as_there_are_tasks(town: Town):
     for name in ("a", "b"):
         town.add(name, "read x < $ORC_TASK", takes="[{}]", concurrency=17)
-    tasks = [add(town, f"Task {n}") for n in range(4)]
+    tasks = [town.add_task(f"Task {n}") for n in range(4)]
     for id in tasks:
         os.mkfifo(town.project / id)
     with town.running(most=30) as runner:
@@ -160,7 +146,7 @@ def test_the_lease_is_renewed_while_the_agent_works(town: Town, monkeypatch: pyt
     monkeypatch.setattr("orchestrator.supervisor.attempts.TASK_LEASE", 0.5)
     town.add("coder", "read x < gate", takes="[{}]")
     os.mkfifo(town.project / "gate")
-    id = add(town, "Write it")
+    id = town.add_task("Write it")
     with town.running() as runner:
         runner.until_events("subscription.renewed", 2)
         runner.until_events("task.renewed", 2)
@@ -172,7 +158,7 @@ def test_the_lease_is_renewed_while_the_agent_works(town: Town, monkeypatch: pyt
 def test_a_task_with_new_parts_is_handed_back_until_they_are_done(town: Town):
     script = 'mkdir split && orc t add build "A part" --parent $ORC_TASK; echo $ORC_TASK'
     town.add("coder", script, takes="[{ws: build, type: task}]")
-    id = add(town, "Write it")
+    id = town.add_task("Write it")
     with town.running() as runner:
         runner.until_events("task.completed", 2)
         runner.until_events("subscription.finished", 3)
@@ -182,10 +168,94 @@ def test_a_task_with_new_parts_is_handed_back_until_they_are_done(town: Town):
 
 def test_checks_that_came_by_import_and_are_not_trusted_block_the_task(town: Town):
     town.add("coder", "echo done", takes="[{}]")
-    id = add(town, "Write it", verify=["touch ran"])
+    id = town.add_task("Write it", verify=["touch ran"])
     distrust = lambda tx: tx.record(TaskDistrusted(tasks=(id,))) and None  # noqa: E731
     town.orc.engine.run("test", distrust, lambda *_: None, None)
     with town.running() as runner:
         runner.until_events("task.blocked")
     assert "nobody has trusted them" in task(town, id).reason
     assert not (town.project / "ran").exists()
+
+
+def cancel(town: Town, task: str) -> None:
+    town.orc.tasks.cancel(task, reason="not needed", agent="ann")
+
+
+def delete(town: Town, task: str) -> None:
+    with town.orc.transaction():
+        cancel(town, task)
+        town.orc.tasks.delete([task], agent="ann")
+
+
+def block(town: Town, task: str) -> None:
+    town.orc.tasks.block(task, reason="wait", agent="ann")
+
+
+def assign(town: Town, task: str) -> None:
+    town.orc.hooks.sling(task, "bob", agent="ann", force=True)
+
+
+LOSSES = {
+    "cancelled by ann": cancel,
+    "deleted": delete,
+    "blocked by ann": block,
+    "released by ann": assign,
+}
+"""What others do with the task of an agent that works on it."""
+
+
+@pytest.mark.parametrize("how", LOSSES)
+def test_an_agent_is_ended_when_others_take_its_task(town: Town, how: str):
+    town.add("coder", "echo half of it; read x < gate", takes="[{}]", retry=3)
+    os.mkfifo(town.project / "gate")
+    id = town.add_task("Write it")
+    with town.running() as runner:
+        runner.until_line("half of it")
+        LOSSES[how](town, id)
+        (ended,) = runner.until_events("subscription.interrupted")
+        runner.stop()
+    assert payload(ended)["reason"] == f"task {id} was {how}"
+    assert payload(ended)["report"]["output"] == "half of it"
+    assert f"task {id}: task {id} was {how}" in town.log("coder")
+    if how != "deleted":
+        assert [note.text for note in task(town, id).notes] == ["The end of attempt 1:\nhalf of it"]
+
+
+def test_a_reviewer_is_ended_when_the_work_is_cancelled(town: Town):
+    town.add("critic", "echo reading; read x < gate", takes="[{capability: review}]")
+    os.mkfifo(town.project / "gate")
+    id = town.add_task("Write it", review=True)
+    town.orc.tasks.claim(id, agent="bob")
+    town.orc.tasks.complete(id, agent="bob")
+    with town.running() as runner:
+        runner.until_line("reading")
+        cancel(town, id)
+        (ended,) = runner.until_events("subscription.interrupted")
+    assert payload(ended)["reason"] == f"task {id} was cancelled by ann"
+
+
+def test_an_agent_that_has_completed_its_task_itself_may_go_on(town: Town):
+    town.add("coder", "orc t complete done; read x < gate; echo the end", takes="[{}]")
+    os.mkfifo(town.project / "gate")
+    id = town.add_task("Write it")
+    with town.running() as runner:
+        runner.until_events("task.completed")
+        town.orc.tasks.reopen(id, agent="ann", reason="again")
+        town.orc.tasks.cancel(id, agent="ann")
+        town.push("seen")
+        runner.until_events("seen")
+        open_gate(town.project / "gate")
+        runner.until_events("subscription.finished")
+    assert "the end" in town.log("coder")
+
+
+def test_events_and_tasks_take_turns(town: Town):
+    town.add("both", "true", listen="[job]", takes="[{}]")
+    with town.running() as runner:
+        with town.orc.transaction():
+            for number in range(3):
+                town.push("job")
+                town.add_task(f"Task {number}")
+        runner.until_events("subscription.finished", 6)
+        kinds = ["task" in payload(record) for record in runner.of_type("subscription.started")]
+    assert kinds == [False, True] * 3

@@ -2,29 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from orchestrator import Orchestrator
 from orchestrator.core import system
 from orchestrator.domain.subscriptions.task_attempts import TASK_LEASE, TaskFilter
 
 from .running import Town, ends, kill_runners, runner_of, until
-
-
-@pytest.fixture
-def town(memory_path: Path) -> Iterator[Town]:
-    town = Town(memory_path)
-    town.orc.workstreams.create("build")
-    yield town
-    town.orc.close()
-
-
-def add(town: Town, title: str, **facts: Any) -> str:
-    return town.orc.tasks.add("build", title=title, **facts).id
 
 
 def statuses(town: Town) -> Counter[str]:
@@ -55,7 +39,7 @@ def test_the_next_runner_hands_back_the_task_of_a_killed_one_at_once(town: Town)
         'if test $ORC_ATTEMPT = 1; then orc t note "half done"; echo child $$; sleep 600; fi; cat'
     )
     town.add("coder", script, takes="[{}]")
-    id = add(town, "Write it")
+    id = town.add_task("Write it")
     killed = runner_of(town)
     until(killed, "runner.ready")
     line = until(killed, "child ")
@@ -75,7 +59,7 @@ def test_the_next_runner_hands_back_the_task_of_a_killed_one_at_once(town: Town)
 def test_checks_end_when_their_runner_is_killed(town: Town):
     town.add("coder", "test $ORC_ATTEMPT = 1 || touch checked", takes="[{}]")
     check = "sh -c 'test -e checked || { echo $$ > pid; touch begun; exec sleep 600; }'"
-    id = add(town, "Write it", verify=[check])
+    id = town.add_task("Write it", verify=[check])
     killed = runner_of(town)
     until(killed, "task.renewed")
     while not (town.project / "begun").exists():
@@ -90,7 +74,7 @@ def test_checks_end_when_their_runner_is_killed(town: Town):
 
 def test_an_agent_that_is_killed_hands_its_task_back(town: Town):
     town.add("coder", "test $ORC_ATTEMPT -gt 2 || kill -9 $$", takes="[{}]")
-    id = add(town, "Write it")
+    id = town.add_task("Write it")
     with town.running() as runner:
         runner.until_events("subscription.finished")
     done = town.orc.tasks.get(id)
@@ -101,7 +85,7 @@ def test_an_agent_that_is_killed_hands_its_task_back(town: Town):
 
 def test_a_task_whose_agents_die_fails_after_three_of_them(town: Town):
     town.add("coder", "kill -9 $$", takes="[{}]")
-    id = add(town, "Write it")
+    id = town.add_task("Write it")
     with town.running() as runner:
         runner.until_events("task.failed")
         runner.until_events("subscription.failed", 3)
@@ -113,7 +97,7 @@ def test_the_lease_of_a_runner_on_a_machine_that_is_gone_ends(town: Town):
     with Orchestrator.open(town.board, now=lambda: now[0]) as orc:
         orc.subscriptions.open("coder")
         takes = (TaskFilter(),)
-        id = add(town, "Write it")
+        id = town.add_task("Write it")
         first = orc.subscriptions.take("coder", id, takes)
         assert first is not None
         now[0] += TASK_LEASE / 2
@@ -131,7 +115,7 @@ def test_two_runners_give_each_task_to_one_agent(town: Town):
     for name in ("a", "b", "c"):
         town.add(name, "echo $ORC_TASK", takes="[{}]", concurrency=2)
     with town.running() as first, town.running():
-        tasks = [add(town, f"Task {n}") for n in range(30)]
+        tasks = [town.add_task(f"Task {n}") for n in range(30)]
         first.until_events("subscription.finished", 30)
     assert statuses(town) == {"done": 30}
     results = {task.id: task.result for task in town.orc.tasks.all()}
@@ -149,7 +133,7 @@ def test_each_task_is_done_once_though_runners_and_agents_are_killed(town: Town)
             concurrency=2,
             retry=50,
         )
-    tasks = [add(town, f"Task {n}") for n in range(20)]
+    tasks = [town.add_task(f"Task {n}") for n in range(20)]
     killed = runner_of(town)
     until(killed, "runner.ready")
     kill_runners(town, killed, 6)

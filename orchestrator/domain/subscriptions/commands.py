@@ -47,6 +47,7 @@ from orchestrator.domain.subscriptions.task_attempts import (
     TaskFilter,
     begin,
     hand_back,
+    held_by_attempt,
     note_output,
     renew,
 )
@@ -324,7 +325,7 @@ class Subscriptions(EventReaders):
         reason = check_line("reason", reason)
         if attempt.task:
             most = max(attempt.most, CRASHES) if crashed else attempt.most
-            note_output(tx, agent, attempt, report)
+            note_output(tx, held_by_attempt(tx.state, agent, attempt), attempt, report)
             hand_back(tx, agent, attempt, reason, is_last=attempt.number >= most)
         rest = rest_seconds(tx.state.subscriptions[agent], back_off)
         tx.record(
@@ -512,6 +513,7 @@ def _interrupted(
 ) -> Attempt | None:
     """Mark an attempt as interrupted; return it, or None if it was the last attempt."""
     if attempt.task:
+        note_output(tx, tx.state.tasks.get(attempt.task), attempt, report)
         hand_back(tx, agent, attempt, reason)
     tx.record(
         SubscriptionInterrupted(

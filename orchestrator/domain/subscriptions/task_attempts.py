@@ -1,9 +1,9 @@
 """Attempts at tasks: which task an agent is given, and what becomes of the task when an attempt ends."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from orchestrator.core.errors import Refused
-from orchestrator.core.events import caused_by
+from orchestrator.core.events import Recorded, caused_by, decode
 from orchestrator.core.printable import times
 from orchestrator.core.transaction import Transaction
 from orchestrator.domain.agents.identity import act_to_work
@@ -13,8 +13,11 @@ from orchestrator.domain.subscriptions.events import SubscriptionDied, Subscript
 from orchestrator.domain.subscriptions.limits import chain_limit
 from orchestrator.domain.subscriptions.records import Attempt, AttemptReport, Subscriber
 from orchestrator.domain.tasks.events import (
+    ReviewClaimed,
     ReviewReleased,
+    TaskEvent,
     TaskFailed,
+    TaskLapsed,
     TaskNoted,
     TaskReopened,
     blocked,
@@ -23,7 +26,7 @@ from orchestrator.domain.tasks.events import (
 )
 from orchestrator.domain.tasks.leases import claim, claim_review
 from orchestrator.domain.tasks.records import Task
-from orchestrator.domain.tasks.verification_events import TaskRejected
+from orchestrator.domain.tasks.verification_events import TaskApproved, TaskRejected
 
 TASK_LEASE = 600.0
 """Seconds of the lease of a task that an agent was given; it is renewed while the attempt runs."""
@@ -206,11 +209,47 @@ def hand_back(
         )
 
 
+_LOSSES = (TaskApproved, ReviewClaimed, ReviewReleased)
+"""Events, beside those that change the status of a task, that take it or its review from an agent."""
+
+
+def loss_of(state: State, agent: str, attempt: Attempt, event: Callable[[int], Recorded]) -> str:
+    """Why an agent works for nothing: another one has its task now, or its attempt is over; else empty.
+
+    An agent that has ended its task itself goes on until it has finished.
+
+    Args:
+        state: The state.
+        agent: The agent.
+        attempt: Its attempt, as it began.
+        event: Reads an event by its id.
+    """
+    known = state.subscriptions[agent].attempt(attempt.event)
+    if known is None or known.token != attempt.token or known.status != "running":
+        return "another runner has ended its attempt"
+    if not attempt.task or held_by_attempt(state, agent, attempt) is not None:
+        return ""
+    task = state.tasks.get(attempt.task)
+    if task is None:
+        is_deleted = attempt.task in state.tasks.deleted
+        return f"task {attempt.task} was deleted" if is_deleted else ""
+    for record in (event(number) for number in task.events if number > attempt.event):
+        change = decode(record)
+        if not isinstance(change, TaskEvent) or not (change.STATUS or isinstance(change, _LOSSES)):
+            continue
+        if record.agent == actor_of(state, agent):
+            return ""
+        if isinstance(change, TaskLapsed):
+            return f"its lease of task {task.id} has ended"
+        verb = change.TYPE.partition(".")[2].replace("review_", "")
+        return f"task {task.id} was {verb} by {record.agent}"
+    return f"task {task.id} was changed by others"
+
+
 def note_output(
-    tx: Transaction[State], agent: str, attempt: Attempt, report: AttemptReport | None
+    tx: Transaction[State], task: Task | None, attempt: Attempt, report: AttemptReport | None
 ) -> None:
-    """Keep what the agent wrote last as a note of its task, for the next attempt."""
-    task = held_by_attempt(tx.state, agent, attempt)
+    """Keep what an agent wrote last as a note of its task, for the next attempt."""
     text = (report.output if report else "").replace("\0", "").strip()
     if task is not None and text:
         text = text if len(text) <= _NOTE else f"…{text[-_NOTE:]}"
