@@ -130,6 +130,10 @@ class _TurnDesk:
         self._turn.resume()
         return getattr(self._engine, name)
 
+    def take(self, turn: _Turn) -> None:
+        """Use the turn of another call from now on."""
+        self._turn = turn
+
     def pause(self) -> None:
         """Do as the engine does, and let other calls have the board."""
         self._turn.resume()
@@ -253,13 +257,20 @@ class _Caller:
         is_own = self._open is not None and self._open.flow == flow.current()
         return self._open if is_own else None
 
-    async def call(self, name: str, function: Callable[[Orchestrator], R]) -> R:
+    async def call(
+        self,
+        name: str,
+        function: Callable[[Orchestrator], R],
+        earlier: Orchestrator | None = None,
+    ) -> R:
         """Run a command or query, inside the transaction of the calling task if it has one."""
         if own := self._own():
             return await _Job(own.executor, name, lambda: function(self._orc)).outcome()
         turn = self._turn()
         await turn.begin()
-        orc = self._seen_in(turn)
+        orc = earlier or self._seen_in(turn)
+        if isinstance(orc.engine, _TurnDesk):
+            orc.engine.take(turn)
         return await _Job(self._executor, name, lambda: function(orc), turn.end).outcome(turn)
 
     async def iterate(
@@ -461,19 +472,26 @@ class AsyncOrchestrator(AsyncNouns):
         async with self._caller.inside("rehearsal", self._orc.rehearsal):
             yield
 
-    async def run(self, name: str, function: Callable[[Orchestrator], R]) -> R:
+    async def run(
+        self,
+        name: str,
+        function: Callable[[Orchestrator], R],
+        *,
+        earlier: Orchestrator | None = None,
+    ) -> R:
         """Run a function of the plain board in a thread, as one call of this task.
 
         Args:
             name: The name of the call, for messages.
             function: Gets the board, for this call only.
+            earlier: The board of an earlier call that has ended, for what that call has left to do.
         """
 
         def call(orc: Orchestrator) -> R:
             self._orc.engine.has_recorded = False
             return function(orc)
 
-        return await self._caller.call(name, call)
+        return await self._caller.call(name, call, earlier)
 
     def request(self, request_id: str) -> AbstractContextManager[None]:
         """The command of this task inside answers this request: repeating it has one effect."""

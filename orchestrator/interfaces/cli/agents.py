@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 _ID = argument("id", "The agent.", types.AGENT_NAME)
 
 
-@AGENT.command("register", example="register agent-1 builder --capability python,docs")
+@AGENT.command(
+    "register", example="register agent-1 builder --capability python,docs", idempotent=True
+)
 @argument("id", "Its name; names like team/ann are allowed.", types.AGENT_NAME)
 @argument("[type]", "A word for its kind.", types.NAME, default="general")
 @option(
@@ -38,7 +40,7 @@ def register(
     return run.changed(agent, f"Registered agent: {escape(agent.id)} ({escape(agent.type)})")
 
 
-@AGENT.command("rename", example="rename agent-1 team/ann")
+@AGENT.command("rename", example="rename agent-1 team/ann", idempotent=True)
 @_ID
 @argument("to", "Its new name.", types.NAME)
 def rename(run: Run, id: str, to: str) -> Answer:
@@ -65,7 +67,7 @@ def list_(run: Run) -> Answer:
     )
 
 
-@AGENT.command("heartbeat", example="heartbeat agent-1 --every 15s")
+@AGENT.command("heartbeat", example="heartbeat agent-1 --every 15s", idempotent=True)
 @argument("[id]", "The agent; else who acts.", types.AGENT_NAME)
 @option(
     "--every", "Go on so, this often, until the session ends or is taken over: 15s.", types.DURATION
@@ -97,7 +99,7 @@ def whoami(run: Run) -> Answer:
     return Answer(view, lambda: _page(view))
 
 
-@AGENT.command("retire", example="retire agent-1")
+@AGENT.command("retire", example="retire agent-1", idempotent=True)
 @_ID
 @option("--reason", "Why.", default="")
 def retire(run: Run, id: str, reason: str) -> Answer:

@@ -44,7 +44,7 @@ def create(run: Run, name: str, tasks: tuple[str, ...], **settings: Any) -> Answ
     return _changed(run, convoy, "Created convoy")
 
 
-@CONVOY.command("add", example="add release 299833bc")
+@CONVOY.command("add", example="add release 299833bc", idempotent=True)
 @_NAME
 @_TASKS
 def add(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
@@ -52,7 +52,7 @@ def add(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
     return _changed(run, run.orc.convoys.add(name, tasks), "Added to convoy")
 
 
-@CONVOY.command("remove", example="remove release 299833bc")
+@CONVOY.command("remove", example="remove release 299833bc", idempotent=True)
 @_NAME
 @_TASKS
 def remove(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
@@ -81,7 +81,7 @@ def start(run: Run, name: str, dispatch: bool, dry_run: bool) -> Answer:
     )
 
 
-@CONVOY.command("cancel", example="cancel release")
+@CONVOY.command("cancel", example="cancel release", destructive=True)
 @_NAME
 @REASON
 def cancel(run: Run, name: str, reason: str) -> Answer:

@@ -45,7 +45,7 @@ def create(
     return _changed(run, goal, "Set goal")
 
 
-@GOAL.command("add", example="add beta 299833bc")
+@GOAL.command("add", example="add beta 299833bc", idempotent=True)
 @_NAME
 @_TASKS
 def add(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
@@ -53,7 +53,7 @@ def add(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
     return _changed(run, run.orc.goals.add(name, tasks), "Added to goal")
 
 
-@GOAL.command("remove", example="remove beta 299833bc")
+@GOAL.command("remove", example="remove beta 299833bc", idempotent=True)
 @_NAME
 @_TASKS
 def remove(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
@@ -61,7 +61,9 @@ def remove(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
     return _changed(run, run.orc.goals.remove(name, tasks), "Removed from goal")
 
 
-@GOAL.command("edit", example='edit beta --due 2026-12-08 --reason "The tests came late"')
+@GOAL.command(
+    "edit", example='edit beta --due 2026-12-08 --reason "The tests came late"', idempotent=True
+)
 @_NAME
 @option("--due", "The new date; the earlier ones are kept.", types.TIME)
 @option("--description", "What is to be reached.")

@@ -125,6 +125,8 @@ class Command(_Everywhere):
             nothing to the board, but is not only a question: it marks what it has shown, or writes files.
         filters_agent: Whether ``--agent`` behind it filters the listing.
         signed: Whether others read what it writes as written by the agent; or the parameters that make it so.
+        idempotent: Whether a second call with the same arguments changes nothing more.
+        destructive: Whether it removes or undoes what others may need.
         settings: Settings of :class:`click.Command`.
     """
 
@@ -136,6 +138,8 @@ class Command(_Everywhere):
         reads: bool | tuple[str, ...] = False,
         filters_agent: bool = False,
         signed: bool | tuple[str, ...] = False,
+        idempotent: bool = False,
+        destructive: bool = False,
         **settings: Any,
     ) -> None:
         super().__init__(name, add_help_option=False, **settings)
@@ -143,6 +147,8 @@ class Command(_Everywhere):
         self.reads = reads
         self.filters_agent = filters_agent
         self.signed = signed
+        self.idempotent = idempotent
+        self.destructive = destructive
         if filters_agent:
             self.shared = (*GLOBALS[:-1], AGENT_FILTER)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _FORCE = flag("--force", "Also if other work has to go back to pending.")
 
 
-@HOOK.command("hang", example="299833bc --agent agent-1", reads=("task",))
+@HOOK.command("hang", example="299833bc --agent agent-1", reads=("task",), idempotent=True)
 @argument("[task]", "What to hang there and begin.", types.TASK_ID)
 @_FORCE
 @BRIEF

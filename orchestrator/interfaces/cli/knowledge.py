@@ -20,7 +20,9 @@ _WRITING = together(
 )
 
 
-@KNOWLEDGE.command("write", example='write findings "The API needs a key" --tags api', signed=True)
+@KNOWLEDGE.command(
+    "write", example='write findings "The API needs a key" --tags api', signed=True, idempotent=True
+)
 @_WRITING
 def write(run: Run, topic: str, tags: tuple[str, ...] | None, **content: Any) -> Answer:
     """Replace the text of a topic; its history keeps the old text."""
@@ -84,7 +86,7 @@ def history(run: Run, topic: str) -> Answer:
     )
 
 
-@KNOWLEDGE.command("delete", example="delete findings")
+@KNOWLEDGE.command("delete", example="delete findings", destructive=True)
 @_TOPIC
 def delete(run: Run, topic: str) -> Answer:
     """Delete a topic; its versions stay in the log."""

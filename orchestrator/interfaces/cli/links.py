@@ -68,7 +68,7 @@ def stale(run: Run, workstream: str | None, days: int) -> Answer:
     return Answer(tasks, lambda: lines(texts, empty="No task is stale."))
 
 
-@TASK.command("defer", example="defer 299833bc 3d")
+@TASK.command("defer", example="defer 299833bc 3d", idempotent=True)
 @_TASK
 @argument("until", 'Until when: 2026-12-01, monday, or 3d from now; "" ends it.', types.TIME)
 def defer(run: Run, task: str, until: str) -> Answer:

@@ -18,7 +18,7 @@ _RESOURCE = argument("resource", "A name or a path glob: git, src/**.", types.RE
 _AGENT = argument("[agent]", "Who holds it; else who acts.", types.AGENT_NAME)
 
 
-@LOCK.command("acquire", example="acquire git agent-1 --ttl 5m --wait 30s")
+@LOCK.command("acquire", example="acquire git agent-1 --ttl 5m --wait 30s", idempotent=True)
 @_RESOURCE
 @_AGENT
 @option("--ttl", "How long it is held: 60s, 5m.", types.DURATION, default="60s")
@@ -71,7 +71,7 @@ def list_(run: Run) -> Answer:
     return Answer(locks, lambda: _table(run, locks) or "No locks.")
 
 
-@LOCK.command("break", example='break git --reason "agent-1 is gone"')
+@LOCK.command("break", example='break git --reason "agent-1 is gone"', destructive=True)
 @_RESOURCE
 @option("--reason", "Why; kept in the log.")
 def break_(run: Run, resource: str, reason: str | None) -> Answer:

@@ -143,7 +143,7 @@ def inbox(run: Run, unread: bool) -> Answer:
     )
 
 
-@MAIL.command("read", example="read 17")
+@MAIL.command("read", example="read 17", idempotent=True)
 @_ID
 @flag("--peek", "Mark nothing, as with the mail of others.")
 def read(run: Run, id: int, peek: bool) -> Answer:
@@ -161,7 +161,7 @@ def thread(run: Run, id: int) -> Answer:
     return Answer(letters, lambda: "\n\n".join(_page(letter, run.agent) for letter in letters))
 
 
-@MAIL.command("ack", example="ack 17")
+@MAIL.command("ack", example="ack 17", idempotent=True)
 @_ID
 def ack(run: Run, id: int) -> Answer:
     """Acknowledge a message."""

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 _ID = argument("id", "The number of the message.", types.INTEGER)
 
 
-@MAIL.command("unread", example="unread 17")
+@MAIL.command("unread", example="unread 17", idempotent=True)
 @_ID
 def unread(run: Run, id: int) -> Answer:
     """Mark a message of your mailbox as not read."""
     return run.changed(run.orc.mail.unread(id), f"Message {id} is unread")
 
 
-@MAIL.command("archive", example="archive --older-than 7d")
+@MAIL.command("archive", example="archive --older-than 7d", idempotent=True)
 @argument("[ids...]", "The numbers of messages.", types.INTEGER, metavar="ID...")
 @option("--older-than", "What was read so long ago, but for pinned: 7d.", types.DURATION)
 def archive(run: Run, ids: tuple[int, ...], older_than: str | None) -> Answer:
@@ -36,7 +36,7 @@ def archive(run: Run, ids: tuple[int, ...], older_than: str | None) -> Answer:
     return say({"archived": gone}, f"Archived {amount(len(gone), 'message')}")
 
 
-@MAIL.command("delete", example="delete 17 18")
+@MAIL.command("delete", example="delete 17 18", destructive=True)
 @argument("ids...", "The numbers of messages.", types.INTEGER, metavar="ID...")
 def delete(run: Run, ids: tuple[int, ...]) -> Answer:
     """Delete messages from your mailbox: no search shows them to you.
@@ -61,7 +61,7 @@ def release(run: Run, id: int) -> Answer:
     return say(run.orc.mail.release(id), f"Released message {id} to its queue")
 
 
-@MAIL.command("dnd", example="dnd --until 2h", reads=("state", "until"))
+@MAIL.command("dnd", example="dnd --until 2h", reads=("state", "until"), idempotent=True)
 @argument("[state]", "on or off; shown if not given.", types.choice("on", "off"))
 @option("--until", "When it ends: 2h, 2026-12-01T09:00; else with `off`.", types.TIME)
 def dnd(run: Run, state: str | None, until: str | None) -> Answer:

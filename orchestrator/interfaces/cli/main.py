@@ -10,17 +10,13 @@ from typing import Any, NoReturn
 
 import click
 
-from orchestrator.core.errors import SHOWN_PROBLEMS, InputOutputError, OrchestratorError, UsageError
-from orchestrator.core.printable import escape, escape_lines
+from orchestrator.core.errors import InputOutputError, OrchestratorError, UsageError
 from orchestrator.interfaces.cli.commands import BOARD, BUSYTOWN, COMPLETE
 from orchestrator.interfaces.cli.groups import Command, Group
-from orchestrator.interfaces.cli.rendering import to_json
+from orchestrator.interfaces.cli.rendering import error_text, to_json
 from orchestrator.interfaces.cli.run import Run
 
 INTERRUPTED = 130
-
-_OUTPUT = 20
-"""The number of output lines of a failed check in its error."""
 
 
 def main(
@@ -150,27 +146,11 @@ def report(error: OrchestratorError, *, as_json: bool) -> int:
         }
         text = to_json({"error": document}).decode()
     else:
-        problems = error.details.get("problems")
-        listed = problems[SHOWN_PROBLEMS:] if isinstance(problems, list) else []
-        # The message names a problem once, with the first of its places.
-        more = [text for text in listed if text.partition(": ")[2] not in error.message]
-        text = f"Error: {escape(error.message)}\n"
-        text += "".join(f"  {escape(problem)}\n" for problem in more)
-        text += _quoted_end(error.details.get("output"))
-        text += f"Hint: {escape(error.hint)}\n" if error.hint else ""
+        text = error_text(error)
     with suppress(OSError):  # then only the exit status reports the error
         sys.stderr.write(text)
         sys.stderr.flush()
     return error.exit_status
-
-
-def _quoted_end(output: object) -> str:
-    """The last lines of the output of a program, each after a sign."""
-    if not isinstance(output, str):
-        return ""
-    lines = output.replace("\r\n", "\n").rstrip("\n").split("\n") if output.strip() else []
-    left_out = f"  ({len(lines) - _OUTPUT} lines above)\n" if len(lines) > _OUTPUT else ""
-    return left_out + "".join(f"  | {escape_lines(line)}\n" for line in lines[-_OUTPUT:])
 
 
 def _as_ours(error: OrchestratorError | OSError) -> OrchestratorError:

@@ -42,7 +42,7 @@ def serve_(run: Run, tools: str, client: str | None) -> None:
 
     taken = take_descriptors()
     from orchestrator import Orchestrator
-    from orchestrator.interfaces.mcp.server import serve, server_of
+    from orchestrator.interfaces.mcp.server import AgentServer
 
     gc.enable()  # `process` has disabled it for commands that end soon
     warnings: list[str] = []
@@ -50,7 +50,8 @@ def serve_(run: Run, tools: str, client: str | None) -> None:
     with Orchestrator.open(run.settings.board, agent=agent, warn=warnings.append) as orc:
         if agent is None and tools != TOOL:
             agent = _joined(orc, client or "agent")
-        serve(taken, server_of(_served(orc, tools, agent or orc.engine.agent, warnings)))
+        served = _served(orc, tools, agent or orc.engine.agent, warnings)
+        AgentServer(served).serve(taken)
 
 
 @MCP.command("tools", example="tools --tools minimal", reads=True)

@@ -84,7 +84,7 @@ def next_task(
     return Answer(answer.task, lambda: _page(run, answer, brief, quiet, budget), status)
 
 
-@TASK.command("claim", example="claim build 299833bc agent-1")
+@TASK.command("claim", example="claim build 299833bc agent-1", idempotent=True)
 @task_words("[AGENT]", "The task, and who takes it.")
 @LEASE
 @BRIEF

@@ -54,7 +54,7 @@ def show(run: Run, request: str) -> Answer:
     return Answer(known, lambda: f"{fields(shown.items())}\n\n{visible_json(data).decode()}")
 
 
-@PERMISSION.command("allow", example='allow 7f3a0c1e --always "Bash(git:*)"')
+@PERMISSION.command("allow", example='allow 7f3a0c1e --always "Bash(git:*)"', idempotent=True)
 @_REQUEST
 @_ALWAYS
 def allow(run: Run, request: str, always: str | None) -> Answer:
@@ -62,7 +62,7 @@ def allow(run: Run, request: str, always: str | None) -> Answer:
     return _answered(run, request, "allow", "", always)
 
 
-@PERMISSION.command("deny", example='deny 7f3a0c1e "Ask ann first."')
+@PERMISSION.command("deny", example='deny 7f3a0c1e "Ask ann first."', idempotent=True)
 @_REQUEST
 @argument("[message]", "What the agent is told.", types.TEXT)
 @_ALWAYS

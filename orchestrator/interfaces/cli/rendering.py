@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from orchestrator.core.errors import OrchestratorError
-from orchestrator.core.printable import escape, escape_json
+from orchestrator.core.errors import SHOWN_PROBLEMS, OrchestratorError
+from orchestrator.core.printable import escape, escape_json, escape_lines
 from orchestrator.interfaces.cli.layout import Column, is_terminal, table_of
 
 Item = TypeVar("Item")
@@ -95,6 +95,33 @@ def _without_surrogates(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_surrogates(item) for item in value]
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+# Errors
+
+_OUTPUT = 20
+"""The number of output lines of a failed check in its error."""
+
+
+def error_text(error: OrchestratorError) -> str:
+    """An error for people and agents: the sentence, the problems, the end of a check's output, the hint."""
+    problems = error.details.get("problems")
+    listed = problems[SHOWN_PROBLEMS:] if isinstance(problems, list) else []
+    # The message names a problem once, with the first of its places.
+    more = [text for text in listed if text.partition(": ")[2] not in error.message]
+    text = f"Error: {escape(error.message)}\n"
+    text += "".join(f"  {escape(problem)}\n" for problem in more)
+    text += _quoted_end(error.details.get("output"))
+    return text + (f"Hint: {escape(error.hint)}\n" if error.hint else "")
+
+
+def _quoted_end(output: object) -> str:
+    """The last lines of the output of a program, each after a sign."""
+    if not isinstance(output, str):
+        return ""
+    lines = output.replace("\r\n", "\n").rstrip("\n").split("\n") if output.strip() else []
+    left_out = f"  ({len(lines) - _OUTPUT} lines above)\n" if len(lines) > _OUTPUT else ""
+    return left_out + "".join(f"  | {escape_lines(line)}\n" for line in lines[-_OUTPUT:])
 
 
 # Writing

@@ -58,7 +58,7 @@ def list_(run: Run) -> Answer:
 _NONE = "No questions are saved."
 
 
-@SAVED.command("remove", example="remove urgent")
+@SAVED.command("remove", example="remove urgent", destructive=True)
 @_NAME
 def remove(run: Run, name: str) -> Answer:
     """Remove a saved question."""

@@ -125,7 +125,9 @@ def handoff(
     return Answer(session, lambda: parts(done, _page(session)))
 
 
-@BOARD.command("done", example='done 299833bc "Shipped as v1.0.2"', signed=("force",))
+@BOARD.command(
+    "done", example='done 299833bc "Shipped as v1.0.2"', signed=("force",), idempotent=True
+)
 @argument(
     "[words...]",
     f"The task, mine if not given, and the result; or {', '.join(OUTCOMES)}.",

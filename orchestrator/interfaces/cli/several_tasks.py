@@ -40,7 +40,7 @@ def _changed(run: Run, tasks: "list[Task]", what: str) -> Answer:
     return all_changed(run, tasks, lambda task: f"{named(task)}: {what}")
 
 
-@LABEL.command("add", example="add 299833bc 1f00aa2b urgent")
+@LABEL.command("add", example="add 299833bc 1f00aa2b urgent", idempotent=True)
 @_tasks_and("LABEL", "The tasks, and the label; several: ui,urgent.")
 def add(run: Run, words: Words, ids: Words | None) -> Answer:
     """Add a label to tasks."""
@@ -49,7 +49,7 @@ def add(run: Run, words: Words, ids: Words | None) -> Answer:
     return _changed(run, changed, f"labelled {escape(labels)}")
 
 
-@LABEL.command("remove", example="remove 299833bc 1f00aa2b urgent")
+@LABEL.command("remove", example="remove 299833bc 1f00aa2b urgent", idempotent=True)
 @_tasks_and("LABEL", "The tasks, and the label; several: ui,urgent.")
 def remove(run: Run, words: Words, ids: Words | None) -> Answer:
     """Remove a label from tasks."""
@@ -75,7 +75,7 @@ def move(run: Run, words: Words, ids: Words | None) -> Answer:
     return _changed(run, moved, f"now in {escape(workstream)}")
 
 
-@TASK.command("delete", example='delete 299833bc --reason "Added twice"')
+@TASK.command("delete", example='delete 299833bc --reason "Added twice"', destructive=True)
 @argument("tasks...", "The tasks.", types.TASK_ID, metavar="IDS...")
 @option("--reason", "Why.", default="")
 def delete(run: Run, tasks: Words, reason: str) -> Answer:

@@ -148,7 +148,9 @@ def _batch_page(applied: "Applied", dry_run: bool) -> str:
     )
 
 
-@TASK.command("edit", example='edit 299833bc --priority 1 --labels ui,urgent --needs ""')
+@TASK.command(
+    "edit", example='edit 299833bc --priority 1 --labels ui,urgent --needs ""', idempotent=True
+)
 @task_words(help="The task, the one that I have if not given.", or_mine=True)
 @option("--title", "One line that says what is to be done.")
 @fact_options(clears=True)

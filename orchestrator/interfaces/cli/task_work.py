@@ -63,7 +63,10 @@ def release(run: Run, **given: Any) -> Answer:
 
 
 @TASK.command(
-    "complete", example='complete 299833bc "Shipped as v1.0.2" --token 17', signed=("force",)
+    "complete",
+    example='complete 299833bc "Shipped as v1.0.2" --token 17',
+    signed=("force",),
+    idempotent=True,
 )
 @task_words(
     "[RESULT...]", "The task, mine if not given, and the result.", or_mine=True, or_ids=True
@@ -118,7 +121,7 @@ def unblock(run: Run, words: Words, ids: Words | None) -> Answer:
     return done(run, run.orc.tasks.unblock(only_task(run, words)), "Unblocked")
 
 
-@TASK.command("cancel", example='cancel 299833bc "Not wanted any more"')
+@TASK.command("cancel", example='cancel 299833bc "Not wanted any more"', destructive=True)
 @reason_words()
 def cancel(run: Run, **given: Any) -> Answer:
     """End a task that is not wanted any more."""

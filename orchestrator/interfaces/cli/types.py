@@ -32,7 +32,7 @@ class Type(ParamType):
         name: The name of a value in help: ``DURATION``.
         convert: Converts a text to the value.
         completes: Completions from the board: an attribute of records, such as ``tasks.id``.
-        words: Other completions.
+        words: The only values, if it is a closed set.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Type(ParamType):
         self.name = name
         self.completes = completes
         self._convert = convert
-        self._words = words
+        self.words = words
 
     def or_empty(self) -> "Type":
         """The same type with the empty text as a value, which clears a fact."""
@@ -71,7 +71,7 @@ class Type(ParamType):
         """The completions for a shell; none without a board, because a shell cannot show errors."""
         from click.shell_completion import CompletionItem
 
-        words = self._words
+        words = self.words
         if self.completes:
             noun, _, attribute = self.completes.partition(".")
             try:
@@ -109,7 +109,7 @@ class Several(ParamType):
     """
 
     def __init__(self, of: Type, *, commas: bool) -> None:
-        self.name, self._of, self._commas = of.name, of, commas
+        self.name, self.of, self._commas = of.name, of, commas
         self.shell_complete = of.shell_complete  # type: ignore[method-assign]
 
     get_metavar = Type.get_metavar
@@ -117,7 +117,7 @@ class Several(ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The values of a text in a tuple."""
         words = split_list(value, commas=self._commas)
-        return tuple(self._of.convert(word, param, ctx) if word else "" for word in words)
+        return tuple(self.of.convert(word, param, ctx) if word else "" for word in words)
 
 
 def integer(text: str) -> int:

@@ -269,7 +269,7 @@ def squash(run: Run, workflow: str, summary: str, dry_run: bool) -> Answer:
     return Answer(ended, lambda: parts(done, section("Digest", ended.digest)))
 
 
-@FORMULA.command("burn", example="burn 299833bc")
+@FORMULA.command("burn", example="burn 299833bc", destructive=True)
 @ROOT
 @DRY_RUN
 def burn(run: Run, workflow: str, dry_run: bool) -> Answer:

@@ -60,7 +60,7 @@ def show(run: Run, name: str) -> Answer:
     return Answer(_record(stream, counts), lambda: f"{_lines(stream, counts)}\n{known}")
 
 
-@WORKSTREAM.command("edit", example="edit build --priority 2")
+@WORKSTREAM.command("edit", example="edit build --priority 2", idempotent=True)
 @_NAME
 @option("--description", "What it is for.")
 @option("--priority", "1 comes first.", types.PRIORITY)
@@ -75,7 +75,7 @@ def edit(run: Run, name: str, **changes: Any) -> Answer:
     return run.changed(stream, f"Edited workstream: {escape(name)}")
 
 
-@WORKSTREAM.command("close", example="close build --reason shipped")
+@WORKSTREAM.command("close", example="close build --reason shipped", idempotent=True)
 @_NAME
 @REASON
 def close(run: Run, name: str, reason: str) -> Answer:
@@ -85,7 +85,7 @@ def close(run: Run, name: str, reason: str) -> Answer:
     )
 
 
-@WORKSTREAM.command("reopen", example="reopen build")
+@WORKSTREAM.command("reopen", example="reopen build", idempotent=True)
 @_NAME
 def reopen(run: Run, name: str) -> Answer:
     """Make a closed workstream active again."""

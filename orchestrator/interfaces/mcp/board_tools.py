@@ -1,10 +1,8 @@
-"""Tools that are commands of the command line: each is a row, the rest comes from the command's declaration.
+"""Tools that are commands of the board: each is a row, the rest comes from the command's declaration."""
 
-A name of a row is a parameter of the command; one that the command does not have is a part of its words:
-``task text`` are the words of ``task note ID TEXT``. ``!`` marks what is needed.
-"""
-
-from collections.abc import Callable, Mapping
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import click
@@ -12,13 +10,10 @@ import msgspec
 from mcp_types import CallToolResult, TextContent, Tool, ToolAnnotations
 
 from orchestrator import AsyncOrchestrator, Orchestrator
-from orchestrator.core.errors import OrchestratorError, UsageError, did_you_mean
-from orchestrator.interfaces.cli import types
-from orchestrator.interfaces.cli.commands import BOARD
-from orchestrator.interfaces.cli.groups import Command
-from orchestrator.interfaces.cli.rendering import Answer, plain
-from orchestrator.interfaces.cli.run import Run
-from orchestrator.interfaces.mcp.server import ServedTool
+from orchestrator.core.errors import OrchestratorError
+from orchestrator.interfaces.catalogue import MARK, Call, command_at, command_of
+from orchestrator.interfaces.cli.rendering import error_text, plain
+from orchestrator.interfaces.mcp.server import Request, ServedTool
 
 
 class CommandRow(msgspec.Struct, frozen=True):
@@ -26,95 +21,67 @@ class CommandRow(msgspec.Struct, frozen=True):
 
     Attributes:
         command: Its words.
-        names: The arguments of the tool, in order.
+        names: The arguments of the tool, in order; ``!`` marks what is needed. A name that is no parameter of
+            the command is a part of its words. None: all that the command takes, without rare ones.
         always: Options of every call.
         about: What it does, if the summary of the command is about the command line.
-        is_idempotent: Whether a second call with the same arguments changes nothing.
+        also: Other commands that answers and hints name, which are this tool too.
     """
 
     command: str
-    names: str = ""
+    names: str | None = None
     always: tuple[str, ...] = ()
     about: str = ""
-    is_idempotent: bool = False
+    also: tuple[str, ...] = ()
 
 
 _DAY: dict[str, CommandRow] = {
-    "next": CommandRow("next", "workstream wait"),
-    "done": CommandRow("done", "task result"),
+    "next": CommandRow("next", "workstream wait", also=("task next",)),
+    "done": CommandRow("done", "task result", also=("task complete",)),
     "fail": CommandRow("task fail", "task reason!"),
     "note": CommandRow("task note", "task text!"),
-    "show": CommandRow("show", "task!"),
-    "mail": CommandRow("mail check", always=("--inject",), about="Read your new mail."),
+    "show": CommandRow("task show", "task!"),
+    "mail": CommandRow(
+        "mail check", "", ("--inject",), "Read your new mail.", also=("mail inbox",)
+    ),
 }
 
 _BOARD: dict[str, CommandRow] = {
-    "prime": CommandRow("prime"),
-    "status": CommandRow("status"),
-    "ready": CommandRow("ready", "workstream where limit"),
+    "prime": CommandRow("prime", ""),
+    "status": CommandRow("status", ""),
+    "ready": CommandRow("task ready", "workstream where limit"),
     "add": CommandRow("add", "workstream title! description priority needs labels parent"),
-    "claim": CommandRow("claim", "task!", is_idempotent=True),
-    "review": CommandRow("review", "task"),
+    "claim": CommandRow("task claim", "task!"),
+    "review": CommandRow("task review", "task"),
     "approve": CommandRow("task approve", "task comment"),
     "reject": CommandRow("task reject", "task! reason!"),
-    "lock": CommandRow("lock acquire", "resource! ttl wait shared", is_idempotent=True),
+    "lock": CommandRow("lock acquire", "resource! ttl wait shared"),
     "unlock": CommandRow("lock release", "resource!"),
-    "search": CommandRow("search", "query!"),
+    "search": CommandRow("search", "words!"),
     "kb_read": CommandRow("kb read", "topic!"),
-    "kb_write": CommandRow("kb write", "topic! content!", is_idempotent=True),
-    "plan": CommandRow("plan", "max"),
-    "brief": CommandRow("brief", "target!"),
+    "kb_write": CommandRow("kb write", "topic! content!"),
+    "plan": CommandRow("runner plan", "max"),
+    "brief": CommandRow("runner brief", "target!"),
 }
 
 _MORE: dict[str, CommandRow] = {
-    "release": CommandRow("task release", "task"),
-    "block": CommandRow("task block", "task! reason!"),
-    "unblock": CommandRow("task unblock", "task!"),
+    "release": CommandRow("task release"),
+    "block": CommandRow("task block"),
+    "unblock": CommandRow("task unblock"),
+    "edit": CommandRow("task edit"),
     "tasks": CommandRow("task list", "workstream where limit"),
     "blocked": CommandRow("task blocked"),
-    "kb_append": CommandRow("kb append", "topic! content!"),
+    "kb_append": CommandRow("kb append"),
     "topics": CommandRow("kb list"),
-    "decide": CommandRow("decision add", "title! context decision task"),
+    "decide": CommandRow("decision add"),
+    "mail_read": CommandRow("mail read"),
+    "reply": CommandRow("mail reply", "id! text!"),
+    "handoff": CommandRow("handoff", "subject message collect keep"),
     "log": CommandRow("log", "last"),
 }
 
 MINIMAL, STANDARD = _DAY, {**_DAY, **_BOARD}
 ALL = {**STANDARD, **_MORE}
-
-
-class ToolRun(Run):
-    """The run of a command for a tool: it keeps the answer, and has no stdin.
-
-    Args:
-        orc: The board for this call.
-        agent: Who acts.
-    """
-
-    def __init__(self, orc: Orchestrator, agent: str) -> None:
-        super().__init__()
-        self._orc = orc
-        self.settings.agent = agent
-        self.settings.board = orc.folder
-        self.answer: Answer | None = None
-
-    @property
-    def prog(self) -> str:
-        """The program; the agent's command line finds the same board."""
-        return "orc"
-
-    def execute(self, command: Command, values: dict[str, Any]) -> int:
-        """Run a command, and keep its answer."""
-        assert command.callback is not None
-        self.answer = command.callback(self, **values)
-        return 0
-
-    def stdin(self) -> Any:
-        """Refuse: stdin carries the protocol.
-
-        Raises:
-            UsageError: Always.
-        """
-        raise UsageError("A tool has no stdin", hint="Give the text itself.")
 
 
 class BoardTool:
@@ -126,83 +93,130 @@ class BoardTool:
         has_output: Whether its result is structured too.
     """
 
-    def __init__(self, name: str, row: CommandRow, *, has_output: bool) -> None:
+    def __init__(self, name: str, row: CommandRow, *, has_output: bool = False) -> None:
+        self.name = name
         self.row = row
-        self.command = _command(row.command)
-        self._known = {str(param.name): param for param in self.command.params}
-        self.needed = [word[:-1] for word in row.names.split() if word.endswith("!")]
-        self.names = [word.removesuffix("!") for word in row.names.split()]
+        self.call = Call(row.command, row.names, row.always)
         self._has_output = has_output
         self.definition = Tool(
             name=name,
-            description=row.about or self.command.summary,
-            input_schema=self._schema(),
+            description=row.about or self.call.command.summary,
+            input_schema=self.call.input_schema(),
             output_schema=_OUTPUT if has_output else None,
             annotations=self._annotations(),
         )
 
     def _annotations(self) -> ToolAnnotations:
-        if self.command.reads is True:
+        call = self.call
+        if call.is_read_only:
             return ToolAnnotations(read_only_hint=True)
+        # Without the hint a tool counts as destructive.
         return ToolAnnotations(
-            destructive_hint=False, idempotent_hint=True if self.row.is_idempotent else None
+            destructive_hint=None if call.is_destructive else False,
+            idempotent_hint=call.is_idempotent or None,
         )
 
-    def _schema(self) -> dict[str, Any]:
-        properties = {name: self._schema_of(name) for name in self.names}
-        schema: dict[str, Any] = {"type": "object", "properties": properties}
-        return {**schema, "required": self.needed} if self.needed else schema
+    @property
+    def waits(self) -> bool:
+        """Whether a call may wait for others."""
+        return any(parameter.name == "wait" for parameter in self.call.parameters)
 
-    def _schema_of(self, name: str) -> dict[str, Any]:
-        about = _OPTIONAL_TASK if name == "task" and name not in self.needed else ""
-        return _schema_of(self._known.get(name), about)
-
-    def line(self, arguments: Mapping[str, Any]) -> list[str]:
-        """The words of the command for the arguments of a call.
-
-        Raises:
-            UsageError: An argument is missing, not known, or of another type.
-        """
-        for name in arguments:
-            if name not in self.names:
-                raise UsageError(
-                    f"There is no argument {name!a}{did_you_mean(name, self.names)}",
-                    hint=f"The arguments are: {', '.join(self.names) or 'none'}.",
-                )
-        given = {name: value for name, value in arguments.items() if value is not None}
-        missing = [name for name in self.needed if name not in given]
-        if missing:
-            raise UsageError(f"The argument {missing[0]!a} is missing")
-        options, words = list(self.row.always), list[str]()
-        for name in self.names:
-            if name in given:
-                param = self._known.get(name)
-                texts = _texts(name, given[name], self._schema_of(name))
-                if isinstance(param, click.Option) and param.is_flag:
-                    options += [param.opts[0]] if given[name] else []
-                elif isinstance(param, click.Option):
-                    options += [f"{param.opts[0]}={text}" for text in texts]
-                else:
-                    words += texts
-        return [*options, "--", *words]
-
-    def run(self, orc: Orchestrator, agent: str, arguments: Mapping[str, Any]) -> CallToolResult:
-        """Run the command on a board."""
-        run = ToolRun(orc, agent)
-        line = self.line(arguments)
-        with self.command.make_context(self.row.command, line, obj=run) as context:
-            self.command.invoke(context)
-        if run.answer is None:
-            return _result("")
-        result = _result(run.answer.text())
+    def run(
+        self, orc: Orchestrator, agent: str, arguments: Mapping[str, Any], words: "ToolWords"
+    ) -> tuple[CallToolResult, Callable[[], object] | None]:
+        """Run the command on a board: the result, and what is due once it was written."""
+        answer = self.call.run(orc, agent, arguments)
+        result = _result(words.of_answer(answer.text()))
         if self._has_output:
-            result.structured_content = {"result": plain(run.answer.value)}
-        if run.answer.after is not None:
-            run.answer.after()
-        return result
+            result.structured_content = {"result": words.of_value(plain(answer.value))}
+        return result, answer.after
 
 
 _OUTPUT: dict[str, Any] = {"type": "object", "properties": {"result": {}}, "required": ["result"]}
+
+
+class ToolWords:
+    """Puts tools in place of command lines: an agent that has these tools may have no shell.
+
+    Args:
+        tools: The tools that are served.
+    """
+
+    def __init__(self, tools: Iterable[BoardTool]) -> None:
+        self._tools: dict[click.Command, BoardTool] = {}
+        for tool in tools:
+            for words in (tool.row.command, *tool.row.also):
+                self._tools[command_of(words)] = tool
+
+    def of_answer(self, text: str) -> str:
+        """The text of an answer, in which ``MARK`` begins each command line."""
+        return _LINE.sub(lambda match: self._replaced(match[1], "orc "), text)
+
+    def of_hint(self, text: str) -> str:
+        """A hint of the board, in which command lines are in backticks and have no program."""
+        return _QUOTED.sub(lambda match: f"`{self._replaced(match[1], '')}`", text)
+
+    def of_value(self, value: Any) -> Any:
+        """A value with the same in its texts."""
+        if isinstance(value, str):
+            return self.of_answer(value) if MARK in value else value
+        if isinstance(value, dict):
+            return {name: self.of_value(item) for name, item in value.items()}
+        return [self.of_value(item) for item in value] if isinstance(value, list) else value
+
+    def _replaced(self, line: str, prog: str) -> str:
+        try:
+            words = shlex.split(line)
+        except ValueError:
+            return prog + line
+        if words[:1] == ["--agent"]:  # the agent is the one of this server
+            words = words[2:]
+        command, rest = command_at(words)
+        if command is None:
+            return prog + line
+        tool = self._tools.get(command)
+        called = _as_call(tool, rest) if tool is not None else None
+        return called or f"orc {line}"
+
+
+_LINE = re.compile(MARK + r"orc ([^`\n\x02]*)")
+_QUOTED = re.compile(r"`([^`\n]*)`")
+
+
+def _as_call(tool: BoardTool, words: list[str]) -> str | None:
+    """The words after a command as a call of the tool: ``done(task="1a2b", result="RESULT")``.
+
+    None: the tool does not take them.
+    """
+    given: dict[str, Any] = {}
+    parameters = {parameter.name: parameter for parameter in tool.call.parameters}
+    flags = {
+        flag: parameter
+        for parameter in parameters.values()
+        if parameter.is_option and parameter.declared is not None
+        for flag in parameter.declared.opts
+    }
+    places = [p.name for p in parameters.values() if not p.is_option]
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        flag, _, value = word.partition("=")
+        if flag in flags:
+            is_flag = getattr(flags[flag].declared, "is_flag", False)
+            given[flags[flag].name] = True if is_flag else value or (rest.pop(0) if rest else "")
+        elif word in tool.row.always:
+            continue
+        elif word.startswith("--"):
+            return None
+        elif places:
+            given[places.pop(0)] = word
+        else:
+            return None
+    texts = (
+        f"{name}={str(value).lower() if value is True else msgspec.json.encode(value).decode()}"
+        for name, value in given.items()
+    )
+    return f"{tool.name}({', '.join(texts)})" if given else tool.name
 
 
 def board_tools(
@@ -222,18 +236,24 @@ def board_tools(
         warnings: What the board warns of; each answer takes what came.
         has_output: Whether results are structured too.
     """
+    tools = [BoardTool(name, row, has_output=has_output) for name, row in rows.items()]
+    words = ToolWords(tools)
 
-    def served(name: str, row: CommandRow) -> ServedTool:
-        tool = BoardTool(name, row, has_output=has_output)
+    def served(tool: BoardTool) -> ServedTool:
+        async def call(arguments: dict[str, Any], request: Request) -> CallToolResult:
+            def run(plain_orc: Orchestrator) -> CallToolResult:
+                result, after = tool.run(plain_orc, agent(), arguments, words)
+                if after is not None:
+                    request.when_written(
+                        lambda: orc.run(tool.name, lambda _: after(), earlier=plain_orc)
+                    )
+                return result
 
-        async def call(arguments: dict[str, Any]) -> CallToolResult:
-            return await answered(
-                orc, name, lambda plain_orc: tool.run(plain_orc, agent(), arguments), warnings
-            )
+            return await answered(orc, tool.name, run, warnings, words)
 
-        return ServedTool(tool.definition, call)
+        return ServedTool(tool.definition, call, waits=tool.waits)
 
-    return [served(name, row) for name, row in rows.items()]
+    return [served(tool) for tool in tools]
 
 
 async def answered(
@@ -241,69 +261,33 @@ async def answered(
     name: str,
     function: Callable[[Orchestrator], CallToolResult],
     warnings: list[str],
+    words: ToolWords | None = None,
 ) -> CallToolResult:
     """The result of a call on the board; an error of the board is one of the tool, with its hint."""
+    words = words or ToolWords(())
     try:
         result = await orc.run(name, function)
     except OrchestratorError as error:
-        hint = f"\nHint: {error.hint}" if error.hint else ""
-        result = _result(f"Error: {error.message}{hint}", is_error=True)
+        error.hint = words.of_hint(error.hint)
+        result = _result(error_text(error).rstrip("\n"), is_error=True)
     except click.ClickException as error:
-        result = _result(f"Error: {error.format_message()}", is_error=True)
+        result = _result(f"Error: {_sentence(error)}", is_error=True)
     except OSError as error:
         result = _result(f"Error: {error.strerror or error}", is_error=True)
-    lines = [f"Warning: {text}" for text in warnings]
+    lines = [f"Warning: {words.of_answer(text)}" for text in warnings]
     warnings.clear()
     if lines:
         result.content.append(TextContent(type="text", text="\n".join(lines)))
     return result
 
 
+def _sentence(error: click.ClickException) -> str:
+    """What is wrong with an argument, by its name as the tool has it."""
+    param = getattr(error, "param", None)
+    if isinstance(error, click.BadParameter) and param is not None:
+        return f"The argument {param.name!a}: {error.message}"
+    return error.format_message()
+
+
 def _result(text: str, *, is_error: bool = False) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=is_error)
-
-
-def _command(words: str) -> Command:
-    found: Any = BOARD
-    for word in words.split():
-        found = found.get_command(None, word)
-    assert isinstance(found, Command)
-    return found
-
-
-_NUMBERS = (types.INTEGER, types.COUNT, types.POSITIVE, types.ID, types.PRIORITY)
-
-_OPTIONAL_TASK = "Its id; else the one that you have."
-
-
-def _schema_of(param: click.Parameter | None, about: str) -> dict[str, Any]:
-    """The schema of a parameter; of a part of the words: a text."""
-    if isinstance(param, click.Option) and param.is_flag:
-        kind: dict[str, Any] = {"type": "boolean"}
-    elif isinstance(param, click.Option) and param.multiple:
-        kind = {"type": "array", "items": {"type": "string"}}
-    elif param is not None and param.type in _NUMBERS:
-        kind = {"type": "integer"}
-    else:
-        kind = {"type": "string"}
-    about = about or getattr(param, "help", "") or ""
-    return {**kind, "description": about} if about else kind
-
-
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    "string": (str, int),
-    "integer": (str, int),
-    "boolean": bool,
-    "array": list,
-}
-"""What a value may be; the command reads numbers from texts, and says what is wrong with them."""
-
-
-def _texts(name: str, value: Any, schema: Mapping[str, Any]) -> list[str]:
-    """The words for a value, as a line would have them."""
-    kind = schema["type"]
-    items = value if isinstance(value, list) else [value]
-    is_kind = isinstance(value, _KINDS[kind]) and isinstance(value, bool) == (kind == "boolean")
-    if not is_kind or not all(isinstance(item, str | int) for item in items):
-        raise UsageError(f"The argument {name!a} is {kind}")
-    return [str(item) for item in items]

@@ -1,4 +1,4 @@
-"""The server: its tools, on stdin and stdout. Stdout carries nothing but the protocol."""
+"""The server: its tools over the Model Context Protocol, on stdin and stdout or any other transport."""
 
 import signal
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,25 +15,58 @@ from mcp_types import (
     CallToolRequestParams,
     CallToolResult,
     DiscoverResult,
+    JSONRPCMessage,
+    JSONRPCResponse,
     ListToolsResult,
+    RequestId,
     RequestParams,
     Tool,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from orchestrator.core import clock
+from orchestrator.core.errors import OrchestratorError
 from orchestrator.interfaces.cli.rendering import warn
 from orchestrator.interfaces.mcp.descriptors import Descriptors
 from orchestrator.interfaces.mcp.stdio import Link, connected
 from orchestrator.version import __version__
 
-Call = Callable[[dict[str, Any]], Awaitable[CallToolResult]]
+Due = Callable[[], Awaitable[object]]
+
+PROGRESS_EVERY = 5.0
+"""Seconds between two signs of life of a call that waits; some hosts give up after 60 s of silence."""
+
+
+class Request:
+    """A call that is being answered.
+
+    Attributes:
+        due: What runs once the answer was written to the host.
+    """
+
+    def __init__(self) -> None:
+        self.due: list[Due] = []
+
+    def when_written(self, function: Due) -> None:
+        """Run a function once the answer was written, and not if the host gave the call up."""
+        self.due.append(function)
+
+
+Call = Callable[[dict[str, Any], Request], Awaitable[CallToolResult]]
 
 
 class ServedTool(msgspec.Struct, frozen=True):
-    """A tool, and what answers its calls."""
+    """A tool, and what answers its calls.
+
+    Attributes:
+        definition: Its name, schema and annotations.
+        call: Answers a call.
+        waits: Whether a call with the argument ``wait`` may wait for others.
+    """
 
     definition: Tool
     call: Call
+    waits: bool = False
 
 
 INSTRUCTIONS = (
@@ -42,53 +75,131 @@ INSTRUCTIONS = (
 )
 """What a client tells the agent about the server."""
 
-
 Background = Callable[[Link], Awaitable[None]]
 """Runs beside the server, and is cancelled when the host closes stdin."""
 
 
-def serve(
-    taken: Descriptors,
-    server: Server[Any],
-    background: Sequence[Background] = (),
-    experimental: dict[str, dict[str, Any]] | None = None,
-) -> None:
-    """Serve until the host closes stdin; what still waits is cancelled then.
+def cost_of(tool: Tool) -> int:
+    """The tokens of a tool in the list that a model reads: a quarter of its bytes."""
+    return len(tool.model_dump_json(by_alias=True, exclude_none=True).encode()) // 4
+
+
+class AgentServer:
+    """A server for an agent.
 
     Args:
-        taken: Stdin and stdout.
-        server: The server.
-        background: What runs beside it.
-        experimental: Capabilities that the protocol does not have.
+        tools: The tools.
+
+    Attributes:
+        sdk: The server of the SDK, for any transport.
     """
-    anyio.run(_serve, taken, server, background, experimental)
 
-
-async def _serve(
-    taken: Descriptors,
-    server: Server[Any],
-    background: Sequence[Background],
-    experimental: dict[str, dict[str, Any]] | None,
-) -> None:
-    options = server.create_initialization_options(experimental_capabilities=experimental)
-
-    async def discover(context: ServerRequestContext[Any], _params: Any) -> DiscoverResult:
-        capabilities = server.get_capabilities(
-            experimental_capabilities=experimental, protocol_version=context.protocol_version
-        )
-        return DiscoverResult(
-            supported_versions=list(MODERN_PROTOCOL_VERSIONS),
-            capabilities=capabilities,
-            instructions=server.instructions,
+    def __init__(self, tools: Sequence[ServedTool]) -> None:
+        self._tools = {tool.definition.name: tool for tool in tools}
+        self._due: dict[RequestId, list[Due]] | None = None  # None: the transport does not tell
+        self.sdk = Server[Any](
+            "orc",
+            version=__version__,
+            instructions=INSTRUCTIONS if "next" in self._tools else None,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
         )
 
-    server.add_request_handler("server/discover", RequestParams, discover)
-    async with connected(taken) as (incoming, outgoing, link), anyio.create_task_group() as group:
-        group.start_soon(_end_on_signal, group.cancel_scope)
-        for function in background:
-            group.start_soon(_contained, function, link)
-        await server.run(incoming, outgoing, options)
-        group.cancel_scope.cancel()
+    def serve(
+        self,
+        taken: Descriptors,
+        background: Sequence[Background] = (),
+        experimental: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
+        """Serve until the host closes stdin; what still waits is cancelled then.
+
+        Args:
+            taken: Stdin and stdout.
+            background: What runs beside it.
+            experimental: Capabilities that the protocol does not have.
+        """
+        anyio.run(self._serve, taken, background, experimental)
+
+    async def _serve(
+        self,
+        taken: Descriptors,
+        background: Sequence[Background],
+        experimental: dict[str, dict[str, Any]] | None,
+    ) -> None:
+        self._declare(experimental)
+        self._due = {}
+        async with anyio.create_task_group() as group:
+            group.start_soon(_end_on_signal, group.cancel_scope)
+
+            async def written(message: JSONRPCMessage) -> None:
+                for function in self._due_after(message):
+                    group.start_soon(_contained, function)
+
+            async with connected(taken, written) as (incoming, outgoing, link):
+                for function in background:
+                    group.start_soon(_contained, function, link)
+                options = self.sdk.create_initialization_options(
+                    experimental_capabilities=experimental
+                )
+                await self.sdk.run(incoming, outgoing, options)
+            group.cancel_scope.cancel()
+
+    def _declare(self, experimental: dict[str, dict[str, Any]] | None) -> None:
+        """Declare the capabilities to clients without a handshake, too."""
+
+        async def discover(context: ServerRequestContext[Any], _params: Any) -> DiscoverResult:
+            capabilities = self.sdk.get_capabilities(
+                experimental_capabilities=experimental, protocol_version=context.protocol_version
+            )
+            return DiscoverResult(
+                supported_versions=list(MODERN_PROTOCOL_VERSIONS),
+                capabilities=capabilities,
+                instructions=self.sdk.instructions,
+            )
+
+        self.sdk.add_request_handler("server/discover", RequestParams, discover)
+
+    def _due_after(self, message: JSONRPCMessage) -> list[Due]:
+        if not self._due or not isinstance(message, JSONRPCResponse):
+            return []
+        return self._due.pop(message.id, [])
+
+    async def _list_tools(self, _context: Any, _params: Any) -> ListToolsResult:
+        return ListToolsResult(tools=[tool.definition for tool in self._tools.values()])
+
+    async def _call_tool(
+        self, context: ServerRequestContext[Any], params: CallToolRequestParams
+    ) -> CallToolResult:
+        tool = self._tools.get(params.name)
+        if tool is None:
+            raise MCPError(INVALID_PARAMS, f"There is no tool {params.name!a}")
+        request, arguments = Request(), params.arguments or {}
+        if tool.waits and arguments.get("wait"):
+            async with anyio.create_task_group() as group:
+                group.start_soon(_report_progress, context, arguments["wait"])
+                result = await tool.call(arguments, request)
+                group.cancel_scope.cancel()
+        else:
+            result = await tool.call(arguments, request)
+        if self._due is None:
+            for function in request.due:
+                await function()
+        elif request.due and context.request_id is not None:
+            self._due[context.request_id] = request.due
+        return result
+
+
+async def _report_progress(context: ServerRequestContext[Any], wait: object) -> None:
+    """Tell a client that asked for it that a call still waits."""
+    try:
+        total = clock.duration(wait) if isinstance(wait, str | int | float) else None
+    except OrchestratorError:  # the command refuses it
+        return
+    begin = anyio.current_time()
+    while True:
+        waited = anyio.current_time() - begin
+        await context.session.report_progress(waited, total, "waiting")
+        await anyio.sleep(PROGRESS_EVERY)
 
 
 async def _end_on_signal(scope: anyio.CancelScope) -> None:
@@ -98,36 +209,9 @@ async def _end_on_signal(scope: anyio.CancelScope) -> None:
             scope.cancel()
 
 
-async def _contained(function: Background, link: Link) -> None:
+async def _contained(function: Callable[..., Awaitable[object]], *args: Any) -> None:
     """Run it; an error in it ends nothing else."""
     try:
-        await function(link)
+        await function(*args)
     except Exception as error:  # noqa: BLE001  the tools go on
-        warn(f"{getattr(function, '__name__', 'a task')} of the server has ended: {error}")
-
-
-def cost_of(tool: Tool) -> int:
-    """The tokens of a tool in the list that a model reads: a quarter of its bytes."""
-    return len(tool.model_dump_json(by_alias=True, exclude_none=True).encode()) // 4
-
-
-def server_of(tools: Sequence[ServedTool]) -> Server[Any]:
-    """The server of these tools, for any transport."""
-    by_name = {tool.definition.name: tool for tool in tools}
-
-    async def list_tools(_context: Any, _params: Any) -> ListToolsResult:
-        return ListToolsResult(tools=[tool.definition for tool in tools])
-
-    async def call_tool(_context: Any, params: CallToolRequestParams) -> CallToolResult:
-        tool = by_name.get(params.name)
-        if tool is None:
-            raise MCPError(INVALID_PARAMS, f"There is no tool {params.name!a}")
-        return await tool.call(params.arguments or {})
-
-    return Server[Any](
-        "orc",
-        version=__version__,
-        instructions=INSTRUCTIONS if "next" in by_name else None,
-        on_list_tools=list_tools,
-        on_call_tool=call_tool,
-    )
+        warn(f"A task of the server has ended: {error}")

@@ -10,7 +10,7 @@ import os
 import re
 import select
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -21,6 +21,8 @@ import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
 from mcp_types import (
+    CLIENT_CAPABILITIES_META_KEY,
+    CLIENT_INFO_META_KEY,
     PARSE_ERROR,
     PROTOCOL_VERSION_META_KEY,
     ErrorData,
@@ -44,10 +46,14 @@ class Link:
     Attributes:
         opened: Set once the host takes notifications: after the handshake, or with its first request
             if its version of the protocol has none.
+        client_name: The name that the client gives itself.
+        client_experimental: The experimental capabilities that it declares.
     """
 
     def __init__(self, descriptor: int) -> None:
         self.opened = anyio.Event()
+        self.client_name = ""
+        self.client_experimental: dict[str, Any] = {}
         self._descriptor = descriptor
         self._order = anyio.Lock()
 
@@ -74,6 +80,26 @@ class Link:
             else:
                 await anyio.to_thread.run_sync(self._write, data, abandon_on_cancel=True)
 
+    def follow(self, message: JSONRPCMessage) -> None:
+        """Learn from a message of the host who it is, and whether it takes notifications from now on."""
+        if isinstance(message, JSONRPCNotification):
+            if message.method == "notifications/initialized":
+                self.opened.set()
+        elif isinstance(message, JSONRPCRequest):
+            params = message.params or {}
+            meta = params.get("_meta")
+            if message.method == "initialize":
+                self._learn(params.get("clientInfo"), params.get("capabilities"))
+            elif isinstance(meta, dict) and PROTOCOL_VERSION_META_KEY in meta:
+                self._learn(meta.get(CLIENT_INFO_META_KEY), meta.get(CLIENT_CAPABILITIES_META_KEY))
+                self.opened.set()
+
+    def _learn(self, info: object, capabilities: object) -> None:
+        name = info.get("name") if isinstance(info, dict) else None
+        more = capabilities.get("experimental") if isinstance(capabilities, dict) else None
+        self.client_name = name if isinstance(name, str) else ""
+        self.client_experimental = more if isinstance(more, dict) else {}
+
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
@@ -98,7 +124,7 @@ def _has_room(descriptor: int, size: int) -> bool:
 
 @asynccontextmanager
 async def connected(
-    taken: Descriptors,
+    taken: Descriptors, written: Callable[[JSONRPCMessage], Awaitable[None]]
 ) -> AsyncIterator[
     tuple[
         MemoryObjectReceiveStream[SessionMessage | Exception],
@@ -106,7 +132,12 @@ async def connected(
         Link,
     ]
 ]:
-    """The messages of the host, the stream for answers, and the link; they end with the host's stdin."""
+    """The messages of the host, the stream for answers, and the link; they end with the host's stdin.
+
+    Args:
+        taken: Stdin and stdout.
+        written: Called with each answer that has been handed to the system.
+    """
     link = Link(taken.outgoing)
     arrived, incoming = anyio.create_memory_object_stream[SessionMessage | Exception]()
     outgoing, answers = anyio.create_memory_object_stream[SessionMessage]()
@@ -116,6 +147,7 @@ async def connected(
             async with answers:
                 async for answer in answers:
                     await link.send(answer.message)
+                    await written(answer.message)
         except OSError:  # the host does not read any more
             scope.cancel()
 
@@ -170,19 +202,9 @@ class _Reader:
             anyio.from_thread.run(function, *args, token=self._token)
 
     async def _arrive(self, message: JSONRPCMessage) -> None:
+        if not self._link.opened.is_set():
+            self._link.follow(message)
         await self._arrived.send(SessionMessage(message))
-        if not self._link.opened.is_set() and _opens(message):
-            self._link.opened.set()
-
-
-def _opens(message: JSONRPCMessage) -> bool:
-    """Whether the host takes notifications from this message on."""
-    if isinstance(message, JSONRPCNotification):
-        return message.method == "notifications/initialized"
-    if not isinstance(message, JSONRPCRequest):
-        return False
-    meta = (message.params or {}).get("_meta")
-    return isinstance(meta, dict) and PROTOCOL_VERSION_META_KEY in meta
 
 
 def parsed(text: str) -> JSONRPCMessage:

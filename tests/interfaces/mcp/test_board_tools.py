@@ -16,7 +16,7 @@ from mcp.client.stdio import stdio_client
 from orchestrator import Orchestrator
 from orchestrator.interfaces.cli.mcp_server import _served
 from orchestrator.interfaces.mcp.board_tools import ALL, MINIMAL, STANDARD, BoardTool
-from orchestrator.interfaces.mcp.server import cost_of, server_of
+from orchestrator.interfaces.mcp.server import AgentServer, cost_of
 
 Calls = Callable[..., Any]
 
@@ -32,7 +32,7 @@ class Session:
             warnings: list[str] = []
             with Orchestrator.open(self.board, agent=self.agent, warn=warnings.append) as orc:
                 served = _served(orc, self.tools, self.agent, warnings)
-                async with Client(server_of(served), mode=mode) as client:
+                async with Client(AgentServer(served).sdk, mode=mode) as client:
                     return await use(client)
 
         return anyio.run(main)
@@ -85,14 +85,13 @@ def test_the_sets_hold_each_other():
 
 @pytest.mark.parametrize("name", ALL)
 def test_each_row_fits_its_command(name: str):
-    tool = BoardTool(name, ALL[name], has_output=False)
+    tool = BoardTool(name, ALL[name])
     assert tool.definition.description
-    parts = [word for word in tool.names if word not in tool._known]
-    has_words = any(param.nargs == -1 for param in tool.command.arguments)
+    parts = [p.name for p in tool.call.parameters if p.declared is None]
+    has_words = any(param.nargs == -1 for param in tool.call.command.arguments)
     assert not parts or has_words, f"{parts} are neither parameters nor words"
-    options = [word for word in ALL[name].always if word.startswith("--")]
-    flags = {flag for param in tool.command.params for flag in param.opts}
-    assert {*options} <= flags
+    flags = {flag for param in tool.call.command.params for flag in param.opts}
+    assert {*tool.row.always} <= flags
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
@@ -141,7 +140,7 @@ def test_notes_reviews_locks_knowledge_and_search(ann: Session, orc: Orchestrato
     assert [lock.holders[0].shared for lock in orc.locks.all()] == [False, True]
     ann.call("kb_write", topic="parser", content="- it is LL(1)")
     assert ben.call("kb_read", topic="parser") == "- it is LL(1)"
-    assert "parser" in ben.call("search", query="parser")
+    assert "parser" in ben.call("search", words="parser")
     assert "ann" in ben.call("status")
     assert ben.call("prime").startswith("# You are ben")
 

@@ -1,0 +1,282 @@
+"""The commands of the board as calls: typed arguments with a JSON schema, effects, types of results.
+
+It is made from the declarations of the command line, and knows no protocol: the server for agents
+makes tools of it, and any other interface for programs can be made of it too.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import click
+import msgspec
+
+from orchestrator import Orchestrator
+from orchestrator.core.errors import UsageError, did_you_mean
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.commands import BOARD
+from orchestrator.interfaces.cli.groups import Command, Group
+from orchestrator.interfaces.cli.parameters import Option
+from orchestrator.interfaces.cli.rendering import Answer
+from orchestrator.interfaces.cli.run import Run
+
+MARK = "\x02"
+"""Begins each command line in the text of an answer. No text of the board holds it unescaped."""
+
+
+def command_of(words: str) -> Command:
+    """The command that these words name: ``task fail``."""
+    named: Any = BOARD
+    for word in words.split():
+        named = named.get_command(None, word)
+    assert isinstance(named, Command), words
+    return named
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """An argument of a call.
+
+    Attributes:
+        name: Its name.
+        schema: The JSON schema of a value.
+        is_required: Whether a call needs it.
+        declared: The parameter of the command; None: it is a part of the command's words.
+    """
+
+    name: str
+    schema: dict[str, Any]
+    is_required: bool = False
+    declared: click.Parameter | None = None
+
+    def words(self, value: Any) -> list[str]:
+        """The words for a value, as a line would have them: options with their flags.
+
+        Raises:
+            UsageError: It is of another type.
+        """
+        texts = self._texts(value)
+        if not isinstance(self.declared, click.Option):
+            return texts
+        if self.declared.is_flag:
+            return [self.declared.opts[0]] if value else []
+        return [f"{self.declared.opts[0]}={text}" for text in texts]
+
+    @property
+    def is_option(self) -> bool:
+        """Whether its words belong before those of arguments."""
+        return isinstance(self.declared, click.Option)
+
+    def _texts(self, value: Any) -> list[str]:
+        kind = self.schema["type"]
+        items = value if isinstance(value, list) else [value]
+        is_kind = isinstance(value, _VALUES[kind]) and isinstance(value, bool) == (
+            kind == "boolean"
+        )
+        if not is_kind or not all(isinstance(item, str | int) for item in items):
+            raise UsageError(f"The argument {self.name!a} is {_ARTICLES[kind]}")
+        return [str(item) for item in items]
+
+
+_VALUES: dict[str, type | tuple[type, ...]] = {
+    "string": (str, int),
+    "integer": (str, int),
+    "boolean": bool,
+    "array": list,
+}
+"""What a value may be. The command reads numbers from texts, and its errors name what is wrong with them."""
+
+_ARTICLES = {
+    "string": "a string",
+    "integer": "an integer",
+    "boolean": "a boolean",
+    "array": "an array of strings",
+}
+
+
+class Call:
+    """A command of the board as a call.
+
+    Args:
+        command: Its words: ``task fail``.
+        names: Its arguments in order, ``!`` marks what is needed; by default all that the command declares,
+            without rare ones.
+        always: Options of every call.
+    """
+
+    def __init__(self, command: str, names: str | None = None, always: tuple[str, ...] = ()):
+        self.words = command
+        self.always = always
+        self.command = command_of(command)
+        declared = _declared(self.command)
+        self.parameters = (
+            [p for p in declared.values() if p.declared is None or not _is_left_out(p.declared)]
+            if names is None
+            else [_named(word, declared) for word in names.split()]
+        )
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether it changes nothing, whatever its arguments are."""
+        return self.command.reads is True
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether a second call with the same arguments changes nothing more."""
+        return self.command.idempotent
+
+    @property
+    def is_destructive(self) -> bool:
+        """Whether it removes what others may need."""
+        return self.command.destructive
+
+    def input_schema(self) -> dict[str, Any]:
+        """The JSON schema of the arguments."""
+        schema: dict[str, Any] = {
+            "type": "object",
+            "properties": {parameter.name: parameter.schema for parameter in self.parameters},
+        }
+        required = [parameter.name for parameter in self.parameters if parameter.is_required]
+        return {**schema, "required": required} if required else schema
+
+    def line(self, arguments: Mapping[str, Any]) -> list[str]:
+        """The words after the command for these arguments.
+
+        Raises:
+            UsageError: An argument is missing, not known, or of another type.
+        """
+        names = [parameter.name for parameter in self.parameters]
+        for name in arguments:
+            if name not in names:
+                raise UsageError(
+                    f"There is no argument {name!a}{did_you_mean(name, names)}",
+                    hint=f"The arguments are: {', '.join(names) or 'none'}.",
+                )
+        options, words = list(self.always), list[str]()
+        for parameter in self.parameters:
+            value = arguments.get(parameter.name)
+            if value is not None:
+                (options if parameter.is_option else words).extend(parameter.words(value))
+            elif parameter.is_required:
+                raise UsageError(f"The argument {parameter.name!a} is missing")
+        return [*options, "--", *words]
+
+    def run(self, orc: Orchestrator, agent: str, arguments: Mapping[str, Any]) -> Answer:
+        """Run the command on a board.
+
+        Args:
+            orc: The board.
+            agent: Who acts.
+            arguments: The arguments.
+        """
+        run = _Run(orc, agent)
+        with self.command.make_context(self.words, self.line(arguments), obj=run) as context:
+            self.command.invoke(context)
+        return run.answer
+
+
+class _Run(Run):
+    """The run of a command that keeps the answer, and has no stdin."""
+
+    def __init__(self, orc: Orchestrator, agent: str) -> None:
+        super().__init__()
+        self._orc = orc
+        self.settings.agent = agent
+        self.settings.board = orc.folder
+        self.answer = Answer(None, str)
+
+    @property
+    def prog(self) -> str:
+        """The program; the agent's command line finds the same board."""
+        return f"{MARK}orc"
+
+    def execute(self, command: Command, values: dict[str, Any]) -> int:
+        """Run a command, and keep its answer."""
+        assert command.callback is not None
+        self.answer = command.callback(self, **values) or self.answer
+        return 0
+
+    def stdin(self) -> Any:
+        """Refuse: there is no line that could read one.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError("A call has no stdin", hint="Give the text itself.")
+
+
+def _declared(command: Command) -> dict[str, Parameter]:
+    """What a command takes: its arguments and options, and the parts of its words."""
+    parameters: dict[str, Parameter] = {}
+    for param in command.params:
+        for name, is_required in _parts(param):
+            schema = _LIST if name == "tasks" else {"type": "string"}
+            parameters.setdefault(name, Parameter(name, schema, is_required))
+        if not _parts(param):
+            name = str(param.name)
+            parameters[name] = Parameter(name, _schema_of(param), param.required, param)
+    return parameters
+
+
+def _parts(param: click.Parameter) -> list[tuple[str, bool]]:
+    """The names of the words of an argument such as ``[[WS] ID] REASON...``, and whether each is needed."""
+    usage = (param.metavar or "").replace("[WS] ", "")
+    if param.nargs != -1 or "ID" not in usage:
+        return []
+    return [(_PARTS.get(word, word.lower()), not bracket) for bracket, word in _PART.findall(usage)]
+
+
+_PART = re.compile(r"(\[?)([A-Z]+)")
+
+_PARTS = {"ID": "task", "IDS": "tasks"}
+
+_LIST: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+
+
+def _is_left_out(param: click.Parameter) -> bool:
+    """Whether calls do without it: what is rare, names who acts, or is about files of the caller."""
+    rare = isinstance(param, Option) and param.rare
+    return rare or param.name in ("agent", "ids") or param.type in _FILES
+
+
+_FILES = (types.FILE, types.FOLDER, types.TEXT_FILE, types.OUTPUT_FILE, types.OUTPUT_FOLDER)
+
+
+def _named(word: str, declared: Mapping[str, Parameter]) -> Parameter:
+    name, needed = word.removesuffix("!"), word.endswith("!")
+    parameter = declared.get(name) or Parameter(name, {"type": "string"})
+    schema = parameter.schema
+    if name == "task" and not needed and not parameter.is_option:
+        schema = {**schema, "description": "Its id; else the one that you have."}
+    return msgspec.structs.replace(parameter, schema=schema, is_required=needed)
+
+
+_NUMBERS = (types.INTEGER, types.COUNT, types.POSITIVE, types.ID, types.PRIORITY)
+
+
+def _schema_of(param: click.Parameter) -> dict[str, Any]:
+    if isinstance(param, click.Option) and param.is_flag:
+        kind: dict[str, Any] = {"type": "boolean"}
+    elif isinstance(param.type, types.Several):
+        kind = {"type": "array", "items": _kind_of(param.type.of)}
+    elif param.nargs == -1 and param.type is not types.TEXT:
+        kind = {"type": "array", "items": _kind_of(param.type)}
+    else:
+        kind = _kind_of(param.type)
+    about = getattr(param, "help", "") or ""
+    return {**kind, "description": about} if about else kind
+
+
+def _kind_of(type_: types.ParamType) -> dict[str, Any]:
+    if type_ in _NUMBERS:
+        return {"type": "integer"}
+    words = type_.words if isinstance(type_, types.Type) else ()
+    return {"type": "string", "enum": list(words)} if words else {"type": "string"}
+
+
+def command_at(words: list[str]) -> tuple[Command | None, list[str]]:
+    """The command at the beginning of a line, and the words after it."""
+    named: Any = BOARD
+    rest = list(words)
+    while isinstance(named, Group) and rest and named.get_command(None, rest[0]) is not None:
+        named = named.get_command(None, rest.pop(0))
+    return (named if isinstance(named, Command) else None), rest
