@@ -93,7 +93,7 @@ _ARTICLES = {
 }
 
 
-class Call:
+class CommandCall:
     """A command of the board as a call.
 
     Args:
@@ -168,13 +168,13 @@ class Call:
             agent: Who acts.
             arguments: The arguments.
         """
-        run = _Run(orc, agent)
+        run = _CallRun(orc, agent)
         with self.command.make_context(self.words, self.line(arguments), obj=run) as context:
             self.command.invoke(context)
         return run.answer
 
 
-class _Run(Run):
+class _CallRun(Run):
     """The run of a command that keeps the answer, and has no stdin."""
 
     def __init__(self, orc: Orchestrator, agent: str) -> None:

@@ -11,9 +11,9 @@ from mcp_types import CallToolResult, TextContent, Tool, ToolAnnotations
 
 from orchestrator import AsyncOrchestrator, Orchestrator
 from orchestrator.core.errors import OrchestratorError
-from orchestrator.interfaces.catalogue import MARK, Call, command_at, command_of
+from orchestrator.interfaces.catalogue import MARK, CommandCall, command_at, command_of
 from orchestrator.interfaces.cli.rendering import error_text, plain
-from orchestrator.interfaces.mcp.server import Request, ServedTool
+from orchestrator.interfaces.mcp.server import ServedTool, ToolRequest
 
 
 class CommandRow(msgspec.Struct, frozen=True):
@@ -96,7 +96,7 @@ class BoardTool:
     def __init__(self, name: str, row: CommandRow, *, has_output: bool = False) -> None:
         self.name = name
         self.row = row
-        self.call = Call(row.command, row.names, row.always)
+        self.call = CommandCall(row.command, row.names, row.always)
         self._has_output = has_output
         self.definition = Tool(
             name=name,
@@ -240,7 +240,7 @@ def board_tools(
     words = ToolWords(tools)
 
     def served(tool: BoardTool) -> ServedTool:
-        async def call(arguments: dict[str, Any], request: Request) -> CallToolResult:
+        async def call(arguments: dict[str, Any], request: ToolRequest) -> CallToolResult:
             def run(plain_orc: Orchestrator) -> CallToolResult:
                 result, after = tool.run(plain_orc, agent(), arguments, words)
                 if after is not None:

@@ -28,7 +28,7 @@ from orchestrator.core import clock
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.interfaces.cli.rendering import warn
 from orchestrator.interfaces.mcp.descriptors import Descriptors
-from orchestrator.interfaces.mcp.stdio import Link, connected
+from orchestrator.interfaces.mcp.stdio import HostLink, connected
 from orchestrator.version import __version__
 
 Due = Callable[[], Awaitable[object]]
@@ -37,7 +37,7 @@ PROGRESS_EVERY = 5.0
 """Seconds between two signs of life of a call that waits; some hosts give up after 60 s of silence."""
 
 
-class Request:
+class ToolRequest:
     """A call that is being answered.
 
     Attributes:
@@ -52,7 +52,7 @@ class Request:
         self.due.append(function)
 
 
-Call = Callable[[dict[str, Any], Request], Awaitable[CallToolResult]]
+Call = Callable[[dict[str, Any], ToolRequest], Awaitable[CallToolResult]]
 
 
 class ServedTool(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ INSTRUCTIONS = (
 )
 """What a client tells the agent about the server."""
 
-Background = Callable[[Link], Awaitable[None]]
+Background = Callable[[HostLink], Awaitable[None]]
 """Runs beside the server, and is cancelled when the host closes stdin."""
 
 
@@ -173,7 +173,7 @@ class AgentServer:
         tool = self._tools.get(params.name)
         if tool is None:
             raise MCPError(INVALID_PARAMS, f"There is no tool {params.name!a}")
-        request, arguments = Request(), params.arguments or {}
+        request, arguments = ToolRequest(), params.arguments or {}
         if tool.waits and arguments.get("wait"):
             async with anyio.create_task_group() as group:
                 group.start_soon(_report_progress, context, arguments["wait"])

@@ -40,7 +40,7 @@ LONGEST_LINE = 1 << 24
 """Bytes of a message; a longer one is refused before it is read."""
 
 
-class Link:
+class HostLink:
     """The way to the host, for messages that answer no request.
 
     Attributes:
@@ -129,7 +129,7 @@ async def connected(
     tuple[
         MemoryObjectReceiveStream[SessionMessage | Exception],
         MemoryObjectSendStream[SessionMessage],
-        Link,
+        HostLink,
     ]
 ]:
     """The messages of the host, the stream for answers, and the link; they end with the host's stdin.
@@ -138,7 +138,7 @@ async def connected(
         taken: Stdin and stdout.
         written: Called with each answer that has been handed to the system.
     """
-    link = Link(taken.outgoing)
+    link = HostLink(taken.outgoing)
     arrived, incoming = anyio.create_memory_object_stream[SessionMessage | Exception]()
     outgoing, answers = anyio.create_memory_object_stream[SessionMessage]()
 
@@ -153,20 +153,20 @@ async def connected(
 
     async with anyio.create_task_group() as group:
         group.start_soon(send_answers, group.cancel_scope)
-        reader = _Reader(taken.incoming, arrived, link)
+        reader = _HostReader(taken.incoming, arrived, link)
         # A daemon: a signal ends the process although this waits for the host.
         threading.Thread(target=reader.run, name="stdin", daemon=True).start()
         yield incoming, outgoing, link
 
 
-class _Reader:
+class _HostReader:
     """Reads the messages of the host, in a thread."""
 
     def __init__(
         self,
         descriptor: int,
         arrived: MemoryObjectSendStream[SessionMessage | Exception],
-        link: Link,
+        link: HostLink,
     ) -> None:
         self._descriptor = descriptor
         self._arrived = arrived
