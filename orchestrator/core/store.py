@@ -61,6 +61,12 @@ class Presence(Protocol):
     def waiting_as(self, agent: str) -> AbstractContextManager[None]:
         """Count the agent as waiting until the block or the process ends."""
 
+    def serving(self) -> dict[str, bool]:
+        """The agents that servers are, and whether the server runs; False: it was killed. Never fails."""
+
+    def serving_as(self, agent: str) -> AbstractContextManager[None]:
+        """Count the agent as the one that this process is, until the block or the process ends."""
+
 
 class Documents(Protocol):
     """Texts that people and agents read and edit, each named by a path such as ``knowledge/plan.md``."""

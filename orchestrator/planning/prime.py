@@ -389,8 +389,7 @@ class _Page:
 
     def _here(self) -> list[AgentView]:
         """Return other agents that were active lately, working agents first."""
-        presence = self.engine.presence
-        views = Agents.views(self.state, self.now, presence.seen(), presence.waiting())
+        views = Agents.present(self.state, self.now, self.engine.presence)
         here = [
             view
             for view in views

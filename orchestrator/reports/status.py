@@ -195,10 +195,10 @@ def status(engine: Engine, at: int | None = None) -> Status:
     """
     if at is None:
         state, now = engine.read(), engine.now()
-        seen, waiting = engine.presence.seen(), engine.presence.waiting()
+        agents = Agents.present(state, now, engine.presence)
     else:
         state, now = engine.state_at(at), engine.event(at).ts
-        seen, waiting = {}, set()
+        agents = Agents.views(state, now, {})
     streams = sorted(state.workstreams.values(), key=lambda s: (s.priority, s.name))
     first = max(1, state.event - RECENT + 1)
     recent = [engine.event(number) for number in range(first, state.event + 1)]
@@ -208,7 +208,7 @@ def status(engine: Engine, at: int | None = None) -> Status:
         at=now,
         workstreams=[_stream(stream, state) for stream in streams],
         reviews=[_review(task, now) for task in state.schedule.reviews.all()],
-        agents=Agents.views(state, now, seen, waiting),
+        agents=agents,
         locks=[lock for lock in in_use(state, now) if lock.holders],
         late_goals=[LateGoal(name=g.name, due=g.due) for g in state.goals.late(now)],
         events=[{**as_dict(record), "text": sentences.of(record)} for record in recent],

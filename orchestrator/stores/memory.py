@@ -24,6 +24,7 @@ class MemoryPresence:
     def __init__(self) -> None:
         self.times: dict[str, float] = {}
         self._waiting: list[str] = []
+        self._serving: list[str] = []
 
     def touch(self, agent: str) -> None:
         self.times[agent] = time.time()
@@ -45,6 +46,17 @@ class MemoryPresence:
             yield
         finally:
             self._waiting.remove(agent)
+
+    def serving(self) -> dict[str, bool]:
+        return dict.fromkeys(self._serving, True)
+
+    @contextmanager
+    def serving_as(self, agent: str) -> Iterator[None]:
+        self._serving.append(agent)
+        try:
+            yield
+        finally:
+            self._serving.remove(agent)
 
 
 class MemoryDocuments:

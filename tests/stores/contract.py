@@ -249,6 +249,13 @@ class StoreContract:
             assert store.presence.seen().keys() == {"rig/ann", "bob"}
         assert store.presence.waiting() == set()
 
+    def test_an_agent_counts_as_served_until_its_server_ends(self, store: Store) -> None:
+        with store.presence.serving_as("rig/ann"), store.presence.serving_as("bob"):
+            assert store.presence.serving() == {"rig/ann": True, "bob": True}
+            assert store.presence.waiting() == set()
+            assert store.presence.seen() == {}
+        assert store.presence.serving() == {}
+
     def test_a_cursor_is_what_its_reader_noted_last(self, store: Store) -> None:
         assert store.cursors.read("prime/rig/ann") == ""
         store.cursors.write("prime/rig/ann", "17")

@@ -4,7 +4,7 @@ The presence of an agent follows from its last call, which is the time of its pr
 """
 
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import Literal
 
 import msgspec
@@ -12,9 +12,11 @@ from msgspec.structs import replace
 
 from orchestrator.core import clock, names, processes
 from orchestrator.core.errors import Refused, UsageError
+from orchestrator.core.store import Presence
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.events import AgentRegistered, AgentRenamed, AgentRetired
 from orchestrator.domain.agents.identity import act_in_session
+from orchestrator.domain.agents.joining import served_agents
 from orchestrator.domain.agents.records import LEFT, Agent, AgentStatus, Session
 from orchestrator.domain.locks import commands as locks
 from orchestrator.domain.locks.events import LockReleased
@@ -228,21 +230,40 @@ class Agents(Noun[State]):
         if id not in _known(state, seen):
             raise state.agents.missing(id)
         held = locks.by_holder(state, now).get(id, ())
-        return _view(state, id, now, seen.get(id), held, waits=id in presence.waiting())
+        waits, is_served = id in presence.waiting(), served_agents(state, presence).get(id)
+        return _view(state, id, now, seen.get(id), held, waits=waits, is_served=is_served)
 
     def all(self) -> list[AgentView]:
         """Return every agent that is registered or was seen, by name."""
-        presence = self._desk.presence
-        return self.views(self._state, self._desk.now(), presence.seen(), presence.waiting())
+        return self.present(self._state, self._desk.now(), self._desk.presence)
+
+    @staticmethod
+    def present(state: State, now: str, presence: Presence) -> list[AgentView]:
+        """Return the agents of a state, as far as they are seen now."""
+        served = served_agents(state, presence)
+        return Agents.views(state, now, presence.seen(), presence.waiting(), served)
 
     @staticmethod
     def views(
-        state: State, now: str, seen: dict[str, float], waiting: Container[str] = ()
+        state: State,
+        now: str,
+        seen: dict[str, float],
+        waiting: Container[str] = (),
+        served: Mapping[str, bool] | None = None,
     ) -> list[AgentView]:
-        """Return the agents of a state, given the time, their last activity, and which wait for work."""
+        """Return the agents of a state, given the time, their last activity, who waits and who is served."""
+        served = served or {}
         held = locks.by_holder(state, now)
         return [
-            _view(state, name, now, seen.get(name), held.get(name, ()), waits=name in waiting)
+            _view(
+                state,
+                name,
+                now,
+                seen.get(name),
+                held.get(name, ()),
+                waits=name in waiting,
+                is_served=served.get(name),
+            )
             for name in sorted(_known(state, seen))
         ]
 
@@ -260,6 +281,7 @@ def _view(
     held_locks: Iterable[Lock],
     *,
     waits: bool,
+    is_served: bool | None,
 ) -> AgentView:
     record, session = state.agents.get(id), state.agents.sessions.get(id)
     last = clock.timestamp(seen) if seen is not None else None
@@ -273,9 +295,11 @@ def _view(
     presence = "gone"
     if waits:
         presence = "waiting"
-    elif session is not None and session.is_live and session.host:
+    elif is_served is not False and session is not None and session.is_live and session.host:
         runs = processes.host_runs(session.host, clock.seconds(session.started_at))
         presence = "gone" if not runs else "working" if works else "online"
+    elif is_served:
+        presence = "working" if works else "online"
     elif session is not None and _has_left(session, last):
         pass
     elif record is None or record.status != "retired":

@@ -6,19 +6,16 @@ so a late result of an earlier worker cannot end the work of the current one.
 
 import msgspec
 
-from orchestrator.core import processes
-from orchestrator.core.clock import seconds
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.printable import amount, one_line
-from orchestrator.core.store import Presence
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.identity import (
     act_in_session,
     act_now,
     check_active,
-    is_known,
     own_name,
 )
+from orchestrator.domain.agents.joining import new_name, running_servers, session_in
 from orchestrator.domain.agents.records import (
     LEFT,
     OUTCOMES,
@@ -132,25 +129,41 @@ class Sessions(Noun[State]):
 
     @command(changed_session)
     def join(
-        self, tx: Transaction[State], client: str, *, host: str = "", folder: str = ""
+        self,
+        tx: Transaction[State],
+        client: str,
+        *,
+        host: str = "",
+        folder: str = "",
+        name: str = "",
+        alone: bool = False,
     ) -> Session | None:
-        """Return the session of a program that runs an agent without a name; begin it if there is none.
+        """Return the session of a program that runs an agent; begin it if there is none.
 
         Everything that the program starts, such as hooks and servers, has the same host, so it is one agent.
-        Its name is the one that it had last in this folder; else that of the program, with a number while
-        others have it.
+        Without a name it gets the one that it had last in this folder; else that of the program. A name that
+        another running program has gets a number.
 
         Args:
             client: The program, such as ``claude``.
             host: Its process, by :func:`orchestrator.core.processes.host_process`.
             folder: The folder in which it works.
+            name: The name that the user gave the agent.
+            alone: Never a session that a running server is: two servers do not share a mailbox.
         """
-        known = _in_host(tx.state, host)
+        presence = self._desk.presence
+        taken = running_servers(tx.state, presence)
+        own = tx.state.agents.aliases.get(name, name)
+        known = session_in(tx.state, host, own, taken if alone else ())
         if known is not None:
             return known
-        check_active(tx.state, client)
-        tx.act_as(_free_name(tx.state, self._desk.presence, client, folder))
-        tx.record(SessionStarted(client=client, host=host, folder=folder))
+        check_active(tx.state, own or client)
+        place = {"client": client, "folder": folder}
+        given = bool(own)
+        tx.act_as(
+            new_name(tx.state, presence, own or client, **place, given=given, taken=taken)
+        )
+        tx.record(SessionStarted(host=host, **place))
         return None
 
     @command(changed_session)
@@ -173,9 +186,14 @@ class Sessions(Noun[State]):
         tx.record(SessionEnded(outcome=LEFT))
         return None
 
-    def in_host(self, host: str) -> Session | None:
-        """Return the live session of a process; None if there is none."""
-        return _in_host(self._state, host)
+    def in_host(self, host: str, name: str = "") -> Session | None:
+        """Return the live session of a process; None if there is none.
+
+        Args:
+            host: The process.
+            name: Only one of this name, or of this name with a number.
+        """
+        return session_in(self._state, host, self._state.agents.aliases.get(name, name))
 
     def done(
         self,
@@ -314,32 +332,6 @@ class Sessions(Noun[State]):
                 hint="`session start` begins one.",
             )
         return session
-
-
-def _in_host(state: State, host: str) -> Session | None:
-    sessions = state.agents.sessions.values() if host else ()
-    return next((s for s in sessions if s.host == host and s.is_live), None)
-
-
-def _free_name(state: State, presence: Presence, client: str, folder: str) -> str:
-    """The name for a new session of a program in a folder."""
-    former = [
-        session
-        for session in state.agents.sessions.values()
-        if (session.client, session.folder) == (client, folder) and not _runs(session)
-    ]
-    if former:
-        return max(former, key=lambda session: session.started_at).agent
-    number, name = 1, client
-    while is_known(state, presence, name):
-        number += 1
-        name = f"{client}-{number}"
-    return name
-
-
-def _runs(session: Session) -> bool:
-    """Whether a session is live, and the process of its program too."""
-    return session.is_live and processes.host_runs(session.host, seconds(session.started_at))
 
 
 def _end(tx: Transaction[State], outcome: Outcome) -> None:

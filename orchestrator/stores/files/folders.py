@@ -54,14 +54,25 @@ class FilePresence:
         return times
 
     def waiting(self) -> set[str]:
-        from orchestrator.stores.files import waiting  # few commands wait or ask who does
+        from orchestrator.stores.files import process_notes  # few commands wait or ask who does
 
-        return waiting.waiting(f"{self._folder}/waiting")
+        return process_notes.agents_of(f"{self._folder}/waiting")
 
     def waiting_as(self, agent: str) -> AbstractContextManager[None]:
-        from orchestrator.stores.files import waiting
+        from orchestrator.stores.files import process_notes
 
-        return waiting.waiting_as(f"{self._folder}/waiting", agent)
+        return process_notes.noted(f"{self._folder}/waiting", agent)
+
+    def serving(self) -> dict[str, bool]:
+        from orchestrator.stores.files import process_notes  # few commands ask who is served
+
+        return process_notes.noted_agents(f"{self._folder}/serving")
+
+    def serving_as(self, agent: str) -> AbstractContextManager[None]:
+        from orchestrator.stores.files import process_notes
+
+        process_notes.forget(f"{self._folder}/serving", agent)
+        return process_notes.noted(f"{self._folder}/serving", agent)
 
 
 class FileDocuments:

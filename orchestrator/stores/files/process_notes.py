@@ -1,4 +1,7 @@
-"""``state/presence/waiting/<process>-<number>``: the agents that wait for work, each in a running process."""
+"""``state/presence/<folder>/<process>-<number>``: notes of processes about agents, such as that one waits for work.
+
+A note counts while its process runs.
+"""
 
 import itertools
 import os
@@ -13,11 +16,11 @@ from orchestrator.core.errors import BadName, InputOutputError
 from orchestrator.stores.files import disk
 
 _number = itertools.count()
-"""Distinguishes the agents that wait in one process."""
+"""Distinguishes the notes of one process."""
 
 
 class _Note(msgspec.Struct):
-    """The note of a process in which an agent waits."""
+    """The note of a process about an agent."""
 
     agent: str
     pid: int
@@ -32,8 +35,8 @@ class _Note(msgspec.Struct):
 
 
 @contextmanager
-def waiting_as(folder: str, agent: str) -> Iterator[None]:
-    """Keep a note that an agent waits. It is a hint, so an error of writing it is ignored."""
+def noted(folder: str, agent: str) -> Iterator[None]:
+    """Keep a note about an agent. It is a hint, so an error of writing it is ignored."""
     path = f"{folder}/{os.getpid()}-{next(_number)}"
     try:
         _write(folder, path, _Note(agent, os.getpid(), *system.identity(), time.time()))
@@ -43,18 +46,41 @@ def waiting_as(folder: str, agent: str) -> Iterator[None]:
             os.unlink(path)
 
 
-def waiting(folder: str) -> set[str]:
-    """The waiting agents; notes of processes that have ended are removed."""
+def agents_of(folder: str) -> set[str]:
+    """The agents that running processes have noted; notes of processes that have ended are removed."""
     agents = set()
+    for path, note in _notes(folder):
+        if note.is_alive:
+            agents.add(note.agent)
+        else:
+            with suppress(OSError):
+                os.unlink(path)
+    return agents
+
+
+def noted_agents(folder: str) -> dict[str, bool]:
+    """The agents that processes have noted, and whether one of these processes runs."""
+    agents: dict[str, bool] = {}
+    for _, note in _notes(folder):
+        agents[note.agent] = agents.get(note.agent, False) or note.is_alive
+    return agents
+
+
+def forget(folder: str, agent: str) -> None:
+    """Remove the notes about an agent whose processes have ended."""
+    for path, note in _notes(folder):
+        if note.agent == agent and not note.is_alive:
+            with suppress(OSError):
+                os.unlink(path)
+
+
+def _notes(folder: str) -> Iterator[tuple[str, _Note]]:
     with suppress(OSError, InputOutputError):
         for name in os.listdir(folder):
-            note = _read(f"{folder}/{name}")
-            if note is not None and note.is_alive:
-                agents.add(note.agent)
-            elif note is not None:
-                with suppress(OSError):
-                    os.unlink(f"{folder}/{name}")
-    return agents
+            path = f"{folder}/{name}"
+            note = _read(path)
+            if note is not None:
+                yield path, note
 
 
 def _write(folder: str, path: str, note: _Note) -> None:
