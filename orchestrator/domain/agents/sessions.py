@@ -160,9 +160,7 @@ class Sessions(Noun[State]):
         check_active(tx.state, own or client)
         place = {"client": client, "folder": folder}
         given = bool(own)
-        tx.act_as(
-            new_name(tx.state, presence, own or client, **place, given=given, taken=taken)
-        )
+        tx.act_as(new_name(tx.state, presence, own or client, **place, given=given, taken=taken))
         tx.record(SessionStarted(host=host, **place))
         return None
 

@@ -1,4 +1,4 @@
-"""``state/presence/<folder>/<process>-<number>``: notes of processes about agents, such as that one waits for work.
+"""``state/presence/<folder>/<process>-<number>``: notes of processes about agents: one waits, one is served.
 
 A note counts while its process runs.
 """

@@ -60,3 +60,59 @@ def test_a_note_without_words_keeps_those_of_this_session_only(orc: Orchestrator
     orc.sessions.start("ann")
     session = orc.sessions.handoff(keep=True, agent="ann")
     assert (session.subject, session.note) == ("", "")
+
+
+@pytest.mark.needs("proc")
+def test_a_given_name_is_kept_and_gets_a_number_while_another_program_has_it(
+    orc: Orchestrator,
+) -> None:
+    assert orc.sessions.join("claude", host=HERE, folder="/w", name="ann").agent == "ann"
+    assert orc.sessions.join("claude", host=HERE, folder="/w", name="ann").incarnation == 1
+    second = orc.sessions.join("claude", host=f"{HERE}x", folder="/w", name="ann")
+    assert second.agent == "ann-2"
+    assert orc.sessions.join("claude", host=f"{HERE}x", folder="/w", name="ann") == second
+    assert orc.sessions.in_host(f"{HERE}x", "ann") == second
+    orc.sessions.end(agent="ann")
+    assert orc.sessions.join("claude", host=GONE, folder="/w", name="ann").incarnation == 2
+
+
+def test_a_given_name_is_that_of_a_registered_agent_but_no_number_of_it_is(
+    orc: Orchestrator,
+) -> None:
+    orc.agents.register("ann")
+    orc.agents.register("ann-2")
+    assert orc.sessions.join("claude", host=HERE, name="ann").agent == "ann"
+    with orc.engine.presence.serving_as("ann"):
+        other = orc.sessions.join("claude", host=HERE, name="ann", alone=True)
+    assert other.agent == "ann-3"
+
+
+@pytest.mark.parametrize("name", ["", "ann"])
+def test_two_servers_of_one_program_share_no_name(orc: Orchestrator, name: str) -> None:
+    join = {"client": "claude", "host": HERE, "folder": "/w", "name": name, "alone": True}
+    first = orc.sessions.join(**join)
+    with orc.engine.presence.serving_as(first.agent):
+        second = orc.sessions.join(**join)
+        assert second.agent == f"{first.agent}-2"
+    assert orc.sessions.join(**join) == first
+
+
+def test_a_renamed_agent_is_the_one_that_the_former_name_means(orc: Orchestrator) -> None:
+    orc.sessions.join("claude", host=HERE, folder="/w", name="ann")
+    orc.agents.rename("ann", "anna", agent="ann")
+    assert orc.sessions.join("claude", host=HERE, folder="/w", name="ann").agent == "anna"
+    with orc.engine.presence.serving_as("ann"):
+        assert orc.agents.get("anna").presence == "online"
+
+
+@pytest.mark.needs("proc")
+def test_a_served_agent_is_gone_with_the_program_that_it_is_served_to(orc: Orchestrator) -> None:
+    orc.sessions.join("claude", host=GONE, folder="/w", name="ann")
+    with orc.engine.presence.serving_as("ann"):
+        assert orc.agents.get("ann").presence == "gone"
+
+
+def test_a_served_agent_without_a_session_is_online(orc: Orchestrator) -> None:
+    orc.agents.register("ann")
+    with orc.engine.presence.serving_as("ann"):
+        assert orc.agents.get("ann").presence == "online"
