@@ -268,7 +268,6 @@ class Orchestrator(Facade):
             start=start,
             checkout=checkout,
             reads=reads,
-            light=light,
             warn=warn,
         )
         orc = cls(

@@ -49,7 +49,6 @@ def open_store(
     start: str | None = None,
     checkout: str | None = None,
     reads: bool = False,
-    light: bool = False,
     warn: Callable[[str], None],
 ) -> Opened:
     """Open the store of a board: of a named one, or of the one that :func:`locate` finds.
@@ -65,7 +64,7 @@ def open_store(
         location, is_new = located.folder, located.is_new
         if located.warning:
             warn(located.warning)
-    store = stores.open_store(scheme, location, light=light, warn=warn)
+    store = stores.open_store(scheme, location, warn=warn)
     return Opened(store, location if scheme == "file" else None, is_new)
 
 

@@ -39,15 +39,12 @@ def parse(board: str | None) -> tuple[str, str | None]:
     return "file", url2pathname(f"/{path}")
 
 
-def open_store(
-    scheme: str, location: str | None, *, light: bool, warn: Callable[[str], None]
-) -> Store:
+def open_store(scheme: str, location: str | None, *, warn: Callable[[str], None]) -> Store:
     """Open the store of a scheme from :func:`parse`; its folders exist already.
 
     Args:
         scheme: The scheme of the store.
         location: The place of the board.
-        light: The process ends after one command.
         warn: Receives sentences for a person.
     """
     if scheme == "memory":
@@ -57,4 +54,4 @@ def open_store(
     from orchestrator.stores.files import FileStore
 
     assert location is not None
-    return FileStore(location, light=light, warn=warn)
+    return FileStore(location, warn=warn)

@@ -160,7 +160,7 @@ SCENES = {
 
 
 def open_board(folder: Path, scene: Scene) -> Orchestrator:
-    store = FileStore(folder, light=True, segment_size=scene.segment_size, warn=lambda _: None)
+    store = FileStore(folder, segment_size=scene.segment_size, warn=lambda _: None)
     return Orchestrator(store, now=CLOCK, light=True)
 
 

@@ -686,7 +686,7 @@ class BoardOfFiles(Board):
         return self.new_store()
 
     def new_store(self) -> Store:
-        return FileStore(self.folder, light=True, segment_size=1500, warn=_unexpected)
+        return FileStore(self.folder, segment_size=1500, warn=_unexpected)
 
     def drop_snapshot(self) -> None:
         Path(self.folder, "state", "state.json").unlink(missing_ok=True)

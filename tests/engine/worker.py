@@ -27,7 +27,7 @@ ROLES = {"add": add, "dispatch": dispatch}
 
 def main(folder: str, role: str, name: str, count: int) -> None:
     light = role.endswith("-light")
-    store = FileStore(folder, light=light, segment_size=20_000, warn=lambda _: None)
+    store = FileStore(folder, segment_size=20_000, warn=lambda _: None)
     orc = Orchestrator(store, agent=name, timeout=60, light=light)
     role = role.removesuffix("-light")
     say("ready")

@@ -1,14 +1,36 @@
 """Records, lines and logs for the tests of the stores."""
 
+from pathlib import Path
+
 import msgspec
 
 from orchestrator.core.events import Recorded
 from orchestrator.core.store import START, Cursor, Store
+from orchestrator.stores.files import SEGMENT_SIZE, FileStore
+from orchestrator.stores.files.guards import LibraryGuard
 from orchestrator.stores.files.lines import encode_line
 
 TIMESTAMP = "2026-11-21T06:13:00.123Z"
 WAIT = 60.0
 """Seconds that a test waits for what must come; never for what must not."""
+
+
+def file_store(folder: Path, *, segment_size: int = SEGMENT_SIZE) -> FileStore:
+    """A store of this version."""
+    return FileStore(folder, segment_size=segment_size, warn=print)
+
+
+def older_store(folder: Path, *, segment_size: int = SEGMENT_SIZE) -> FileStore:
+    """A store that locks as earlier versions did."""
+    return with_filelock(file_store(folder, segment_size=segment_size))
+
+
+def with_filelock(store: FileStore) -> FileStore:
+    """Let a store lock with ``filelock``, as earlier versions did, and as systems without ``flock`` do."""
+    state = Path(store.folder, "state")
+    state.mkdir(exist_ok=True)
+    store._lock._file = LibraryGuard(str(state / ".lock"))
+    return store
 
 
 def records(after: Cursor, *texts: str) -> list[Recorded]:

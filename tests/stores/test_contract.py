@@ -9,6 +9,7 @@ import pytest
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.memory import MemoryStore
 
+from .building import with_filelock
 from .contract import MakeStore, StoreContract
 
 
@@ -22,21 +23,25 @@ class TestFileStore(StoreContract):
         def new() -> FileStore:
             folder = tmp_path / str(next(numbers))
             folder.mkdir()
-            return FileStore(folder, warn=_unexpected, **self.options)
+            return self.store_of(folder)
 
         return new
 
+    def store_of(self, folder: Path) -> FileStore:
+        return FileStore(folder, warn=_unexpected, **self.options)
 
-class TestLightFileStore(TestFileStore):
-    options = {"light": True}
+
+class TestFileStoreWithFilelock(TestFileStore):
+    def store_of(self, folder: Path) -> FileStore:
+        return with_filelock(super().store_of(folder))
 
 
 class TestFileStoreOfManySegments(TestFileStore):
-    options = {"light": True, "segment_size": 250}
+    options = {"segment_size": 250}
 
 
 class TestFileStoreOfASegmentACommit(TestFileStore):
-    options = {"light": True, "segment_size": 1}
+    options = {"segment_size": 1}
 
 
 class TestMemoryStore(StoreContract):

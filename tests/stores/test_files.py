@@ -19,7 +19,7 @@ from orchestrator.core.errors import Damage, InputOutputError, NoBoard, OutcomeU
 from orchestrator.core.store import START
 from orchestrator.stores.files import FileStore, disk
 
-from .building import WAIT, add, fill, records, texts_of
+from .building import WAIT, add, file_store, fill, older_store, records, texts_of
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def warnings() -> list[str]:
 
 @pytest.fixture
 def store(tmp_path: Path, warnings: list[str]) -> FileStore:
-    return FileStore(tmp_path, light=True, warn=warnings.append)
+    return FileStore(tmp_path, warn=warnings.append)
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_without_hard_links_a_segment_grows_on(
 
 def test_a_real_file_size_limit_is_named_and_changes_nothing(tmp_path: Path, log: Path) -> None:
     """In a separate process: half of the commit fits, the kernel refuses the rest."""
-    store = FileStore(tmp_path, light=True, warn=print)
+    store = FileStore(tmp_path, warn=print)
     (position,) = fill(store, ["a"])
     before = log.read_bytes()
     pid = os.fork()
@@ -193,7 +193,7 @@ def test_a_real_file_size_limit_is_named_and_changes_nothing(tmp_path: Path, log
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 2000, len(before) + 2000))
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            child = FileStore(tmp_path, light=True, warn=print)
+            child = FileStore(tmp_path, warn=print)
             with child.locked("test", WAIT):
                 try:
                     child.append(records(position, "b" * 5000), position)
@@ -223,7 +223,7 @@ def test_what_a_killed_writer_left_unsynced_is_synced_before_it_is_read(
     fill(store, ["a"])
     pid = os.fork()
     if pid == 0:
-        child = FileStore(tmp_path, light=True, warn=print)
+        child = FileStore(tmp_path, warn=print)
         with child.locked("killed", WAIT):
             os._exit(0)
     os.waitpid(pid, 0)
@@ -240,7 +240,7 @@ def test_a_segment_is_synced_before_it_is_sealed(
     tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A killed writer may have left whole lines only in memory, and a sealed file is not synced again."""
-    store = FileStore(tmp_path, light=True, segment_size=1, warn=print)
+    store = FileStore(tmp_path, segment_size=1, warn=print)
     (position,) = fill(store, ["a"])
     sealed, calls = log.stat().st_ino, []
     link, sync_data = os.link, system.sync_data
@@ -263,7 +263,7 @@ def test_a_segment_is_synced_before_it_is_sealed(
 def test_a_segment_that_cannot_be_synced_is_not_sealed(
     tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = FileStore(tmp_path, light=True, segment_size=1, warn=print)
+    store = FileStore(tmp_path, segment_size=1, warn=print)
     (position,) = fill(store, ["a"])
     with store.locked("test", WAIT):
         monkeypatch.setattr(system, "sync_data", failing(errno.EIO))
@@ -308,13 +308,15 @@ def test_a_link_in_place_of_a_file_is_refused_and_its_target_unchanged(
     assert store.documents.names("knowledge") == []
 
 
-@pytest.mark.parametrize("light", [True, False])
-def test_a_link_in_place_of_the_lock_or_the_log_is_refused(tmp_path: Path, light: bool) -> None:
+@pytest.mark.parametrize("kind", [file_store, older_store])
+def test_a_link_in_place_of_the_lock_or_the_log_is_refused(
+    tmp_path: Path, kind: Callable[[Path], FileStore]
+) -> None:
     state = tmp_path / "state"
     state.mkdir()
     target = tmp_path / "target"
     target.write_bytes(b"mine")
-    store = FileStore(tmp_path, light=light, warn=print)
+    store = kind(tmp_path)
     (state / "events.jsonl").symlink_to(target)
     with store.locked("test", WAIT), pytest.raises(Refused, match="symbolic link"):
         add(store, START, "a")
@@ -402,7 +404,7 @@ def test_a_replaced_file_is_whole_or_as_it_was(
 
 
 def test_a_folder_that_is_not_a_board_is_never_made_by_a_write(tmp_path: Path) -> None:
-    store = FileStore(tmp_path / "nowhere", light=True, warn=print)
+    store = FileStore(tmp_path / "nowhere", warn=print)
     with pytest.raises(NoBoard, match="does not exist"), store.locked("test", WAIT):
         pass
     store.presence.touch("ann")
@@ -410,12 +412,12 @@ def test_a_folder_that_is_not_a_board_is_never_made_by_a_write(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("turns", [1, 6], ids=["first tries", "queued"])
-@pytest.mark.parametrize("light", [True, False])
+@pytest.mark.parametrize("kind", [file_store, older_store])
 def test_a_link_in_place_of_the_state_folder_of_an_open_board_is_refused_at_once(
-    tmp_path: Path, light: bool, turns: int
+    tmp_path: Path, kind: Callable[[Path], FileStore], turns: int
 ) -> None:
     """Nothing is created or changed at the target of the link, and the command waits for no lock."""
-    store = FileStore(tmp_path, light=light, warn=print)
+    store = kind(tmp_path)
     for _ in range(turns):
         fill(store, ["a"])
     (tmp_path / "state").rename(tmp_path / "moved")
@@ -431,11 +433,11 @@ def test_a_link_in_place_of_the_state_folder_of_an_open_board_is_refused_at_once
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-@pytest.mark.parametrize("light", [True, False])
+@pytest.mark.parametrize("kind", [file_store, older_store])
 def test_a_state_folder_that_is_gone_from_an_open_board_is_named_and_not_made_anew(
-    tmp_path: Path, light: bool
+    tmp_path: Path, kind: Callable[[Path], FileStore]
 ) -> None:
-    store = FileStore(tmp_path, light=light, warn=print)
+    store = kind(tmp_path)
     positions = fill(store, ["a"], ["b"])
     (tmp_path / "state").rename(tmp_path / "moved")
     for _ in range(6):
@@ -455,7 +457,7 @@ def test_a_disk_that_does_not_answer_is_not_an_empty_folder(
     store.documents.write("knowledge/topic.md", b"x")
     looks: dict[str, Callable[[], object]] = {
         "listdir": lambda: disk.names_in(str(tmp_path)),
-        "lstat": lambda: texts_of(FileStore(tmp_path, light=True, warn=print)),
+        "lstat": lambda: texts_of(FileStore(tmp_path, warn=print)),
         "scandir": lambda: store.documents.names("knowledge"),
     }
     monkeypatch.setattr(os, name, failing(errno.EIO))
@@ -505,7 +507,7 @@ def test_the_kind_is_read_from_the_table_of_mounts(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("flock")
-def test_a_light_store_imports_nothing_heavy() -> None:
+def test_a_store_imports_nothing_heavy() -> None:
     """One-shot commands import this module; filelock alone costs more than all of their work."""
     code = (
         "import sys, orchestrator.stores.files;"

@@ -20,7 +20,7 @@ from orchestrator.core.store import START
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.files.turn_queue import TurnQueue
 
-from .building import WAIT, add, end_of, fill, texts_of
+from .building import WAIT, add, end_of, file_store, fill, older_store, texts_of
 
 fcntl = pytest.importorskip("fcntl", reason="locks of other programs are flocks here")
 pytestmark = pytest.mark.needs("fork")
@@ -63,14 +63,15 @@ class Child:
 
 
 Taker = Callable[[Path], AbstractContextManager[object]]
+Kind = Callable[..., FileStore]
 
 
-def light(folder: Path) -> AbstractContextManager[object]:
-    return FileStore(folder, light=True, warn=print).locked("light", 0)
+def board(folder: Path) -> AbstractContextManager[object]:
+    return file_store(folder).locked("board", 0)
 
 
-def full(folder: Path) -> AbstractContextManager[object]:
-    return FileStore(folder, warn=print).locked("full", 0)
+def older(folder: Path) -> AbstractContextManager[object]:
+    return older_store(folder).locked("older", 0)
 
 
 def library(folder: Path) -> AbstractContextManager[object]:
@@ -84,7 +85,7 @@ def system_call(folder: Path) -> Iterator[None]:
         yield
 
 
-TAKERS: list[Taker] = [light, full, library, system_call]
+TAKERS: list[Taker] = [board, older, library, system_call]
 
 
 @pytest.fixture
@@ -111,10 +112,47 @@ def test_every_way_to_lock_excludes_every_other(folder: Path, holder: Taker, oth
         pass
 
 
+@pytest.mark.parametrize("holder", [library, system_call])
+def test_a_program_that_deletes_the_lock_file_on_release_is_kept_out_and_keeps_out(
+    folder: Path, holder: Taker
+) -> None:
+    """Some versions of filelock did; the file that a store has open is another one then."""
+    store = file_store(folder)
+
+    def hold(me: Child) -> None:
+        for _ in range(2):
+            me.hear()
+            with holder(folder):
+                me.tell()
+                me.hear()
+                (folder / "state" / ".lock").unlink()
+            me.tell()
+        with pytest.raises((filelock.Timeout, BlockingIOError)), holder(folder):
+            me.hear()
+        me.tell()
+
+    with store.locked("before", 0):
+        pass
+    child = Child(hold)
+    for _ in range(2):
+        child.tell()
+        child.hear()
+        with pytest.raises(TimedOut), store.locked("meanwhile", 0):
+            pass
+        child.tell()
+        child.hear()
+        with store.locked("after", 0):
+            pass
+    with store.locked("at the end", 0):
+        child.tell()
+        child.hear()
+    assert child.join() == 0
+
+
 @pytest.mark.needs("flock")
-@pytest.mark.parametrize("other", [light, full])
+@pytest.mark.parametrize("other", [board, older])
 def test_the_folder_excludes_when_the_lock_file_is_deleted(folder: Path, other: Taker) -> None:
-    with FileStore(folder, light=True, warn=print).locked("first", 0):
+    with file_store(folder).locked("first", 0):
         (folder / "state" / ".lock").unlink()
         with pytest.raises(TimedOut), other(folder):
             pass
@@ -122,14 +160,14 @@ def test_the_folder_excludes_when_the_lock_file_is_deleted(folder: Path, other: 
 
 def test_a_timeout_names_pid_command_and_time_of_the_holder(folder: Path) -> None:
     def hold(me: Child) -> None:
-        with FileStore(folder, light=True, warn=print).locked("tasks.claim", 0):
+        with file_store(folder).locked("tasks.claim", 0):
             me.tell()
             me.hear()
 
     child = Child(hold)
     child.hear()
     sentence = rf"locked by pid {child.pid} \(`tasks\.claim`\), since 20\d\d-.*Z; waited 0 s"
-    with pytest.raises(TimedOut, match=sentence) as raised, light(folder):
+    with pytest.raises(TimedOut, match=sentence) as raised, board(folder):
         pass
     assert raised.value.exit_status == 5
     child.tell()
@@ -138,7 +176,7 @@ def test_a_timeout_names_pid_command_and_time_of_the_holder(folder: Path) -> Non
 
 def test_a_stopped_holder_is_reported_as_stopped(folder: Path) -> None:
     def hold(me: Child) -> None:
-        with light(folder):
+        with board(folder):
             me.tell()
             me.hear()
 
@@ -146,7 +184,7 @@ def test_a_stopped_holder_is_reported_as_stopped(folder: Path) -> None:
     child.hear()
     os.kill(child.pid, signal.SIGSTOP)
     os.waitpid(child.pid, os.WUNTRACED)
-    with pytest.raises(TimedOut, match="that process is stopped"), light(folder):
+    with pytest.raises(TimedOut, match="that process is stopped"), board(folder):
         pass
     os.kill(child.pid, signal.SIGCONT)
     child.tell()
@@ -158,7 +196,7 @@ def test_a_holder_that_has_ended_is_reported_as_ended(folder: Path) -> None:
     """A forked child keeps its parent's lock; the pid of the parent is invalid then."""
 
     def work(me: Child) -> None:
-        hold = FileStore(folder, light=True, warn=print).locked("test", 0)
+        hold = file_store(folder).locked("test", 0)
         hold.__enter__()
         if os.fork() == 0:
             me.tell()
@@ -168,27 +206,27 @@ def test_a_holder_that_has_ended_is_reported_as_ended(folder: Path) -> None:
     child = Child(work)
     child.hear()
     os.waitpid(child.pid, 0)
-    with pytest.raises(TimedOut, match="that process is gone"), light(folder):
+    with pytest.raises(TimedOut, match="that process is gone"), board(folder):
         pass
     child.tell()
 
 
 def test_a_holder_without_a_name_is_reported_as_unknown(folder: Path) -> None:
-    with light(folder):
+    with board(folder):
         pass
     with (
         system_call(folder),
         pytest.raises(TimedOut, match="by an unknown process"),
-        light(folder),
+        board(folder),
     ):
         pass
 
 
 @pytest.mark.parametrize("command", ["a\nb\x1b[31m", 'quote " \\ slash', "é" * 500, "\ud800"])
 def test_any_text_may_be_the_command_that_holds_the_lock(folder: Path, command: str) -> None:
-    with FileStore(folder, light=True, warn=print).locked(command, 0):
+    with file_store(folder).locked(command, 0):
         assert (folder / "state" / ".holder").stat().st_size == 512
-        with pytest.raises(TimedOut, match="locked by pid") as raised, light(folder):
+        with pytest.raises(TimedOut, match="locked by pid") as raised, board(folder):
             pass
     assert raised.value.message.isprintable()
     assert raised.value.message.isascii()
@@ -197,15 +235,15 @@ def test_any_text_may_be_the_command_that_holds_the_lock(folder: Path, command: 
 @pytest.mark.parametrize("left", [b"", b"{", b"[1]", b'{"held":1}', b'{"held":1,"pid":"x"}'])
 def test_a_damaged_note_of_the_holder_has_no_effect(folder: Path, left: bytes) -> None:
     (folder / "state" / ".holder").write_bytes(left)
-    with system_call(folder), pytest.raises(TimedOut, match="an unknown process"), light(folder):
+    with system_call(folder), pytest.raises(TimedOut, match="an unknown process"), board(folder):
         pass
-    with light(folder):
+    with board(folder):
         pass
 
 
 def test_the_lock_of_a_killed_process_is_free(folder: Path) -> None:
     def hold(me: Child) -> None:
-        with light(folder):
+        with board(folder):
             me.tell()
             me.hear()
 
@@ -213,11 +251,11 @@ def test_the_lock_of_a_killed_process_is_free(folder: Path) -> None:
     child.hear()
     os.kill(child.pid, signal.SIGKILL)
     assert child.join() == -signal.SIGKILL
-    with light(folder):
+    with board(folder):
         pass
 
 
-@pytest.mark.parametrize("taker", [light, full])
+@pytest.mark.parametrize("taker", [board, older])
 def test_a_started_program_does_not_inherit_the_lock(folder: Path, taker: Taker) -> None:
     def work(me: Child) -> None:
         hold = taker(folder)
@@ -228,16 +266,16 @@ def test_a_started_program_does_not_inherit_the_lock(folder: Path, taker: Taker)
 
     child = Child(work)
     os.waitpid(child.pid, 0)
-    with light(folder):
+    with board(folder):
         pass
     os.close(child._ends[1])
 
 
-@pytest.mark.parametrize("is_light", [True, False])
+@pytest.mark.parametrize("kind", [file_store, older_store])
 def test_a_forked_child_has_not_its_parents_lock_and_cannot_give_it_back(
-    folder: Path, is_light: bool
+    folder: Path, kind: Kind
 ) -> None:
-    store = FileStore(folder, light=is_light, warn=print)
+    store = kind(folder)
     hold = store.locked("parent", 0)
 
     def try_it(me: Child) -> None:
@@ -249,15 +287,16 @@ def test_a_forked_child_has_not_its_parents_lock_and_cannot_give_it_back(
 
     with hold:
         assert Child(try_it).join() == 0
-        with pytest.raises(TimedOut), light(folder):
+        with pytest.raises(TimedOut), board(folder):
             pass
 
 
+@pytest.mark.parametrize("kind", [file_store, older_store])
 @pytest.mark.parametrize("failures", [1, 3])
 def test_an_unlock_that_fails_hinders_the_same_object_only_as_long_as_it_fails(
-    folder: Path, failures: int, monkeypatch: pytest.MonkeyPatch
+    folder: Path, failures: int, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, real = FileStore(folder, warn=print), fcntl.flock
+    store, real = kind(folder), fcntl.flock
     left = failures
 
     def flock(file: int, operation: int) -> None:
@@ -294,9 +333,9 @@ def test_a_lost_lock_file_loses_no_commit(folder: Path) -> None:
                 continue
             return
 
-    def write(name: str, is_light: bool) -> Callable[[Child], None]:
+    def write(name: str, kind: Kind) -> Callable[[Child], None]:
         def work(me: Child) -> None:
-            store = FileStore(folder, light=is_light, segment_size=5000, warn=print)
+            store = kind(folder, segment_size=5000)
             position = START
             for _ in range(commits):
                 with store.locked(name, WAIT):
@@ -306,25 +345,25 @@ def test_a_lost_lock_file_loses_no_commit(folder: Path) -> None:
         return work
 
     remover = Child(remove)
-    writers = [Child(write(f"writer {n}", n % 2 == 0)) for n in range(4)]
+    writers = [Child(write(f"writer {n}", older_store if n % 2 else file_store)) for n in range(4)]
     assert [writer.join() for writer in writers] == [0, 0, 0, 0]
     remover.tell()
     assert remover.join() == 0
-    written = Counter(texts_of(FileStore(folder, light=True, warn=print)))
+    written = Counter(texts_of(file_store(folder)))
     assert written == {f"writer {n}": 2 * commits for n in range(4)}
 
 
 def test_readers_beside_writers_see_whole_commits_only(folder: Path) -> None:
     """Without the lock, while segments are sealed: never damage, never half of a commit."""
-    fill(FileStore(folder, light=True, warn=print), ["x", "x", "x"])
+    fill(file_store(folder), ["x", "x", "x"])
 
     def write(me: Child) -> None:
-        store = FileStore(folder, light=True, segment_size=3000, warn=print)
+        store = file_store(folder, segment_size=3000)
         for _ in range(150):
             fill(store, ["x", "x", "x"])
 
     child = Child(write)
-    store = FileStore(folder, light=True, warn=print)
+    store = file_store(folder)
     position = START
     while position.id < 453:
         position = end_of(store, position)
@@ -338,12 +377,12 @@ def test_readers_beside_writers_see_whole_commits_only(folder: Path) -> None:
 
 def test_the_state_folder_may_be_replaced_under_a_running_program(folder: Path) -> None:
     """The lock is on the folder at the path, not on a folder that was moved away."""
-    store = FileStore(folder, light=True, warn=print)
+    store = file_store(folder)
     with store.locked("test", 0):
         pass
     (folder / "state").rename(folder / "old")
     (folder / "state").mkdir()
-    with store.locked("test", WAIT), pytest.raises(TimedOut), light(folder):
+    with store.locked("test", WAIT), pytest.raises(TimedOut), board(folder):
         pass
 
 
@@ -364,7 +403,7 @@ def test_who_waits_gets_the_lock_in_the_order_of_coming(folder: Path) -> None:
     def take(number: int) -> Callable[[Child], None]:
         def work(me: Child) -> None:
             with (
-                FileStore(folder, light=True, warn=print).locked("test", WAIT),
+                file_store(folder).locked("test", WAIT),
                 (folder / "order").open("a") as file,
             ):
                 file.write(f"{number}\n")
@@ -372,7 +411,7 @@ def test_who_waits_gets_the_lock_in_the_order_of_coming(folder: Path) -> None:
         return work
 
     children = []
-    with light(folder):
+    with board(folder):
         for number in range(8):
             children.append(Child(take(number)))
             _wait_in_line(folder, children[-1].pid)
@@ -383,10 +422,10 @@ def test_who_waits_gets_the_lock_in_the_order_of_coming(folder: Path) -> None:
 @pytest.mark.needs("flock", "locks")
 def test_a_stopped_process_that_is_next_blocks_no_other(folder: Path) -> None:
     def take(me: Child) -> None:
-        with FileStore(folder, light=True, warn=print).locked("test", WAIT):
+        with file_store(folder).locked("test", WAIT):
             pass
 
-    with light(folder):
+    with board(folder):
         stopped = Child(take)
         _wait_in_line(folder, stopped.pid)
         os.kill(stopped.pid, signal.SIGSTOP)
@@ -403,13 +442,13 @@ def test_an_abandoned_place_in_the_queue_is_passed_on(folder: Path) -> None:
     """Also in a program that continues after a timeout, and waits again in the same place."""
 
     def be_next(me: Child) -> None:
-        with FileStore(folder, light=True, warn=print).locked("test", WAIT):
+        with file_store(folder).locked("test", WAIT):
             me.tell()
             me.hear()
 
-    store = FileStore(folder, light=True, warn=print)
+    store = file_store(folder)
     before = threading.active_count()
-    with light(folder):
+    with board(folder):
         child = Child(be_next)
         _wait_in_line(folder, child.pid)
         for _ in range(3):

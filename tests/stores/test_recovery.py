@@ -30,9 +30,7 @@ class Board:
         self.warnings: list[str] = []
 
     def store(self, segment_size: int = 1 << 20) -> FileStore:
-        return FileStore(
-            self.folder, light=True, segment_size=segment_size, warn=self.warnings.append
-        )
+        return FileStore(self.folder, segment_size=segment_size, warn=self.warnings.append)
 
     def quarantined(self) -> list[bytes]:
         return [file.read_bytes() for file in (self.folder / "state" / "quarantine").glob("*.torn")]

@@ -353,7 +353,7 @@ def _stepping(part: Part, board: str) -> None:
 _HOLD = """
 import sys, time
 from orchestrator.stores.files import FileStore
-with FileStore(sys.argv[1], light=True, warn=print).locked("hold for the test", 10):
+with FileStore(sys.argv[1], warn=print).locked("hold for the test", 10):
     print("held", flush=True)
     time.sleep(600)
 """

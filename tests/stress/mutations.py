@@ -108,7 +108,7 @@ def make_base(folder: str, name: str, segment_size: int) -> Base:
     """Build the board, commit by commit."""
     os.makedirs(f"{folder}/state")
     clock = [MORNING]
-    store = FileStore(folder, light=True, segment_size=segment_size, warn=lambda _: None)
+    store = FileStore(folder, segment_size=segment_size, warn=lambda _: None)
     orc = Orchestrator(store, light=True, now=lambda: clock[0])
     snapshots: dict[int, bytes] = {}
     ends, states = [0], [text_of(State(), START)]
@@ -292,9 +292,7 @@ class Arena:
         return collected
 
     def open(self, base: Base, warnings: list[str]) -> Orchestrator:
-        store = FileStore(
-            self.folder, light=True, segment_size=base.segment_size, warn=warnings.append
-        )
+        store = FileStore(self.folder, segment_size=base.segment_size, warn=warnings.append)
         return Orchestrator(store, light=True, now=lambda: MORNING + 9000, warn=warnings.append)
 
 
@@ -445,7 +443,7 @@ def _next_works(arena: Arena, base: Base) -> str:
     orc = arena.open(base, [])
     orc.events.log("bob", "after", n=2)
     seen = text_of(orc.engine.read(), orc.engine._position)
-    store = FileStore(arena.folder, light=True, segment_size=base.segment_size, warn=lambda _: None)
+    store = FileStore(arena.folder, segment_size=base.segment_size, warn=lambda _: None)
     return "" if seen == fold(store) else "the state is not the fold of the log"
 
 

@@ -87,7 +87,7 @@ def try_lock(fd: int) -> bool:
     """Lock an open file or folder; False if another descriptor has locked it."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except (BlockingIOError, PermissionError):  # some file systems report the second one
         return False
     return True
 

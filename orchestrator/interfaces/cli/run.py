@@ -125,7 +125,7 @@ class Run:
         from orchestrator.board import open_store
 
         checkout, board = self._checkout, self.settings.board
-        opened = open_store(board, checkout=checkout, reads=True, light=True, warn=self._warn_once)
+        opened = open_store(board, checkout=checkout, reads=True, warn=self._warn_once)
         agent = os.environ.get("ORC_AGENT")
         if agent and opened.store.presence.knows(agent):
             opened.store.presence.touch(agent)

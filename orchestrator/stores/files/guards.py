@@ -1,7 +1,8 @@
 """The guards of a board's lock. Each is tried, never waited for.
 
-``state/.lock`` can be held by other programs too. The folder ``state/`` is a second guard for the case that
-the lock file is deleted (``git clean``).
+``state/.lock`` can be held by other programs too, also through ``filelock``, which makes the same system call
+where there is a ``flock``. The folder ``state/`` is a second guard for the case that the lock file is deleted
+(``git clean``).
 """
 
 import os
@@ -25,7 +26,7 @@ class Guard(Protocol):
 
 
 class LibraryGuard:
-    """``state/.lock`` held by ``filelock``."""
+    """``state/.lock`` held by ``filelock``, for systems without ``flock``."""
 
     def __init__(self, path: str) -> None:
         import filelock
@@ -55,11 +56,8 @@ class LibraryGuard:
             self._in_doubt = False
 
 
-class RawGuard:
-    """``state/.lock`` held by a bare ``flock``, the same call as that of ``filelock``.
-
-    For single commands: importing ``filelock`` would take longer than their work.
-    """
+class FlockGuard:
+    """``state/.lock`` held by a ``flock``; the file is opened once, and again after it was replaced."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -67,28 +65,32 @@ class RawGuard:
 
     def acquire(self) -> bool:
         """Take it if it is free."""
-        file = disk.Descriptor.of_file(self._path, os.O_RDWR | os.O_CREAT)
-        # The name may belong to another file by now: a lock on a deleted file excludes no process.
-        if system.try_lock(file.fd) and file.is_still(self._path):
-            self._file = file
-            return True
+        for _ in range(2):
+            if self._file is None:
+                self._file = self._open()
+            if not system.try_lock(self._file.fd):
+                return False
+            # The name may belong to another file by now: a lock on a deleted file excludes no process.
+            if self._file.is_still(self._path):
+                return True
+            self._file = None  # its lock goes with its descriptor
         return False
 
     def release(self) -> None:
         """Release it if it is held."""
-        file, self._file = self._file, None
-        if file is not None:
+        if self._file is not None:
             # A forked child may have a copy of the descriptor: closing this one would not unlock.
-            with suppress(OSError):  # it is closed in any case, and the commit is valid
-                system.unlock(file.fd)
+            try:
+                system.unlock(self._file.fd)
+            except OSError:  # the commit is valid
+                self._file = None  # closing it also unlocks it
+
+    def _open(self) -> disk.Descriptor:
+        return disk.Descriptor.of_file(self._path, os.O_RDWR | os.O_CREAT)
 
 
-class FolderGuard:
+class FolderGuard(FlockGuard):
     """The folder ``state/``, locked if the system can lock folders; a link in its place is always refused."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._folder: disk.Descriptor | None = None
 
     def check(self) -> None:
         """Open the current folder.
@@ -96,32 +98,17 @@ class FolderGuard:
         Raises:
             Refused: It is a symbolic link: files would be written outside the board.
         """
-        if self._folder is None or not self._folder.is_still(self._path):
+        if self._file is None or not self._file.is_still(self._path):
             if os.path.islink(self._path):
                 raise disk.is_link(self._path)
             if system.HAS_FLOCK:
-                self._folder = disk.Descriptor(system.open_folder(self._path))
+                self._file = self._open()
             else:
                 os.stat(self._path)  # filelock would create a missing folder
 
     def acquire(self) -> bool:
         """Take it if it is free."""
-        if self._folder is None:
-            self.check()
-        folder = self._folder
-        if folder is None:
-            return True
-        if not system.try_lock(folder.fd):
-            return False
-        if folder.is_still(self._path):
-            return True
-        self._folder = None  # the folder was replaced: its lock goes with its descriptor
-        return False
+        return not system.HAS_FLOCK or super().acquire()
 
-    def release(self) -> None:
-        """Release it if it is held."""
-        if self._folder is not None:
-            try:
-                system.unlock(self._folder.fd)
-            except OSError:
-                self._folder = None  # closing it also unlocks it
+    def _open(self) -> disk.Descriptor:
+        return disk.Descriptor(system.open_folder(self._path))

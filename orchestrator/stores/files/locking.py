@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from orchestrator.core import system
 from orchestrator.core.errors import TimedOut
 from orchestrator.stores.files import disk, mounts
-from orchestrator.stores.files.guards import FolderGuard, Guard, LibraryGuard, RawGuard
+from orchestrator.stores.files.guards import FlockGuard, FolderGuard, Guard, LibraryGuard
 from orchestrator.stores.files.holder_note import HolderNote
 from orchestrator.stores.files.turn_queue import TurnQueue
 
@@ -34,13 +34,11 @@ class BoardLock:
 
     Args:
         folder: The folder ``state/``.
-        light: Lock without ``filelock``; both kinds exclude each other.
         warn: Receives a sentence if the file system may not be local.
     """
 
-    def __init__(self, folder: str, *, light: bool, warn: Callable[[str], None]) -> None:
+    def __init__(self, folder: str, *, warn: Callable[[str], None]) -> None:
         self._folder = folder
-        self._light = light
         self._warn = warn
         self._checked = False
         self._start()
@@ -145,8 +143,8 @@ class BoardLock:
             if not self._checked:
                 mounts.check_local(self._folder, self._warn)
                 self._checked = True
-            is_raw = self._light and system.HAS_FLOCK
-            self._file = RawGuard(self._path) if is_raw else LibraryGuard(self._path)
+            guard = FlockGuard if system.HAS_FLOCK else LibraryGuard
+            self._file = guard(self._path)
         return self._file
 
     def _try(self, file: Guard) -> bool:

@@ -30,7 +30,6 @@ class FileStore:
 
     Args:
         folder: The board's folder.
-        light: Lock without importing ``filelock``, for single commands.
         segment_size: The size in bytes at which a segment of the log is sealed.
         warn: Receives sentences about repairs.
     """
@@ -41,7 +40,6 @@ class FileStore:
         self,
         folder: str | os.PathLike[str],
         *,
-        light: bool = False,
         segment_size: int = SEGMENT_SIZE,
         warn: Callable[[str], None],
     ) -> None:
@@ -53,7 +51,7 @@ class FileStore:
         self._recent: dict[int, Recorded] = {}
         self._segments = Segments(self._state)
         self._alarms: list[tuple[Segment | None, system.FileAlarm]] = []
-        self._lock = BoardLock(self._state, light=light, warn=warn)
+        self._lock = BoardLock(self._state, warn=warn)
         self.presence: Presence = FilePresence(self._state, warn)
         self.documents: Documents = FileDocuments(self.folder)
         self.cursors: Cursors = FileCursors(self._state)
