@@ -1,35 +1,33 @@
 """Edits of JSON that a person or another program keeps: every other byte stays as it is.
 
-Comments and trailing commas are allowed, because some programs allow them in their files. A grammar gives the
+Comments and trailing commas are allowed, because some programs allow them in their files. Reading gives the
 place of each value; an edit cuts and inserts text at these places, in the style of the file, and the result
 is read again and compared with what it has to be.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import msgspec
-from lark import Lark, Token, Tree, UnexpectedInput
 
 from orchestrator.core.errors import BadInput, OrchestratorError
 
-_GRAMMAR = r"""
-start: value
-?value: object | array | STRING | NUMBER | WORD
-object: "{" [pair ("," pair)* [","]] "}"
-array: "[" [value ("," value)* [","]] "]"
-pair: STRING ":" value
-STRING: /"(?:[^"\\\x00-\x1f]|\\(?:["\\\/bfnrt]|u[0-9a-fA-F]{4}))*"/
-NUMBER: /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/
-WORD: "true" | "false" | "null"
-COMMENT: /\/\/[^\r\n]*/ | /\/\*[\s\S]*?\*\//
-SPACE: /[ \t\r\n]+/
-%ignore COMMENT
-%ignore SPACE
-"""
+_TOKEN = re.compile(
+    r"""(?:[ \t\r\n]|//[^\r\n]*|/\*[\s\S]*?\*/)*+
+    (?:(?P<mark>[{}\[\],:])
+    |(?P<text>"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+")
+    |(?P<plain>-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)
+    |(?P<end>\Z)
+    |(?P<bad>[\s\S]))""",
+    re.VERBOSE | re.ASCII,
+)
+
+_DECODER = json.JSONDecoder()
+_CLOSING = {"{": "}", "[": "]"}
 
 DEEPEST = 200
 """How many objects and arrays may be inside each other."""
@@ -64,65 +62,92 @@ class Node(msgspec.Struct, frozen=True):
         return self.parts[self.names.index(name)] if name in self.names else None
 
 
-@cache
-def _parser() -> Lark:
-    return Lark(_GRAMMAR, parser="lalr", keep_all_tokens=True, maybe_placeholders=False)
-
-
+@lru_cache(maxsize=4)
 def parse(text: str) -> Node:
     """Read a text; an empty one is an empty object.
 
     Raises:
         BadInput: It is not JSON with comments, or two members of an object have one name.
     """
-    if not text.strip():
-        return Node({}, 0, len(text))
-    if max(text.count("{"), text.count("[")) > 4096:
-        _check_depth(text)
-    try:
-        return _node(_parser().parse(text).children[0])
-    except UnexpectedInput as error:
-        raise BadInput(f"line {error.line}, column {error.column}: this is not JSON") from None
-    except RecursionError:
-        raise BadInput("its objects and arrays are too deep") from None
+    return _Reading(text).root() if text.strip() else Node({}, 0, len(text))
 
 
-def _check_depth(text: str) -> None:
-    depth = 0
-    for character in text:
-        depth += (character in "{[") - (character in "}]")
-        if depth > DEEPEST:
+class _Reading:
+    """One pass over a text, from token to token."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tokens = _TOKEN.finditer(text)
+        self._depth = 0
+        self._advance()
+
+    def root(self) -> Node:
+        node = self._value()
+        if self._kind != "end":
+            raise self._fault()
+        return node
+
+    def _advance(self) -> None:
+        token = next(self._tokens)
+        self._kind = kind = token.lastgroup or ""
+        self._start, self._end = token.span(kind)
+        self._mark = token[kind] if kind == "mark" else ""
+
+    def _value(self) -> Node:
+        kind, start, end = self._kind, self._start, self._end
+        if self._mark in _CLOSING:
+            return self._container(_CLOSING[self._mark])
+        if kind not in ("text", "plain"):
+            raise self._fault()
+        value = _DECODER.raw_decode(self._text, start)[0]
+        self._advance()
+        return Node(value, start, end)
+
+    def _container(self, closing: str) -> Node:
+        self._depth += 1
+        if self._depth > DEEPEST:
             raise BadInput("its objects and arrays are too deep")
+        start = self._start
+        names: list[str] = []
+        parts: list[Node] = []
+        begins: list[int] = []
+        commas: list[int] = []
+        self._advance()
+        while self._mark != closing:
+            begins.append(self._start)
+            if closing == "}":
+                names.append(self._name())
+            parts.append(self._value())
+            if self._mark == ",":
+                commas.append(self._start)
+                self._advance()
+            elif self._mark != closing:
+                raise self._fault()
+        end = self._end
+        self._advance()
+        self._depth -= 1
+        value: Any = [part.value for part in parts]
+        if closing == "}":
+            if len(set(names)) < len(names):
+                twice = next(name for name in names if names.count(name) > 1)
+                raise BadInput(f"two members have the name {twice!a}")
+            value = dict(zip(names, value, strict=True))
+        return Node(value, start, end, tuple(names), tuple(parts), tuple(begins), tuple(commas))
 
+    def _name(self) -> str:
+        if self._kind != "text":
+            raise self._fault()
+        name: str = _DECODER.raw_decode(self._text, self._start)[0]
+        self._advance()
+        if self._mark != ":":
+            raise self._fault()
+        self._advance()
+        return name
 
-def _node(item: Any) -> Node:
-    if isinstance(item, Token):
-        return Node(json.loads(item), item.start_pos or 0, item.end_pos or 0)
-    assert isinstance(item, Tree)
-    children = item.children
-    first, last = children[0], children[-1]
-    assert isinstance(first, Token)
-    assert isinstance(last, Token)
-    commas = tuple(c.start_pos or 0 for c in children if isinstance(c, Token) and c.type == "COMMA")
-    start, end = first.start_pos or 0, last.end_pos or 0
-    inside = [c for c in children[1:-1] if not (isinstance(c, Token) and c.type == "COMMA")]
-    if item.data == "array":
-        parts = tuple(map(_node, inside))
-        begins = tuple(part.start for part in parts)
-        return Node([part.value for part in parts], start, end, (), parts, begins, commas)
-    names, nodes, begins_ = [], [], []
-    for pair in inside:
-        assert isinstance(pair, Tree)
-        key = pair.children[0]
-        assert isinstance(key, Token)
-        names.append(json.loads(key))
-        begins_.append(key.start_pos or 0)
-        nodes.append(_node(pair.children[-1]))
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BadInput(f"two members have the name {twice!a}")
-    value = {name: node.value for name, node in zip(names, nodes, strict=True)}
-    return Node(value, start, end, tuple(names), tuple(nodes), tuple(begins_), commas)
+    def _fault(self) -> BadInput:
+        line = self._text.count("\n", 0, self._start) + 1
+        column = self._start - self._text.rfind("\n", 0, self._start)
+        return BadInput(f"line {line}, column {column}: this is not JSON")
 
 
 def read(text: str) -> Any:

@@ -1,6 +1,8 @@
 """Edits of JSON text: what is not edited stays byte for byte."""
 
 import json
+import re
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -86,11 +88,42 @@ def test_a_list_grows_and_shrinks_in_place(text: str, values: list[Any]) -> None
     assert edited.text == text
 
 
+@given(texts(), st.data())
+def test_what_is_read_is_what_the_standard_library_reads(text: str, data: st.DataObject) -> None:
+    """A text with one other character is refused by both, but for comments and trailing commas."""
+    text = json.dumps(parse(text).value, indent=data.draw(st.sampled_from([None, 1])))
+    assert parse(text).value == json.loads(text)
+    place = data.draw(st.integers(0, len(text)))
+    other = data.draw(st.sampled_from(["", *'{}[],:"\\\n 01-.eEtu']))
+    text = text[:place] + other + text[place + data.draw(st.integers(0, 1)) :]
+    try:
+        expected = json.loads(text, object_pairs_hook=_distinct)
+    except ValueError:
+        with suppress(BadInput):
+            value = parse(text).value
+            assert re.search(r",\s*[}\]]", text) or not text.strip(), value
+    else:
+        assert parse(text).value == expected
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError
+    return dict(pairs)
+
+
 @pytest.mark.parametrize("animal", zoo.JSON)
 def test_files_of_the_zoo_can_be_read(animal: str) -> None:
     assert isinstance(parse(zoo.JSON[animal].decode("utf-8-sig")).value, dict)
 
 
 def test_a_fault_is_named_by_its_line() -> None:
-    with pytest.raises(BadInput, match="line 2, column 3"):
-        parse("{\n  oops: 1\n}")
+    for text, place in {
+        "{\n  oops: 1\n}": "line 2, column 3",
+        '{"a": 1}\n/* no end': "line 2, column 1",
+        '{"a": 1\n': "line 2, column 1",
+        '{"a": NaN}': "line 1, column 7",
+        '{"a": "tab\t"}': "line 1, column 7",
+    }.items():
+        with pytest.raises(BadInput, match=place):
+            parse(text)
