@@ -19,11 +19,17 @@ from orchestrator.integrations.clients.parts import (
     TomlPart,
 )
 
-VARIABLES = ("ORC_AGENT", "ORC_SESSION", "ORCHESTRATOR_DIR")
+VARIABLES = ("ORC_AGENT", "ORC_SESSION", "ORC_ATTEMPT", "ORC_CAUSE", "ORCHESTRATOR_DIR")
 """Variables that a server needs from the shell of its client."""
 
 SECONDS = 30
 """How long a hook may take."""
+
+CALL_SECONDS = 660
+"""How long a call of a tool may take, where clients give up sooner: `next` waits for ten minutes."""
+
+START_SECONDS = 30
+"""How long the server may take to start, on a busy machine."""
 
 START, PROMPT, COMPACTION, END, EDIT = "start", "prompt", "compaction", "end", "edit"
 
@@ -161,7 +167,12 @@ def _claude(place: SetupPlace) -> Files:
 
 def _codex(place: SetupPlace) -> Files:
     folder = place.folder("CODEX_HOME", ".codex")
-    entry = {**_stdio(place, "codex"), "env_vars": list(VARIABLES)}
+    entry = {
+        **_stdio(place, "codex"),
+        "env_vars": list(VARIABLES),
+        "startup_timeout_sec": START_SECONDS,
+        "tool_timeout_sec": CALL_SECONDS,
+    }
     return {
         os.path.join(folder, "config.toml"): TomlPart("codex", ("mcp_servers", NAME), entry),
         os.path.join(folder, "hooks.json"): JsonPart(
@@ -173,10 +184,12 @@ def _codex(place: SetupPlace) -> Files:
 def _gemini(place: SetupPlace) -> Files:
     home = place.variables.get("GEMINI_CLI_HOME", "") if place.is_user else ""
     folder = os.path.join(home or place.top, ".gemini")
+    # Without it `gemini mcp list` gives a server five seconds to start.
+    entry = {**_stdio(place, "gemini"), "timeout": CALL_SECONDS * 1000}
     return {
         os.path.join(folder, "settings.json"): JsonPart(
             "gemini",
-            server=(("mcpServers", NAME), _stdio(place, "gemini")),
+            server=(("mcpServers", NAME), entry),
             hooks=hooks(place, "gemini"),
             hook_facts={"timeout": SECONDS * 1000},
         )
@@ -255,6 +268,7 @@ def _opencode(place: SetupPlace) -> Files:
         "type": "local",
         "command": list(server_words(place, "opencode")),
         "enabled": True,
+        "timeout": CALL_SECONDS * 1000,
     }
     words = msgspec.json.encode(place.words).decode()
     plugin = _OPENCODE_PLUGIN % (words, msgspec.json.encode(HOOK_WORDS).decode())

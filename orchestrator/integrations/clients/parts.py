@@ -21,6 +21,9 @@ from orchestrator.integrations.clients.onboarding import BEGIN, END
 NAME = "orc"
 """The name of the MCP server in the files of clients."""
 
+_STARTING = ("type", "command", "args")
+"""The members of the entry of a server that say how it is started."""
+
 
 class Part(ABC):
     """What is added to one file."""
@@ -134,8 +137,8 @@ class JsonPart(Part):
                 code="foreign_entry",
                 hint="Give that entry another name first.",
             )
-        for name, value in entry.items():
-            if known.get(name) != value:
+        for name, value in _renewed(known, entry).items():
+            if name not in known or known[name] != value:
                 json.set((*path, name), value)
 
     def _group(self, hook: ClientHook) -> dict[str, Any]:
@@ -185,6 +188,12 @@ def is_ours(entry: Any, client: str) -> bool:
     return [str(word) for word in words][-3:] == ["mcp", "--client", client]
 
 
+def _renewed(known: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry of a server with our way to start it; what a person has changed besides stays."""
+    ours = {name: value for name, value in entry.items() if name in _STARTING or name not in known}
+    return {**known, **ours}
+
+
 def _prune(json: JsonText, path: Path, before: JsonText) -> None:
     """Remove what is empty now and was not there before, from the inside out."""
     while path and json.get(path) in ({}, []) and before.get(path) is None:
@@ -215,9 +224,9 @@ class TomlPart(Part):
                 code="foreign_entry",
                 hint="Give that entry another name first.",
             )
-        if known is not None and all(known.get(k) == v for k, v in self._entry.items()):
+        entry = self._entry if known is None else _renewed(known, self._entry)
+        if known == entry:
             return text
-        entry = {**(known or {}), **self._entry}
         table = _like(text, self._table(entry))
         if known is None:
             places = [(text + _gap(text), table, "")]

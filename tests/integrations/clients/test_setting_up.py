@@ -160,12 +160,15 @@ def test_what_a_person_adds_to_our_entry_stays(project: Path) -> None:
     value["mcpServers"]["orc"]["env"] = {"ORC_AGENT": "ann"}
     servers.write_text(json.dumps(value))
     config = project / ".codex" / "config.toml"
-    config.write_text(config.read_text() + "startup_timeout_sec = 30\n# mine\n")
+    text = config.read_text().replace("startup_timeout_sec = 30", "startup_timeout_sec = 90")
+    config.write_text(text + "enabled = false\n# mine\n")
     set_up(["claude", "codex"], place(project))
+    assert set_up(["claude", "codex"], place(project)).is_complete
     entry = json.loads(servers.read_text())["mcpServers"]["orc"]
     assert (entry["env"], entry["command"]) == ({"ORC_AGENT": "ann"}, "orc")
     entry = tomllib.loads(config.read_text())["mcp_servers"]["orc"]
-    assert (entry["startup_timeout_sec"], entry["command"]) == (30, "orc")
+    known = (entry["startup_timeout_sec"], entry["enabled"], entry["command"])
+    assert known == (90, False, "orc")
     assert "# mine" in config.read_text()
 
 
