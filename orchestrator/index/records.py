@@ -5,7 +5,7 @@ records that it puts are the changes.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from typing import Any, NamedTuple, get_args, get_origin
 
 import msgspec
@@ -13,7 +13,6 @@ import msgspec
 from orchestrator.domain.mail.records import Mailbox, Receipt
 from orchestrator.domain.state import State
 
-_MISSING = object()
 _BOXES = ("new", "unread", "read")
 _UNKEPT = ("event", "requests")
 """Fields of the state that folding in the index does not need."""
@@ -30,7 +29,7 @@ class Changed(NamedTuple):
     before: Any
 
 
-class StoredMap(dict[Any, Any]):
+class StoredMap(MutableMapping[Any, Any]):
     """A map of the state whose records are read from the index on first use.
 
     Args:
@@ -40,11 +39,11 @@ class StoredMap(dict[Any, Any]):
     """
 
     def __init__(self, database: sqlite3.Connection, kind: str, type: Any) -> None:
-        super().__init__()
         self.kind = kind
         self._database = database
         self._decode = msgspec.json.Decoder(type).decode
         self._changes_in_place = get_origin(type) in (list, dict)
+        self._records: dict[Key, Any] = {}
         self._stored: dict[Key, Any] = {}
         self._put: set[Key] = set()
         self._gone: set[Key] = set()
@@ -54,14 +53,14 @@ class StoredMap(dict[Any, Any]):
 
     def changed(self) -> Iterator[Changed]:
         """The records that were put or changed in place."""
-        for key in dict.__iter__(self):
+        for key, value in self._records.items():
             before = self._stored.get(key)
             if self._changes_in_place and before is not None:
                 before = self._decode(before)
-                if before != dict.__getitem__(self, key):
-                    yield Changed(key, dict.__getitem__(self, key), before)
+                if before != value:
+                    yield Changed(key, value, before)
             elif key in self._put:
-                yield Changed(key, dict.__getitem__(self, key), before)
+                yield Changed(key, value, before)
 
     def before(self, key: Key) -> Any:
         """The earlier value of a record of a kind that is replaced; None: it is new."""
@@ -71,159 +70,121 @@ class StoredMap(dict[Any, Any]):
         """The keys of the records that were removed and not put again."""
         return [*self._gone]
 
-    # Reading
+    # The methods of a map
 
-    def _load(self, key: Key) -> bool:
-        if self._is_whole or key in self._gone:
-            return False
-        row = self._database.execute(
-            "SELECT value FROM _records WHERE kind = ? AND key = ?", (self.kind, key)
-        ).fetchone()
-        if row is None:
-            return False
-        self._keep(key, row[0])
-        return True
-
-    def _keep(self, key: Key, data: bytes) -> None:
-        value = self._decode(data)
-        self._stored[key] = data if self._changes_in_place else value
-        dict.__setitem__(self, key, value)
-
-    def _load_all(self) -> None:
-        if not self._is_whole:
-            rows = self._database.execute(
-                "SELECT key, value FROM _records WHERE kind = ?", (self.kind,)
-            )
-            for key, data in rows:
-                if key not in self._gone and not dict.__contains__(self, key):
-                    self._keep(key, data)
-            self._is_whole = True
-
-    def __missing__(self, key: Key) -> Any:
-        if self._load(key):
-            return dict.__getitem__(self, key)
+    def __getitem__(self, key: Key) -> Any:
+        if key in self:
+            return self._records[key]
         raise KeyError(key)
 
-    def get(self, key: Key, default: Any = None) -> Any:
-        return dict.__getitem__(self, key) if key in self else default
-
     def __contains__(self, key: object) -> bool:
-        return dict.__contains__(self, key) or self._load(key)
+        if key in self._records:
+            return True
+        if self._is_whole or key in self._gone:
+            return False
+        statement = "SELECT value FROM _records WHERE kind = ? AND key = ?"
+        row = self._database.execute(statement, (self.kind, key)).fetchone()
+        if row is not None:
+            self._keep(key, row[0])
+        return row is not None
 
     def __bool__(self) -> bool:
-        if dict.__len__(self) or self._is_whole:
-            return dict.__len__(self) > 0
+        if self._records or self._is_whole:
+            return bool(self._records)
         rows = self._database.execute(
             "SELECT key FROM _records WHERE kind = ? LIMIT ?", (self.kind, len(self._gone) + 1)
         )
         return any(key not in self._gone for (key,) in rows.fetchall())
 
     def __len__(self) -> int:
-        self._load_all()
-        return dict.__len__(self)
+        return len(self._whole())
 
     def __iter__(self) -> Iterator[Key]:
-        self._load_all()
-        return dict.__iter__(self)
-
-    def keys(self) -> Any:
-        self._load_all()
-        return dict.keys(self)
-
-    def values(self) -> Any:
-        self._load_all()
-        return dict.values(self)
-
-    def items(self) -> Any:
-        self._load_all()
-        return dict.items(self)
-
-    # Writing
+        return iter(self._whole())
 
     def __setitem__(self, key: Key, value: Any) -> None:
-        if key not in self._put and not dict.__contains__(self, key):
-            self._load(key)  # what it was before
+        if key not in self:  # which reads what it was before
+            self._gone.discard(key)
         self._put.add(key)
-        self._gone.discard(key)
-        dict.__setitem__(self, key, value)
+        self._records[key] = value
 
     def __delitem__(self, key: Key) -> None:
         if key not in self:
             raise KeyError(key)
-        dict.__delitem__(self, key)
+        del self._records[key]
         self._put.discard(key)
         self._gone.add(key)
 
-    def setdefault(self, key: Key, default: Any = None) -> Any:
-        if key not in self:
-            self[key] = default
-        return dict.__getitem__(self, key)
+    def _keep(self, key: Key, data: bytes) -> None:
+        value = self._decode(data)
+        self._stored[key] = data if self._changes_in_place else value
+        self._records[key] = value
 
-    def pop(self, key: Key, default: Any = _MISSING) -> Any:
-        if key not in self:
-            if default is _MISSING:
-                raise KeyError(key)
-            return default
-        value = dict.__getitem__(self, key)
-        del self[key]
-        return value
-
-    def update(self, *others: Any, **named: Any) -> None:
-        for key, value in dict(*others, **named).items():
-            self[key] = value
-
-    def clear(self) -> None:
-        for key in [*self]:
-            del self[key]
+    def _whole(self) -> dict[Key, Any]:
+        """All records."""
+        if not self._is_whole:
+            rows = self._database.execute(
+                "SELECT key, value FROM _records WHERE kind = ?", (self.kind,)
+            )
+            for key, data in rows:
+                if key not in self._gone and key not in self._records:
+                    self._keep(key, data)
+            self._is_whole = True
+        return self._records
 
 
-class StoredMailboxes(dict[str, Mailbox]):
+class StoredMailboxes(MutableMapping[str, Mailbox]):
     """The mailboxes of the state, message by message, so that a full one costs no more than an empty one.
+
+    Only those that an event has named are iterated over.
 
     Args:
         database: The index.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
-        super().__init__()
         self._database = database
+        self._boxes: dict[str, Mailbox] = {}
 
     def boxes(self) -> Iterator[tuple[str, str, StoredMap]]:
         """The agent, the status and the receipts of each part that was read."""
-        for agent, mailbox in dict.items(self):
+        for agent, mailbox in self._boxes.items():
             for status in _BOXES:
                 yield agent, status, getattr(mailbox, status)
 
-    def __missing__(self, agent: str) -> Mailbox:
-        if agent in self:
-            return dict.__getitem__(self, agent)
-        raise KeyError(agent)
+    def __getitem__(self, agent: str) -> Mailbox:
+        if agent not in self._boxes and agent not in self:
+            raise KeyError(agent)
+        return self._boxes[agent]
 
     def __contains__(self, agent: object) -> bool:
         mailbox = self.setdefault(str(agent))
         return bool(mailbox.new or mailbox.unread or mailbox.read)
 
-    def get(self, agent: str, default: Any = None) -> Any:
-        return dict.__getitem__(self, agent) if agent in self else default
+    def __len__(self) -> int:
+        return len(self._boxes)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._boxes)
+
+    def __setitem__(self, agent: str, mailbox: Mailbox) -> None:
+        self._boxes[agent] = mailbox
 
     def setdefault(self, agent: str, default: Mailbox | None = None) -> Mailbox:  # noqa: ARG002
-        if not dict.__contains__(self, agent):
+        if agent not in self._boxes:
             maps = (StoredMap(self._database, box_kind(agent, s), Receipt) for s in _BOXES)
-            dict.__setitem__(self, agent, Mailbox(*maps))
-        return dict.__getitem__(self, agent)
+            self._boxes[agent] = Mailbox(*maps)  # type: ignore[arg-type]
+        return self._boxes[agent]
 
     def __delitem__(self, agent: str) -> None:
-        self.pop(agent, None)  # a mailbox without messages has no record
-
-    def pop(self, agent: str, default: Any = _MISSING) -> Any:
-        if agent not in self:
-            if default is _MISSING:
-                raise KeyError(agent)
-            return default
-        mailbox = dict.__getitem__(self, agent)
-        taken = Mailbox(*(dict(getattr(mailbox, status)) for status in _BOXES))
         for status in _BOXES:
-            getattr(mailbox, status).clear()
+            getattr(self._boxes[agent], status).clear()  # a mailbox without messages has no record
+
+    def pop(self, agent: str, default: Any = None) -> Any:
+        if agent not in self:
+            return default
+        taken = Mailbox(*(dict(getattr(self._boxes[agent], status)) for status in _BOXES))
+        del self[agent]
         return taken
 
 
