@@ -3,13 +3,14 @@
 Text of agents is unchanged here; each layout escapes it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import msgspec
 
 from orchestrator.core.clock import local_time, spoken
 from orchestrator.core.printable import amount, one_line
-from orchestrator.planning.cycle_report import Share
+from orchestrator.planning.cycle_report import Failed, Finished, Share
 from orchestrator.reports.report.records import (
     BoardReport,
     CycleWork,
@@ -41,7 +42,7 @@ class ReportTable(msgspec.Struct, frozen=True):
     rows: list[list[str]]
 
 
-class ReportSection(msgspec.Struct, frozen=True, kw_only=True):
+class ReportSection(msgspec.Struct, frozen=True):
     """A part of the report.
 
     Attributes:
@@ -142,6 +143,25 @@ def _title(text: str) -> str:
     return one_line(text, TITLE)
 
 
+_WORDS: dict[str, Callable[[Any], str]] = {
+    **dict.fromkeys(("title", "reason"), _title),
+    **dict.fromkeys(("at", "due", "p85", "begins"), local_time),
+    **dict.fromkeys(("age", "saves", "seconds"), spoken),
+    "status": _status,
+    "share": "{:.0%}".format,
+    "in_progress": "{:.1f}".format,
+}
+"""How fields of records are shown; others are shown as they are."""
+
+
+def _cells(record: Any, *fields: str) -> list[object]:
+    values = [getattr(record, field) for field in fields]
+    return [
+        _WORDS[field](value) if field in _WORDS and value is not None else value
+        for field, value in zip(fields, values, strict=True)
+    ]
+
+
 def _forecast(report: BoardReport) -> ReportSection:
     forecast = report.forecast
     lines: list[str] = []
@@ -181,47 +201,35 @@ def _forecast(report: BoardReport) -> ReportSection:
             "Not in it, because they need a task that failed or was cancelled, or are in a closed"
             f" workstream: {amount(forecast.left_out, 'task')}."
         )
-    return ReportSection(
-        name="forecast",
-        title="When it will be done",
-        lines=lines,
-        table=_table(
-            ["helps most if done first", "title", "agent", ">saves"],
-            ([h.task, _title(h.title), h.agent, spoken(h.saves)] for h in forecast.helps),
-        ),
-    )
+    heads = ["helps most if done first", "title", "agent", ">saves"]
+    helps = (_cells(task, "task", "title", "agent", "saves") for task in forecast.helps)
+    return ReportSection("forecast", "When it will be done", lines, _table(heads, helps))
 
 
 def _goals(report: BoardReport) -> ReportSection:
-    return ReportSection(
-        name="goals",
-        title="Goals",
-        table=_table(
-            [
-                "goal",
-                "due",
-                ">done",
-                ">blocked",
-                ">estimated",
-                "85 % by",
-                "beside its date",
-                "moved",
-            ],
-            (
-                [
-                    goal.name,
-                    local_time(goal.due),
-                    f"{goal.done} of {goal.total}",
-                    goal.blocked,
-                    spoken(goal.estimate * 60) if goal.estimate else "",
-                    local_time(goal.p85) if goal.p85 else "",
-                    slip(goal),
-                    later(goal.moved) if goal.moved else "",
-                ]
-                for goal in report.goals
-            ),
-        ),
+    heads = [
+        "goal",
+        "due",
+        ">done",
+        ">blocked",
+        ">estimated",
+        "85 % by",
+        "beside its date",
+        "moved",
+    ]
+    rows = (
+        [
+            *_cells(goal, "name", "due"),
+            f"{goal.done} of {goal.total}",
+            goal.blocked,
+            spoken(goal.estimate * 60) if goal.estimate else "",
+            *_cells(goal, "p85"),
+            slip(goal),
+            later(goal.moved) if goal.moved else "",
+        ]
+        for goal in report.goals
     )
+    return ReportSection("goals", "Goals", table=_table(heads, rows))
 
 
 def slip(goal: GoalOutlook) -> str:
@@ -241,30 +249,15 @@ def later(seconds: float) -> str:
 
 
 def _time_line(report: BoardReport) -> ReportSection:
+    heads = ["from", ">added", ">completed", ">failed", ">in progress", ">done", ">scope"]
+    fields = ("begins", "added", "completed", "failed", "in_progress", "done", "scope")
     steps = report.time_line.steps[-_LATEST:]
-    return ReportSection(
-        name="time_line",
-        title=f"Flow, by {report.time_line.unit}",
-        lines=[
-            f"{report.completed} completed ({report.per_day:.1f} a day), {report.failed} failed,"
-            f" {report.cancelled} cancelled, {report.added} added."
-        ],
-        table=_table(
-            ["from", ">added", ">completed", ">failed", ">in progress", ">done", ">scope"],
-            (
-                [
-                    local_time(step.begins),
-                    step.added,
-                    step.completed,
-                    step.failed,
-                    f"{step.in_progress:.1f}",
-                    step.done,
-                    step.scope,
-                ]
-                for step in steps
-            ),
-        ),
+    summary = (
+        f"{report.completed} completed ({report.per_day:.1f} a day), {report.failed} failed,"
+        f" {report.cancelled} cancelled, {report.added} added."
     )
+    table = _table(heads, (_cells(step, *fields) for step in steps))
+    return ReportSection("time_line", f"Flow, by {report.time_line.unit}", [summary], table)
 
 
 def _spread(spread: Spread) -> list[str]:
@@ -278,73 +271,37 @@ def _flow(report: BoardReport) -> ReportSection:
 
     rows = [row("all", report.times)] if report.times.lead_time.count else []
     rows += [row(kind, times) for kind, times in report.times_by_type.items()]
-    return ReportSection(
-        name="times",
-        title="How long tasks take",
-        lines=[
-            "Lead time is from added to done, cycle time from the first claim to done. 85 % of the"
-            " tasks took no longer than the second number."
-        ]
-        if rows
-        else [],
-        table=_table(["type", ">done", ">lead: half", ">85 %", ">cycle: half", ">85 %"], rows),
+    meaning = (
+        "Lead time is from added to done, cycle time from the first claim to done. 85 % of the"
+        " tasks took no longer than the second number."
     )
+    heads = ["type", ">done", ">lead: half", ">85 %", ">cycle: half", ">85 %"]
+    lines = [meaning] if rows else []
+    return ReportSection("times", "How long tasks take", lines, _table(heads, rows))
 
 
 def _statuses(report: BoardReport) -> ReportSection:
-    return ReportSection(
-        name="statuses",
-        title="Time in each status",
-        table=_table(
-            ["status", ">share", ">in all", ">tasks", ">half", ">85 %"],
-            (
-                [
-                    _status(status.status),
-                    f"{status.share:.0%}",
-                    spoken(status.seconds),
-                    status.per_task.count,
-                    *_spread(status.per_task),
-                ]
-                for status in report.statuses
-            ),
-        ),
+    heads = ["status", ">share", ">in all", ">tasks", ">half", ">85 %"]
+    rows = (
+        [*_cells(each, "status", "share", "seconds"), each.per_task.count, *_spread(each.per_task)]
+        for each in report.statuses
     )
+    return ReportSection("statuses", "Time in each status", table=_table(heads, rows))
 
 
 def _agents(agents: Iterable[Share], name: str, title: str) -> ReportSection:
-    return ReportSection(
-        name=name,
-        title=title,
-        table=_table(
-            ["agent", ">done", ">failed", ">running", ">added", ">knowledge", ">time"],
-            (
-                [
-                    agent.agent,
-                    agent.completed,
-                    agent.failed,
-                    agent.running,
-                    agent.added,
-                    agent.knowledge,
-                    spoken(agent.seconds),
-                ]
-                for agent in sorted(agents, key=lambda a: (-a.completed, a.agent))
-            ),
-        ),
-    )
+    heads = ["agent", ">done", ">failed", ">running", ">added", ">knowledge", ">time"]
+    fields = ("agent", "completed", "failed", "running", "added", "knowledge", "seconds")
+    ranked = sorted(agents, key=lambda agent: (-agent.completed, agent.agent))
+    table = _table(heads, (_cells(agent, *fields) for agent in ranked))
+    return ReportSection(name, title, table=table)
 
 
 def _ongoing(report: BoardReport) -> ReportSection:
-    return ReportSection(
-        name="ongoing",
-        title="Work in progress",
-        table=_table(
-            ["task", "title", "status", "agent", ">for"],
-            (
-                [task.task, _title(task.title), _status(task.status), task.agent, spoken(task.age)]
-                for task in report.ongoing
-            ),
-        ),
-    )
+    fields = ("task", "title", "status", "agent", "age")
+    rows = (_cells(task, *fields) for task in report.ongoing)
+    table = _table([*fields[:-1], ">for"], rows)
+    return ReportSection("ongoing", "Work in progress", table=table)
 
 
 def _hold_ups(report: BoardReport) -> ReportSection:
@@ -355,63 +312,42 @@ def _hold_ups(report: BoardReport) -> ReportSection:
         more = ", ..." if hold_up.waiting > len(hold_up.waiters) else ""
         waiters = ", ".join(hold_up.waiters) + more
         rows.append([_title(what), state, hold_up.agent, hold_up.waiting, waiters])
-    return ReportSection(
-        name="hold_ups",
-        title="Who waits for whom",
-        table=_table(["waited for", "status", "agent", ">waiting", "who waits"], rows),
-    )
+    heads = ["waited for", "status", "agent", ">waiting", "who waits"]
+    return ReportSection("hold_ups", "Who waits for whom", table=_table(heads, rows))
 
 
 def _critical_path(report: BoardReport) -> ReportSection:
     path = report.critical_path
     more = f" The first {len(path.tasks)} of them are shown." if path.left_out else ""
-    return ReportSection(
-        name="critical_path",
-        title="Critical path",
-        lines=[
-            f"No number of agents ends it in less than {spoken(path.minutes * 60)} of work, by the"
-            f" estimates: each of these needs the one before.{more}"
-        ]
-        if path.tasks
-        else [],
-        table=_table(
-            ["task", "title", "status", ">estimate"],
-            (
-                [
-                    task.task,
-                    _title(task.title),
-                    _status(task.status),
-                    spoken(task.minutes * 60) + (" (assumed)" if task.assumed else ""),
-                ]
-                for task in path.tasks
-            ),
-        ),
+    meaning = (
+        f"No number of agents ends it in less than {spoken(path.minutes * 60)} of work, by the"
+        f" estimates: each of these needs the one before.{more}"
     )
+    fields = ("task", "title", "status")
+    rows = (
+        [*_cells(task, *fields), spoken(task.minutes * 60) + " (assumed)" * task.assumed]
+        for task in path.tasks
+    )
+    table = _table([*fields, ">estimate"], rows)
+    return ReportSection("critical_path", "Critical path", [meaning] if table else [], table)
 
 
 def _gantt(report: BoardReport) -> ReportSection:
     gantt = report.gantt
     name = f"Cycle {gantt.cycle}" if gantt.cycle is not None else "The work"
     left_out = [f"Left out: {amount(gantt.left_out, 'earlier task')}."] if gantt.left_out else []
-    return ReportSection(
-        name="gantt",
-        title=f"{name} over time",
-        lines=left_out,
-        table=_table(
-            ["task", "title", "agent", "from", "to", "status"],
-            (
-                [
-                    row.task,
-                    _title(row.title),
-                    row.phases[-1].agent,
-                    local_time(row.phases[0].begins),
-                    local_time(row.phases[-1].ends),
-                    _status(row.status),
-                ]
-                for row in gantt.rows
-            ),
-        ),
+    rows = (
+        [
+            *_cells(row, "task", "title"),
+            row.phases[-1].agent,
+            local_time(row.phases[0].begins),
+            local_time(row.phases[-1].ends),
+            *_cells(row, "status"),
+        ]
+        for row in gantt.rows
     )
+    table = _table(["task", "title", "agent", "from", "to", "status"], rows)
+    return ReportSection("gantt", f"{name} over time", left_out, table)
 
 
 def _cycle(cycle: CycleWork) -> ReportSection:
@@ -420,47 +356,28 @@ def _cycle(cycle: CycleWork) -> ReportSection:
         name = "The work so far"
     end = local_time(cycle.ended_at) if cycle.ended_at else "now"
     begins = local_time(cycle.started_at) if cycle.started_at else "the beginning"
-    rows = [
-        *([t.task_id, _title(t.title), "done", t.agent, _took(t.seconds)] for t in cycle.finished),
-        *([t.task_id, _title(t.title), "failed", t.agent, _took(t.seconds)] for t in cycle.failed),
-    ]
-    left_out = [f"The last {_NEWEST} are shown."] if len(rows) > _NEWEST else []
-    return ReportSection(
-        name=f"cycle-{cycle.number or 0}",
-        title=name,
-        lines=[
-            f"{begins} to {end}: {cycle.completed_count} done, {cycle.failed_count} failed,"
-            f" {cycle.added_count} added, by"
-            f" {', '.join(share.agent for share in cycle.agents) or 'no agent'}.",
-            *left_out,
-        ],
-        table=_table(["task", "title", "outcome", "agent", ">took"], rows[-_NEWEST:]),
+    outcomes: tuple[tuple[str, Sequence[Finished | Failed]], ...] = (
+        ("done", cycle.finished),
+        ("failed", cycle.failed),
     )
-
-
-def _took(seconds: float | None) -> str:
-    return "" if seconds is None else spoken(seconds)
+    rows = [
+        [*_cells(task, "task_id", "title"), outcome, *_cells(task, "agent", "seconds")]
+        for outcome, tasks in outcomes
+        for task in tasks
+    ]
+    counts = f"{cycle.completed_count} done, {cycle.failed_count} failed, {cycle.added_count} added"
+    agents = ", ".join(share.agent for share in cycle.agents) or "no agent"
+    lines = [f"{begins} to {end}: {counts}, by {agents}."]
+    lines += [f"The last {_NEWEST} are shown."] if len(rows) > _NEWEST else []
+    table = _table(["task", "title", "outcome", "agent", ">took"], rows[-_NEWEST:])
+    return ReportSection(f"cycle-{cycle.number or 0}", name, lines, table)
 
 
 def _failures(report: BoardReport) -> ReportSection:
-    return ReportSection(
-        name="failures",
-        title="What failed, and why",
-        table=_table(
-            ["task", "title", "agent", "when", "why", "now"],
-            (
-                [
-                    f.task,
-                    _title(f.title),
-                    f.agent,
-                    local_time(f.at),
-                    _title(f.reason),
-                    _status(f.status),
-                ]
-                for f in report.failures
-            ),
-        ),
-    )
+    heads = ["task", "title", "agent", "when", "why", "now"]
+    fields = ("task", "title", "agent", "at", "reason", "status")
+    table = _table(heads, (_cells(failure, *fields) for failure in report.failures))
+    return ReportSection("failures", "What failed, and why", table=table)
 
 
 def _evidence(report: BoardReport) -> ReportSection:
@@ -477,27 +394,19 @@ def _evidence(report: BoardReport) -> ReportSection:
         )
     if evidence.forced:
         lines.append(f"Completed by force, with a reason: {amount(evidence.forced, 'task')}.")
-    return ReportSection(name="evidence", title="How evidence went", lines=lines)
+    return ReportSection("evidence", "How evidence went", lines)
 
 
 def _failing(report: BoardReport) -> ReportSection:
-    return ReportSection(
-        name="failing",
-        title="Checks that failed most often",
-        table=_table(["check", ">times"], ([c.what, c.times] for c in report.evidence.failing)),
-    )
+    table = _table(["check", ">times"], ([c.what, c.times] for c in report.evidence.failing))
+    return ReportSection("failing", "Checks that failed most often", table=table)
 
 
 def _learned(report: BoardReport) -> ReportSection:
-    rows = [
-        *([k.topic, k.change, k.agent, local_time(k.at)] for k in report.knowledge),
-        *(
-            [f"{d.number} {_title(d.title)}", "decided", d.agent, local_time(d.at)]
-            for d in report.decisions
-        ),
-    ]
-    return ReportSection(
-        name="knowledge",
-        title="Knowledge and decisions",
-        table=_table(["topic", "change", "agent", "when"], rows),
+    rows = [_cells(topic, "topic", "change", "agent", "at") for topic in report.knowledge]
+    rows += (
+        [f"{made.number} {_title(made.title)}", "decided", *_cells(made, "agent", "at")]
+        for made in report.decisions
     )
+    table = _table(["topic", "change", "agent", "when"], rows)
+    return ReportSection("knowledge", "Knowledge and decisions", table=table)
