@@ -15,11 +15,11 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
 from msgspec.structs import replace
 
-from orchestrator.core import clock, files, moments, names
+from orchestrator.core import clock, files, moments
 from orchestrator.core.errors import (
     BadInput,
     InputOutputError,
@@ -37,7 +37,12 @@ from orchestrator.domain.validation import check_text, check_title
 from orchestrator.engine import Engine
 from orchestrator.integrations import sections
 from orchestrator.integrations.appendix import Appendix
-from orchestrator.integrations.incoming_tasks import IncomingTask, Surroundings, take_in
+from orchestrator.integrations.incoming_tasks import (
+    ImportOptions,
+    IncomingTask,
+    Surroundings,
+    take_in,
+)
 from orchestrator.integrations.report import Losses, Report, count_lost, is_plain, known_agent
 from orchestrator.integrations.sections import Comment, Sections
 from orchestrator.integrations.updates import NEED
@@ -96,12 +101,8 @@ def import_backlog(
     engine: Engine,
     folder: str,
     *,
-    workstream: str = "backlog",
-    skip_existing: bool = False,
-    strict: bool = False,
-    reason: str = "",
-    agent: str | None = None,
     progress: ShowProgress = no_progress,
+    **options: Unpack[ImportOptions],
 ) -> Report:
     """Import the tasks of a Backlog.md project into a workstream; a missing workstream is created.
 
@@ -110,13 +111,9 @@ def import_backlog(
     Args:
         engine: The board.
         folder: The project, or its folder ``backlog``.
-        workstream: The workstream of new tasks.
-        skip_existing: Do not update tasks that are on the board already.
-        strict: Refuse files that cannot be read, duplicate ids, circles, and tasks that are on the
-            board.
-        reason: Why the importing agent changes the criteria for its own work.
-        agent: The importing agent.
         progress: Shows how many files are read.
+        **options: See :class:`orchestrator.integrations.incoming_tasks.ImportOptions`; the workstream is
+            ``backlog`` if none is named.
 
     Raises:
         NotFound: The folder holds no tasks of Backlog.md.
@@ -124,7 +121,7 @@ def import_backlog(
         Refused: See :meth:`orchestrator.integrations.incoming_tasks.TaskImport.arrive`.
     """
     root = _root(folder)
-    project = _Project(root, strict=strict)
+    project = _Project(root, strict=options.get("strict", False))
     project.read(progress)
     _lose_other_files(root, project.losses)
     return take_in(
@@ -132,13 +129,10 @@ def import_backlog(
         project.tasks(),
         project.losses,
         _projection,
-        workstream=workstream,
-        surroundings=Surroundings(missing_keeps_back=True),
-        skip_existing=skip_existing,
-        strict=strict,
         source="Backlog.md",
-        reason=reason,
-        agent=agent,
+        usual="backlog",
+        surroundings=Surroundings(missing_keeps_back=True),
+        **options,
     )
 
 
@@ -327,14 +321,14 @@ def _quoted(match: re.Match[str]) -> str:
 
 def _task(fields: Fields, title: str, body: Sections, last: str, losses: Losses) -> Task:
     people = [name.strip() for text in fields.texts("assignee") for name in text.split(",")]
-    assignees = [_person(name, losses) for name in people if name]
+    assignees = [losses.agent(name) for name in people if name]
     losses.lose("further assignees", len(assignees) - 1 if assignees else 0)
-    reporter = fields.text("reporter")
+    reporter = losses.agent(fields.text("reporter"))
     created, updated = fields.moment("created_date"), fields.moment("updated_date")
     status, reason, assignee = _standing(fields.text("status"), assignees, last, losses)
     ended = fields.moment("actual_end")
     notes = [Note(_NOBODY, "", body.notes)] if body.notes else []
-    notes += [Note(_person(c.author, losses) or SYSTEM, c.time, c.text) for c in body.comments]
+    notes += [Note(losses.agent(c.author) or SYSTEM, c.time, c.text) for c in body.comments]
     summary = body.summary
     if summary and status not in ENDED:
         losses.lose("final summaries of open tasks, which are notes now")
@@ -348,7 +342,7 @@ def _task(fields: Fields, title: str, body: Sections, last: str, losses: Losses)
         status=status,
         type=losses.fitted("type", fields.text("type") or "task"),
         priority=_priority(fields.text("priority"), losses),
-        labels=tuple(dict.fromkeys(losses.fitted("label", x) for x in fields.texts("labels"))),
+        labels=losses.labels(fields.texts("labels")),
         acceptance=check_text("acceptance", DONE.join(body.acceptance, body.done)),
         defer_until=fields.moment("planned_start"),
         due=fields.moment("due_date", is_end=True),
@@ -357,15 +351,11 @@ def _task(fields: Fields, title: str, body: Sections, last: str, losses: Losses)
         reason=reason or (check_text("final summary", summary) if status != "done" else ""),
         notes=tuple(replace(note, text=check_text("note", note.text)) for note in notes),
         created_at=created,
-        created_by=_person(reporter, losses),
+        created_by=reporter,
         updated_at=updated or created,
         claimed_at=fields.moment("actual_start") or None,
         ended_at=(ended or updated or created) if status in ENDED else None,
     )
-
-
-def _person(text: str, losses: Losses) -> str:
-    return losses.fitted("agent", text.removeprefix("@"), names.agent) if text else ""
 
 
 def _standing(

@@ -17,12 +17,12 @@ Priorities are the same numbers (0 to 4). How issues of beads become tasks:
 import os
 import re
 from collections.abc import Iterator
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, Unpack
 
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.core import files, names
+from orchestrator.core import files
 from orchestrator.core.errors import BadInput
 from orchestrator.core.problems import Problems
 from orchestrator.core.progress import ShowProgress, no_progress
@@ -36,7 +36,12 @@ from orchestrator.domain.tasks.relations import KINDS, Gate, GateKind, Link
 from orchestrator.domain.validation import check_priority, check_text, check_title
 from orchestrator.engine import Engine
 from orchestrator.integrations.appendix import Appendix
-from orchestrator.integrations.incoming_tasks import IncomingTask, Surroundings, take_in
+from orchestrator.integrations.incoming_tasks import (
+    ImportOptions,
+    IncomingTask,
+    Surroundings,
+    take_in,
+)
 from orchestrator.integrations.report import Losses, Report, count_lost, is_plain, known_agent
 from orchestrator.integrations.updates import FAILURE_NEED, NEED, NEEDS
 from orchestrator.integrations.values import Fields
@@ -112,12 +117,8 @@ def import_beads(
     engine: Engine,
     source: IO[bytes] | str,
     *,
-    workstream: str = "beads",
-    skip_existing: bool = False,
-    strict: bool = False,
-    reason: str = "",
-    agent: str | None = None,
     progress: ShowProgress = no_progress,
+    **options: Unpack[ImportOptions],
 ) -> Report:
     """Import issues into a workstream in one commit; a missing workstream is created.
 
@@ -127,18 +128,15 @@ def import_beads(
         engine: The board.
         source: The file, or the folder that holds it; ``dependencies.jsonl``, ``labels.jsonl`` and
             ``comments.jsonl`` in the folder are read with it.
-        workstream: The workstream of new tasks.
-        skip_existing: Do not update tasks that are on the board already.
-        strict: Refuse unreadable records, duplicate ids, circles, and tasks that are on the board.
-        reason: Why the importing agent changes the criteria for its own work.
-        agent: The importing agent.
         progress: Shows how many issues are read.
+        **options: See :class:`orchestrator.integrations.incoming_tasks.ImportOptions`; the workstream is
+            ``beads`` if none is named.
 
     Raises:
         BadInput: No line is an issue; with ``strict``: a line is not an issue. All such lines are named.
         Refused: See :meth:`orchestrator.integrations.incoming_tasks.TaskImport.arrive`.
     """
-    reading = _Reading(engine.now(), strict=strict)
+    reading = _Reading(engine.now(), strict=options.get("strict", False))
     if isinstance(source, str):
         reading.read_folder(source, progress)
     else:
@@ -148,13 +146,10 @@ def import_beads(
         reading.tasks(),
         reading.losses,
         lambda task: _projection(task, engine.now()),
-        workstream=workstream,
-        surroundings=reading.surroundings(),
-        skip_existing=skip_existing,
-        strict=strict,
         source="beads",
-        reason=reason,
-        agent=agent,
+        usual="beads",
+        surroundings=reading.surroundings(),
+        **options,
     )
 
 
@@ -356,7 +351,7 @@ def _projection(task: Task, now: str) -> IncomingTask:
 def _task(issue: Fields, losses: Losses) -> Task:
     word = issue.text("status") or "open"
     status = _status(word, losses)
-    created_by, assignee = _person(issue, "created_by", losses), _person(issue, "assignee", losses)
+    created_by, assignee = map(losses.agent, (issue.text("created_by"), issue.text("assignee")))
     created, updated = issue.moment("created_at"), issue.moment("updated_at")
     closed, shared = issue.moment("closed_at"), _shared(issue)
     reason = ""
@@ -391,7 +386,7 @@ def _task(issue: Fields, losses: Losses) -> Task:
         status=status,
         type=type,
         priority=_priority(issue),
-        labels=_labels(issue, losses),
+        labels=losses.labels(issue.texts("labels")),
         estimate=None if minutes is None else float(minutes),
         assigned_to=assignee or None,
         result=check_text("close_reason", closing) if closing and status == "done" else None,
@@ -424,20 +419,11 @@ def _status(word: str, losses: Losses) -> TaskStatus | Literal["deferred", "othe
     return _STATUSES.get(word, "other")
 
 
-def _person(fields: Fields, name: str, losses: Losses) -> str:
-    text = fields.text(name)
-    return losses.fitted("agent", text.removeprefix("@"), names.agent) if text else ""
-
-
 def _priority(issue: Fields) -> int:
     number = issue.number("priority")
     if number is not None and not isinstance(number, int):
         raise BadInput("priority is not a whole number")
     return check_priority(_USUAL_PRIORITY if number is None else number)
-
-
-def _labels(issue: Fields, losses: Losses) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(losses.fitted("label", label) for label in issue.texts("labels")))
 
 
 def _notes(issue: Fields, losses: Losses) -> tuple[Note, ...]:
@@ -447,7 +433,7 @@ def _notes(issue: Fields, losses: Losses) -> tuple[Note, ...]:
         notes.append(Note(_NOBODY, "", check_text("notes", text)))
     notes += [
         Note(
-            _person(comment, "author", losses) or SYSTEM,
+            losses.agent(comment.text("author")) or SYSTEM,
             comment.moment("created_at"),
             check_text("comment", comment.text("text")),
         )

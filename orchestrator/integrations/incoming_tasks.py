@@ -7,7 +7,7 @@ it as a need again.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 from msgspec.structs import replace
@@ -82,19 +82,34 @@ Projection = Callable[[Task], IncomingTask]
 """Returns for a task of the board the result of an export to the tracker and an import."""
 
 
+class ImportOptions(TypedDict, total=False):
+    """How an import changes the board.
+
+    Attributes:
+        workstream: The workstream of new tasks.
+        skip_existing: Do not update tasks that are on the board already.
+        strict: Refuse what cannot be read, duplicate ids, circles, and tasks that are on the board.
+        reason: Why the importing agent changes the criteria for its own work.
+        agent: The importing agent.
+    """
+
+    workstream: str
+    skip_existing: bool
+    strict: bool
+    reason: str
+    agent: str | None
+
+
 def take_in(
     engine: Engine,
     incoming_tasks: Iterable[tuple[IncomingTask, Losses]],
     losses: Losses,
     projection: Projection,
     *,
-    workstream: str,
-    surroundings: Surroundings | None = None,
-    skip_existing: bool = False,
-    strict: bool = False,
-    source: str = "",
-    reason: str = "",
-    agent: str | None = None,
+    source: str,
+    usual: str,
+    surroundings: Surroundings,
+    **options: Unpack[ImportOptions],
 ) -> Report:
     """Import tasks and report it; see :meth:`TaskImport.arrive`.
 
@@ -103,26 +118,22 @@ def take_in(
         incoming_tasks: The tasks, each with its data that has no place here.
         losses: Other data of the tracker without a place here.
         projection: See :data:`Projection`.
-        workstream: The workstream of new tasks.
-        surroundings: The data of the tracker besides its tasks.
-        skip_existing: Do not update tasks that are on the board already.
-        strict: Refuse tasks that are on the board, and circles.
         source: The name of the tracker.
-        reason: Why the importing agent changes the criteria for its own work.
-        agent: The importing agent.
+        usual: The workstream of new tasks if none is named.
+        surroundings: The data of the tracker besides its tasks.
+        **options: See :class:`ImportOptions`.
     """
     by_id = {incoming.id: (incoming, lost) for incoming, lost in incoming_tasks}
     task_import = TaskImport(engine)
     task_import.projection, task_import.kept, task_import.agents = projection, {}, {}
+    how: dict[str, Any] = {"skip_existing": False, "strict": False, "reason": "", "agent": None}
+    how |= options
     arrived = task_import.arrive(
         tuple(incoming for incoming, _ in by_id.values()),
-        workstream,
+        how.pop("workstream", usual),
         surroundings=surroundings,
-        skip_existing=skip_existing,
-        strict=strict,
         source=source,
-        reason=reason,
-        agent=agent,
+        **how,
     )
     known = find_known(engine.read(), map(_keys, (incoming for incoming, _ in by_id.values())))
     skipped = []
@@ -191,12 +202,12 @@ class TaskImport(Noun[State], name="arrivals"):
         incoming_tasks: tuple[IncomingTask, ...],
         workstream: str,
         *,
-        surroundings: Surroundings | None = None,
-        skip_existing: bool = False,
-        strict: bool = False,
-        source: str = "",
-        reason: str = "",
-        agent: str | None = None,
+        surroundings: Surroundings,
+        skip_existing: bool,
+        strict: bool,
+        source: str,
+        reason: str,
+        agent: str | None,
     ) -> None:
         """Take tasks into a workstream, which is made if it is not there, with their times and results.
 
@@ -211,14 +222,8 @@ class TaskImport(Noun[State], name="arrivals"):
         """
         act_now(tx, agent)
         self.kept = {}
-        taking = _Taking(
-            tx,
-            incoming_tasks,
-            workstream,
-            surroundings or Surroundings(),
-            strict,
-            self._desk.presence,
-        )
+        presence = self._desk.presence
+        taking = _Taking(tx, incoming_tasks, workstream, surroundings, strict, presence)
         self.agents = taking.agents
         self._refuse_strangers(taking, skip_existing=skip_existing)
         new_ones = list(taking.new_ones())

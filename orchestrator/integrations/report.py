@@ -79,6 +79,14 @@ class Losses:
         self.renamed[f"{kind} {text}"] = fitted
         return fitted
 
+    def agent(self, text: str) -> str:
+        """Return the name of an agent without the ``@`` of a tracker; empty if there is none."""
+        return self.fitted("agent", text.removeprefix("@"), names.agent) if text else ""
+
+    def labels(self, texts: Iterable[str]) -> tuple[str, ...]:
+        """Return texts as labels, each once."""
+        return tuple(dict.fromkeys(self.fitted("label", text) for text in texts))
+
     @staticmethod
     def _checked(kind: str, text: str, check: Callable[[str], str] | None) -> str:
         return names.name(kind, text) if check is None else check(text)
