@@ -14,7 +14,7 @@ import msgspec
 from orchestrator.index.views import VIEWS
 
 Value = Callable[[Any], object]
-"""Gets the value of a column from a record."""
+"""Makes the value of a column of a field or a record."""
 
 TEXT, INTEGER, REAL = "TEXT", "INTEGER", "REAL"
 
@@ -24,17 +24,25 @@ class TableColumn(msgspec.Struct, frozen=True):
 
     Attributes:
         name: Its name.
-        kind: Its type in SQLite.
         about: Its contents.
-        value: Gets it from the record; None: the field of the same name.
+        kind: Its type in SQLite.
+        convert: Makes its value of the field of the same name; None: it is the field.
+        value: Gets it from the record in another way.
         references: The column that it points to: ``tasks.id``.
     """
 
     name: str
-    kind: str
     about: str
+    kind: str = TEXT
+    convert: Value | None = None
     value: Value | None = None
     references: str = ""
+
+    @property
+    def taker(self) -> Value:
+        """Gets its value from a record."""
+        take, convert = attrgetter(self.name), self.convert
+        return self.value or (take if convert is None else lambda record: convert(take(record)))
 
 
 class IndexTable(msgspec.Struct, frozen=True):
@@ -69,7 +77,7 @@ class IndexTable(msgspec.Struct, frozen=True):
 
     def taker(self) -> Callable[[Any], tuple[object, ...]]:
         """The row of a record: the values of its columns."""
-        values = [c.value or attrgetter(c.name) for c in self.columns if c.value is not GIVEN]
+        values = [column.taker for column in self.columns if column.value is not GIVEN]
         return lambda record: tuple([value(record) for value in values])
 
     def create(self) -> str:
@@ -100,23 +108,17 @@ def GIVEN(record: Any) -> object:  # noqa: N802  it stands where a value's funct
     raise NotImplementedError
 
 
-def or_null(name: str) -> Value:
-    """The field, or NULL where it is empty."""
-    take = attrgetter(name)
-    return lambda record: take(record) or None
+def or_null(value: Any) -> object:
+    """The value, or NULL where it is empty."""
+    return value or None
 
 
-def as_json(name: str) -> Value:
-    """The field as JSON."""
-    take, encode = attrgetter(name), msgspec.json.Encoder(enc_hook=str).encode
-    return lambda record: encode(take(record)).decode()
+def as_json(value: Any) -> object:
+    """The value as JSON."""
+    return _encode(value).decode()
 
 
-def as_number(name: str) -> Value:
-    """The field, a boolean, as 0 or 1."""
-    take = attrgetter(name)
-    return lambda record: int(take(record))
-
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 
 C = TableColumn
 
@@ -124,12 +126,12 @@ EVENTS = IndexTable(
     "events",
     "Every event of the log.",
     (
-        C("id", INTEGER, "Its number."),
-        C("ts", TEXT, "When it was recorded."),
-        C("agent", TEXT, "Who acted."),
-        C("type", TEXT, "What happened: task.claimed."),
-        C("task", TEXT, "The task that it is about, if its payload names one; it may be deleted."),
-        C("payload", TEXT, "Its payload, as JSON."),
+        C("id", "Its number.", INTEGER),
+        C("ts", "When it was recorded."),
+        C("agent", "Who acted."),
+        C("type", "What happened: task.claimed."),
+        C("task", "The task that it is about, if its payload names one; it may be deleted."),
+        C("payload", "Its payload, as JSON."),
     ),
     ("id",),
     ("task, id WHERE task IS NOT NULL", "type, id", "agent, id"),
@@ -138,14 +140,14 @@ WORKSTREAMS = IndexTable(
     "workstreams",
     "A stream of work.",
     (
-        C("name", TEXT, "Its name."),
-        C("description", TEXT, "What belongs to it."),
-        C("priority", INTEGER, "1 comes first."),
-        C("status", TEXT, "active or closed."),
-        C("prefix", TEXT, "What the ids of its new tasks begin with.", or_null("prefix")),
-        C("created_at", TEXT, "When it was created."),
-        C("created_by", TEXT, "Who created it."),
-        C("updated_at", TEXT, "When it was changed last."),
+        C("name", "Its name."),
+        C("description", "What belongs to it."),
+        C("priority", "1 comes first.", INTEGER),
+        C("status", "active or closed."),
+        C("prefix", "What the ids of its new tasks begin with.", convert=or_null),
+        C("created_at", "When it was created."),
+        C("created_by", "Who created it."),
+        C("updated_at", "When it was changed last."),
     ),
     ("name",),
 )
@@ -153,92 +155,80 @@ TASKS = IndexTable(
     "tasks",
     "A task, archived ones included, deleted ones not. What a fact means: `orc help task`.",
     (
-        C("id", TEXT, "Its id."),
-        C("workstream", TEXT, "Its workstream.", references="workstreams.name"),
-        C("title", TEXT, "One line that says what is to be done."),
-        C(
-            "status",
-            TEXT,
-            "pending, assigned, in_progress, blocked, in_review, done, failed, cancelled.",
-        ),
-        C("type", TEXT, "A word such as task, bug, feature."),
-        C("priority", INTEGER, "1 comes first."),
-        C("assigned_to", TEXT, "Who has it, or had it when it ended."),
-        C("assignee", TEXT, "The agent that gets it when it is ready.", or_null("assignee")),
-        C("created_by", TEXT, "Who added it."),
-        C("created_at", TEXT, "When it was added."),
-        C("updated_at", TEXT, "When it was changed last."),
-        C("claimed_at", TEXT, "When it was claimed last."),
-        C("ended_at", TEXT, "When it ended."),
-        C("due", TEXT, "When it should be done.", or_null("due")),
-        C("defer_until", TEXT, "Not to be taken before this time.", or_null("defer_until")),
-        C("lease_until", TEXT, "When its lease ends.", or_null("lease_until")),
+        C("id", "Its id."),
+        C("workstream", "Its workstream.", references="workstreams.name"),
+        C("title", "One line that says what is to be done."),
+        C("status", "pending, assigned, in_progress, blocked, in_review, done, failed, cancelled."),
+        C("type", "A word such as task, bug, feature."),
+        C("priority", "1 comes first.", INTEGER),
+        C("assigned_to", "Who has it, or had it when it ended."),
+        C("assignee", "The agent that gets it when it is ready.", convert=or_null),
+        C("created_by", "Who added it."),
+        C("created_at", "When it was added."),
+        C("updated_at", "When it was changed last."),
+        C("claimed_at", "When it was claimed last."),
+        C("ended_at", "When it ended."),
+        C("due", "When it should be done.", convert=or_null),
+        C("defer_until", "Not to be taken before this time.", convert=or_null),
+        C("lease_until", "When its lease ends.", convert=or_null),
         C(
             "free_from",
-            TEXT,
             "From when any agent may take it; empty text: from the beginning; NULL: while nothing else"
             " changes, never.",
         ),
-        C("estimate", REAL, "Minutes of work."),
-        C("attempt", INTEGER, "How often it was claimed."),
-        C("failures", INTEGER, "How often it failed."),
-        C("parent", TEXT, "The task that it is a part of.", references="tasks.id"),
+        C("estimate", "Minutes of work.", REAL),
+        C("attempt", "How often it was claimed.", INTEGER),
+        C("failures", "How often it failed.", INTEGER),
+        C("parent", "The task that it is a part of.", references="tasks.id"),
         C(
             "workflow",
-            TEXT,
             "The root of the workflow that it is a step of.",
             references="workflows.root",
         ),
-        C("until", TEXT, "What ends its parts early, in words.", or_null("until")),
+        C("until", "What ends its parts early, in words.", convert=or_null),
         C(
             "gate",
-            TEXT,
             "The children that it waits for: all:ID or any:ID.",
-            lambda task: f"{task.gate.how}:{task.gate.of}" if task.gate else None,
+            value=lambda task: f"{task.gate.how}:{task.gate.of}" if task.gate else None,
         ),
-        C("milestone", INTEGER, "1: it completes by itself.", as_number("milestone")),
-        C("open_needs", INTEGER, "How many of its needs are not done."),
-        C(
-            "is_clear",
-            INTEGER,
-            "1: no other task and no signal keeps it back.",
-            as_number("is_clear"),
-        ),
+        C("milestone", "1: it completes by itself.", INTEGER, convert=int),
+        C("open_needs", "How many of its needs are not done.", INTEGER),
+        C("is_clear", "1: no other task and no signal keeps it back.", INTEGER, convert=int),
         C(
             "parts",
-            INTEGER,
             "How many parts it has.",
-            lambda task: task.progress.total if task.progress else 0,
+            INTEGER,
+            value=lambda task: task.progress.total if task.progress else 0,
         ),
         C(
             "parts_done",
-            INTEGER,
             "How many of them are done.",
-            lambda task: task.progress.done if task.progress else 0,
+            INTEGER,
+            value=lambda task: task.progress.done if task.progress else 0,
         ),
-        C("reviewer", TEXT, "Who reviews it."),
-        C("review_until", TEXT, "When the lease of the review ends.", or_null("review_until")),
-        C("description", TEXT, "What is to be done."),
-        C("acceptance", TEXT, "What must be true when it is done."),
-        C("result", TEXT, "What came out."),
-        C("reason", TEXT, "Why it is blocked, failed or was cancelled.", or_null("reason")),
-        C("external_ref", TEXT, "Its name in another system.", or_null("external_ref")),
-        C("labels", TEXT, "Its labels.", as_json("labels")),
-        C("needs", TEXT, "The tasks that it needs.", as_json("needs")),
+        C("reviewer", "Who reviews it."),
+        C("review_until", "When the lease of the review ends.", convert=or_null),
+        C("description", "What is to be done."),
+        C("acceptance", "What must be true when it is done."),
+        C("result", "What came out."),
+        C("reason", "Why it is blocked, failed or was cancelled.", convert=or_null),
+        C("external_ref", "Its name in another system.", convert=or_null),
+        C("labels", "Its labels.", convert=as_json),
+        C("needs", "The tasks that it needs.", convert=as_json),
+        C("needs_failure_of", "The tasks without whose failure it does not run.", convert=as_json),
+        C("touches", "The resources that it needs while it runs.", convert=as_json),
+        C("commits", "Its commits.", convert=as_json),
+        C("signals", "What it waits for from outside the graph.", convert=as_json),
+        C("checks", "What must be shown before it is done.", convert=as_json),
+        C("meta", "Facts of your own.", convert=as_json),
+        C("added", "The event that added it.", INTEGER, value=lambda task: task.events[0]),
         C(
-            "needs_failure_of",
-            TEXT,
-            "The tasks without whose failure it does not run.",
-            as_json("needs_failure_of"),
+            "changed",
+            "The event that changed it last.",
+            INTEGER,
+            value=lambda task: task.events[-1],
         ),
-        C("touches", TEXT, "The resources that it needs while it runs.", as_json("touches")),
-        C("commits", TEXT, "Its commits.", as_json("commits")),
-        C("signals", TEXT, "What it waits for from outside the graph.", as_json("signals")),
-        C("checks", TEXT, "What must be shown before it is done.", as_json("checks")),
-        C("meta", TEXT, "Facts of your own.", as_json("meta")),
-        C("added", INTEGER, "The event that added it.", lambda task: task.events[0]),
-        C("changed", INTEGER, "The event that changed it last.", lambda task: task.events[-1]),
-        C("archived_at", TEXT, "When it left the live board; NULL: it has not.", GIVEN),
+        C("archived_at", "When it left the live board; NULL: it has not.", value=GIVEN),
     ),
     ("id",),
     ("workstream, status", "status, updated_at", "assigned_to, status", "parent", "workflow"),
@@ -247,8 +237,8 @@ LABELS = IndexTable(
     "labels",
     "A label of a task.",
     (
-        C("task", TEXT, "The task.", references="tasks.id"),
-        C("label", TEXT, "The label."),
+        C("task", "The task.", references="tasks.id"),
+        C("label", "The label."),
     ),
     ("task", "label"),
     ("label",),
@@ -258,13 +248,12 @@ LINKS = IndexTable(
     "links",
     "A link from a task to another one.",
     (
-        C("task", TEXT, "The task that has the link.", references="tasks.id"),
+        C("task", "The task that has the link.", references="tasks.id"),
         C(
             "kind",
-            TEXT,
             "needs, needs-failure-of, parent, waits-for; or one that never blocks, as related ...",
         ),
-        C("other", TEXT, "The other task; one that was deleted is not in `tasks` any more."),
+        C("other", "The other task; one that was deleted is not in `tasks` any more."),
     ),
     ("task", "kind", "other"),
     ("other, kind",),
@@ -274,13 +263,13 @@ TRANSITIONS = IndexTable(
     "transitions",
     "A change of the status of a task.",
     (
-        C("event", INTEGER, "The event that changed it.", references="events.id"),
-        C("task", TEXT, "The task; one that was deleted is not in `tasks` any more."),
-        C("ts", TEXT, "When."),
-        C("agent", TEXT, "Who."),
-        C("before", TEXT, "The status before; NULL: the task was added."),
-        C("after", TEXT, "The status after."),
-        C("reason", TEXT, "Why, if the event says so."),
+        C("event", "The event that changed it.", INTEGER, references="events.id"),
+        C("task", "The task; one that was deleted is not in `tasks` any more."),
+        C("ts", "When."),
+        C("agent", "Who."),
+        C("before", "The status before; NULL: the task was added."),
+        C("after", "The status after."),
+        C("reason", "Why, if the event says so."),
     ),
     ("event", "task"),
     ("task, event", "after, ts"),
@@ -290,11 +279,11 @@ NOTES = IndexTable(
     "notes",
     "A note on a task.",
     (
-        C("task", TEXT, "The task.", references="tasks.id"),
-        C("number", INTEGER, "Counted from 1."),
-        C("ts", TEXT, "When it was written."),
-        C("agent", TEXT, "Who wrote it."),
-        C("text", TEXT, "The note."),
+        C("task", "The task.", references="tasks.id"),
+        C("number", "Counted from 1.", INTEGER),
+        C("ts", "When it was written."),
+        C("agent", "Who wrote it."),
+        C("text", "The note."),
     ),
     ("task", "number"),
 )
@@ -302,19 +291,19 @@ EVIDENCE = IndexTable(
     "evidence",
     "What one check of a task showed last, or what a reviewer wrote.",
     (
-        C("task", TEXT, "The task.", GIVEN, "tasks.id"),
-        C("number", INTEGER, "Counted from 1.", GIVEN),
-        C("ts", TEXT, "When.", attrgetter("at")),
-        C("agent", TEXT, "Who ran or wrote it."),
-        C("kind", TEXT, "verify, artifact, review, force, change."),
-        C("what", TEXT, "The command, the path, what the reviewer wrote, or the reason."),
-        C("passed", INTEGER, "1: it passed.", as_number("passed")),
-        C("problem", TEXT, "Why it did not pass.", or_null("problem")),
-        C("status", INTEGER, "Exit status of a command."),
-        C("seconds", REAL, "How long the command took."),
-        C("output", TEXT, "The end of what it wrote.", or_null("output")),
-        C("size", INTEGER, "Bytes of an artifact."),
-        C("sha256", TEXT, "Digest of an artifact.", or_null("sha256")),
+        C("task", "The task.", value=GIVEN, references="tasks.id"),
+        C("number", "Counted from 1.", INTEGER, value=GIVEN),
+        C("ts", "When.", value=attrgetter("at")),
+        C("agent", "Who ran or wrote it."),
+        C("kind", "verify, artifact, review, force, change."),
+        C("what", "The command, the path, what the reviewer wrote, or the reason."),
+        C("passed", "1: it passed.", INTEGER, convert=int),
+        C("problem", "Why it did not pass.", convert=or_null),
+        C("status", "Exit status of a command.", INTEGER),
+        C("seconds", "How long the command took.", REAL),
+        C("output", "The end of what it wrote.", convert=or_null),
+        C("size", "Bytes of an artifact.", INTEGER),
+        C("sha256", "Digest of an artifact.", convert=or_null),
     ),
     ("task", "number"),
 )
@@ -322,32 +311,27 @@ AGENTS = IndexTable(
     "agents",
     "A registered agent.",
     (
-        C("id", TEXT, "Its name."),
-        C("type", TEXT, "Its type."),
-        C("status", TEXT, "active or retired."),
-        C(
-            "capabilities",
-            TEXT,
-            "Types and labels of tasks that it suits.",
-            as_json("capabilities"),
-        ),
-        C("max_load", INTEGER, "How many tasks it may be given at once."),
-        C("registered_at", TEXT, "When it was registered."),
+        C("id", "Its name."),
+        C("type", "Its type."),
+        C("status", "active or retired."),
+        C("capabilities", "Types and labels of tasks that it suits.", convert=as_json),
+        C("max_load", "How many tasks it may be given at once.", INTEGER),
+        C("registered_at", "When it was registered."),
     ),
     ("id",),
 )
 ALIASES = IndexTable(
     "aliases",
     "A name that an agent had before.",
-    (C("alias", TEXT, "The former name."), C("agent", TEXT, "The present one.")),
+    (C("alias", "The former name."), C("agent", "The present one.")),
     ("alias",),
 )
 HOOKS = IndexTable(
     "hooks",
     "The task on the hook of an agent.",
     (
-        C("agent", TEXT, "The agent."),
-        C("task", TEXT, "The task.", references="tasks.id"),
+        C("agent", "The agent."),
+        C("task", "The task.", references="tasks.id"),
     ),
     ("agent",),
 )
@@ -355,14 +339,14 @@ SESSIONS = IndexTable(
     "sessions",
     "A session of an agent, past ones included.",
     (
-        C("agent", TEXT, "The agent."),
-        C("incarnation", INTEGER, "Which start of the agent it is."),
-        C("started_at", TEXT, "When it started."),
-        C("ended_at", TEXT, "When it ended.", or_null("ended_at")),
-        C("outcome", TEXT, "How it ended.", or_null("outcome")),
-        C("subject", TEXT, "One line for the next session.", or_null("subject")),
-        C("note", TEXT, "What the next session should know.", or_null("note")),
-        C("collected", TEXT, "The work that the agent held at the end.", as_json("collected")),
+        C("agent", "The agent."),
+        C("incarnation", "Which start of the agent it is.", INTEGER),
+        C("started_at", "When it started."),
+        C("ended_at", "When it ended.", convert=or_null),
+        C("outcome", "How it ended.", convert=or_null),
+        C("subject", "One line for the next session.", convert=or_null),
+        C("note", "What the next session should know.", convert=or_null),
+        C("collected", "The work that the agent held at the end.", convert=as_json),
     ),
     ("agent", "incarnation"),
 )
@@ -370,20 +354,19 @@ LOCKS = IndexTable(
     "locks",
     "A period in which an agent held a resource, past ones included.",
     (
-        C("token", INTEGER, "The event by which it was acquired.", references="events.id"),
-        C("resource", TEXT, "The resource."),
-        C("agent", TEXT, "Who holds or held it."),
-        C("shared", INTEGER, "1: others may share it.", as_number("shared")),
-        C("since", TEXT, "From when."),
-        C("until", TEXT, "When the lease ends."),
-        C("ttl", REAL, "Seconds that the lease lasts."),
+        C("token", "The event by which it was acquired.", INTEGER, references="events.id"),
+        C("resource", "The resource."),
+        C("agent", "Who holds or held it."),
+        C("shared", "1: others may share it.", INTEGER, convert=int),
+        C("since", "From when."),
+        C("until", "When the lease ends."),
+        C("ttl", "Seconds that the lease lasts.", REAL),
         C(
             "ended_at",
-            TEXT,
             "When it was given up; NULL: not yet, but the lease may be over.",
-            GIVEN,
+            value=GIVEN,
         ),
-        C("ended_by", TEXT, "The type of the event that ended it.", GIVEN),
+        C("ended_by", "The type of the event that ended it.", value=GIVEN),
     ),
     ("token",),
     ("resource, since", "agent"),
@@ -392,10 +375,10 @@ LOCK_WAITERS = IndexTable(
     "lock_waiters",
     "An agent that waits for a resource.",
     (
-        C("resource", TEXT, "The resource."),
-        C("agent", TEXT, "Who waits."),
-        C("until", TEXT, "Until when at most."),
-        C("shared", INTEGER, "1: it would share it."),
+        C("resource", "The resource."),
+        C("agent", "Who waits."),
+        C("until", "Until when at most."),
+        C("shared", "1: it would share it.", INTEGER),
     ),
     ("resource", "agent"),
     rowid=False,
@@ -404,21 +387,21 @@ MESSAGES = IndexTable(
     "messages",
     "A message, archived ones included.",
     (
-        C("id", INTEGER, "The event that sent it.", references="events.id"),
-        C("sender", TEXT, "Who sent it."),
-        C("sent_at", TEXT, "When."),
-        C("subject", TEXT, "Its subject."),
-        C("body", TEXT, "Its text."),
-        C("priority", TEXT, "urgent, high, normal, low."),
-        C("kind", TEXT, "note, work_assignment ..."),
-        C("thread", INTEGER, "The first message of its thread.", references="messages.id"),
-        C("reply_to", INTEGER, "The message that it answers.", references="messages.id"),
-        C("recipients", TEXT, "The addresses as they were given."),
-        C("queue", TEXT, "The queue that it was sent to."),
-        C("pinned", INTEGER, "1: it stays when read messages are archived by age."),
-        C("taken_by", TEXT, "The agent that took it from its queue."),
-        C("taken_at", TEXT, "When."),
-        C("copies", INTEGER, "The number of mailboxes and queues that hold it."),
+        C("id", "The event that sent it.", INTEGER, references="events.id"),
+        C("sender", "Who sent it."),
+        C("sent_at", "When."),
+        C("subject", "Its subject."),
+        C("body", "Its text."),
+        C("priority", "urgent, high, normal, low."),
+        C("kind", "note, work_assignment ..."),
+        C("thread", "The first message of its thread.", INTEGER, references="messages.id"),
+        C("reply_to", "The message that it answers.", INTEGER, references="messages.id"),
+        C("recipients", "The addresses as they were given."),
+        C("queue", "The queue that it was sent to."),
+        C("pinned", "1: it stays when read messages are archived by age.", INTEGER),
+        C("taken_by", "The agent that took it from its queue."),
+        C("taken_at", "When."),
+        C("copies", "The number of mailboxes and queues that hold it.", INTEGER),
     ),
     ("id",),
     ("sender", "thread"),
@@ -427,12 +410,12 @@ RECEIPTS = IndexTable(
     "receipts",
     "A message in the mailbox of an agent, archived and deleted ones included.",
     (
-        C("agent", TEXT, "Whose mailbox."),
-        C("message", INTEGER, "The message.", references="messages.id"),
-        C("status", TEXT, "new, unread, read, archived, deleted."),
-        C("delivered_at", TEXT, "When it was delivered."),
-        C("read_at", TEXT, "When it was read."),
-        C("acknowledged_at", TEXT, "When it was acknowledged."),
+        C("agent", "Whose mailbox."),
+        C("message", "The message.", INTEGER, references="messages.id"),
+        C("status", "new, unread, read, archived, deleted."),
+        C("delivered_at", "When it was delivered."),
+        C("read_at", "When it was read."),
+        C("acknowledged_at", "When it was acknowledged."),
     ),
     ("agent", "message"),
     ("message", "agent, status"),
@@ -441,7 +424,7 @@ RECEIPTS = IndexTable(
 MAILING_LISTS = IndexTable(
     "mailing_lists",
     "A member of a mailing list.",
-    (C("name", TEXT, "The list."), C("member", TEXT, "The member.")),
+    (C("name", "The list."), C("member", "The member.")),
     ("name", "member"),
     rowid=False,
 )
@@ -452,9 +435,9 @@ def _tasks_of(noun: str) -> IndexTable:
         f"{noun}_tasks",
         f"A task of a {noun}.",
         (
-            C(noun, TEXT, f"The {noun}.", references=f"{noun}s.name"),
-            C("number", INTEGER, "Its place, counted from 1."),
-            C("task", TEXT, "The task.", references="tasks.id"),
+            C(noun, f"The {noun}.", references=f"{noun}s.name"),
+            C("number", "Its place, counted from 1.", INTEGER),
+            C("task", "The task.", references="tasks.id"),
         ),
         (noun, "number"),
         ("task",),
@@ -466,16 +449,16 @@ CONVOYS = IndexTable(
     "convoys",
     "Tasks that are tracked together.",
     (
-        C("name", TEXT, "Its name."),
-        C("description", TEXT, "What it is for."),
-        C("status", TEXT, "open, landed, cancelled."),
-        C("open_tasks", INTEGER, "How many of its tasks have not ended."),
-        C("landings", INTEGER, "How often it landed."),
-        C("created_at", TEXT, "When it was created."),
-        C("created_by", TEXT, "Who created it."),
-        C("started_at", TEXT, "When it was started.", or_null("started_at")),
-        C("ended_at", TEXT, "When it landed or was cancelled.", or_null("ended_at")),
-        C("reason", TEXT, "Why it was cancelled.", or_null("reason")),
+        C("name", "Its name."),
+        C("description", "What it is for."),
+        C("status", "open, landed, cancelled."),
+        C("open_tasks", "How many of its tasks have not ended.", INTEGER),
+        C("landings", "How often it landed.", INTEGER),
+        C("created_at", "When it was created."),
+        C("created_by", "Who created it."),
+        C("started_at", "When it was started.", convert=or_null),
+        C("ended_at", "When it landed or was cancelled.", convert=or_null),
+        C("reason", "Why it was cancelled.", convert=or_null),
     ),
     ("name",),
 )
@@ -484,16 +467,16 @@ WORKFLOWS = IndexTable(
     "workflows",
     "A formula that was poured.",
     (
-        C("root", TEXT, "The task whose parts are its steps.", references="tasks.id"),
-        C("formula", TEXT, "The formula."),
-        C("version", INTEGER, "Its version."),
-        C("variables", TEXT, "The values of its variables.", as_json("variables")),
-        C("ephemeral", INTEGER, "1: a wisp.", as_number("ephemeral")),
-        C("poured_at", TEXT, "When it was poured."),
-        C("poured_by", TEXT, "Who poured it."),
-        C("ended_at", TEXT, "When its root ended.", or_null("ended_at")),
-        C("steps", INTEGER, "The number of its steps that are work.", GIVEN),
-        C("steps_done", INTEGER, "How many of these are done.", GIVEN),
+        C("root", "The task whose parts are its steps.", references="tasks.id"),
+        C("formula", "The formula."),
+        C("version", "Its version.", INTEGER),
+        C("variables", "The values of its variables.", convert=as_json),
+        C("ephemeral", "1: a wisp.", INTEGER, convert=int),
+        C("poured_at", "When it was poured."),
+        C("poured_by", "Who poured it."),
+        C("ended_at", "When its root ended.", convert=or_null),
+        C("steps", "The number of its steps that are work.", INTEGER, value=GIVEN),
+        C("steps_done", "How many of these are done.", INTEGER, value=GIVEN),
     ),
     ("root",),
 )
@@ -501,19 +484,24 @@ KNOWLEDGE = IndexTable(
     "knowledge",
     "A topic, deleted ones included.",
     (
-        C("name", TEXT, "Its name."),
-        C("author", TEXT, "Who wrote its present version."),
-        C("tags", TEXT, "Its tags.", as_json("tags")),
-        C("versions", INTEGER, "How many versions it had.", lambda topic: len(topic.versions)),
+        C("name", "Its name."),
+        C("author", "Who wrote its present version."),
+        C("tags", "Its tags.", convert=as_json),
+        C(
+            "versions",
+            "How many versions it had.",
+            INTEGER,
+            value=lambda topic: len(topic.versions),
+        ),
         C(
             "version",
-            INTEGER,
             "The event with its present text.",
-            lambda topic: topic.versions[-1],
+            INTEGER,
+            value=lambda topic: topic.versions[-1],
             references="knowledge_versions.event",
         ),
-        C("updated_at", TEXT, "When it was changed last."),
-        C("deleted", INTEGER, "1: it was deleted.", as_number("deleted")),
+        C("updated_at", "When it was changed last."),
+        C("deleted", "1: it was deleted.", INTEGER, convert=int),
     ),
     ("name",),
 )
@@ -521,11 +509,11 @@ KNOWLEDGE_VERSIONS = IndexTable(
     "knowledge_versions",
     "A version of a topic.",
     (
-        C("event", INTEGER, "The event that wrote it.", references="events.id"),
-        C("topic", TEXT, "The topic.", references="knowledge.name"),
-        C("ts", TEXT, "When."),
-        C("author", TEXT, "Who."),
-        C("text", TEXT, "The whole text."),
+        C("event", "The event that wrote it.", INTEGER, references="events.id"),
+        C("topic", "The topic.", references="knowledge.name"),
+        C("ts", "When."),
+        C("author", "Who."),
+        C("text", "The whole text."),
     ),
     ("event",),
     ("topic, event",),
@@ -534,20 +522,20 @@ DECISIONS = IndexTable(
     "decisions",
     "A decision.",
     (
-        C("number", INTEGER, "Counted from 1."),
-        C("title", TEXT, "What was decided."),
-        C("status", TEXT, "accepted or superseded."),
-        C("text", TEXT, "Context, decision, consequences."),
-        C("task", TEXT, "The task that it was made for; it may be deleted."),
+        C("number", "Counted from 1.", INTEGER),
+        C("title", "What was decided."),
+        C("status", "accepted or superseded."),
+        C("text", "Context, decision, consequences."),
+        C("task", "The task that it was made for; it may be deleted."),
         C(
             "superseded_by",
-            INTEGER,
             "The decision that replaced it.",
+            INTEGER,
             references="decisions.number",
         ),
-        C("decided_at", TEXT, "When."),
-        C("decided_by", TEXT, "Who."),
-        C("path", TEXT, "Its document."),
+        C("decided_at", "When."),
+        C("decided_by", "Who."),
+        C("path", "Its document."),
     ),
     ("number",),
 )
@@ -555,17 +543,17 @@ GOALS = IndexTable(
     "goals",
     "A date with tasks that should have ended by then.",
     (
-        C("name", TEXT, "Its name."),
-        C("description", TEXT, "What is to be reached.", or_null("description")),
-        C("status", TEXT, "open, reached, dropped."),
-        C("due", TEXT, "The date."),
-        C("first_due", TEXT, "The date that it had first."),
-        C("moves", INTEGER, "How often its date changed.", lambda goal: len(goal.moves)),
-        C("created_at", TEXT, "When it was set."),
-        C("created_by", TEXT, "Who set it."),
-        C("ended_at", TEXT, "When it was reached or dropped.", or_null("ended_at")),
-        C("ended_by", TEXT, "Who ended it.", or_null("ended_by")),
-        C("reason", TEXT, "Why it was dropped.", or_null("reason")),
+        C("name", "Its name."),
+        C("description", "What is to be reached.", convert=or_null),
+        C("status", "open, reached, dropped."),
+        C("due", "The date."),
+        C("first_due", "The date that it had first."),
+        C("moves", "How often its date changed.", INTEGER, value=lambda goal: len(goal.moves)),
+        C("created_at", "When it was set."),
+        C("created_by", "Who set it."),
+        C("ended_at", "When it was reached or dropped.", convert=or_null),
+        C("ended_by", "Who ended it.", convert=or_null),
+        C("reason", "Why it was dropped.", convert=or_null),
     ),
     ("name",),
 )
@@ -574,10 +562,10 @@ CYCLES = IndexTable(
     "cycles",
     "A round of plan, brief, work, collect.",
     (
-        C("number", INTEGER, "Counted from 1."),
-        C("event", INTEGER, "The event that began it.", references="events.id"),
-        C("started_at", TEXT, "When."),
-        C("plan", TEXT, "Its plan."),
+        C("number", "Counted from 1.", INTEGER),
+        C("event", "The event that began it.", INTEGER, references="events.id"),
+        C("started_at", "When."),
+        C("plan", "Its plan."),
     ),
     ("number",),
 )
@@ -585,16 +573,16 @@ TEXTS = IndexTable(
     "texts",
     "A text that is searched; `words` is its full-text index.",
     (
-        C("id", INTEGER, "The id of the row in `words`."),
-        C("kind", TEXT, "task, result, note, evidence, message, knowledge, decision, goal, event."),
-        C("key", TEXT, "The task, topic, or number that it belongs to."),
-        C("number", INTEGER, "Its number among several, such as notes; else 0."),
-        C("task", TEXT, "The task that it is about."),
-        C("agent", TEXT, "Who wrote it."),
-        C("ts", TEXT, "When it was written, or its record changed."),
-        C("title", TEXT, "Its title; NULL if it has none."),
-        C("body", TEXT, "The text."),
-        C("grams", TEXT, "Its pairs of letters, for scripts without blanks between words."),
+        C("id", "The id of the row in `words`.", INTEGER),
+        C("kind", "task, result, note, evidence, message, knowledge, decision, goal, event."),
+        C("key", "The task, topic, or number that it belongs to."),
+        C("number", "Its number among several, such as notes; else 0.", INTEGER),
+        C("task", "The task that it is about."),
+        C("agent", "Who wrote it."),
+        C("ts", "When it was written, or its record changed."),
+        C("title", "Its title; NULL if it has none."),
+        C("body", "The text."),
+        C("grams", "Its pairs of letters, for scripts without blanks between words."),
     ),
     ("id",),
     ("kind, key, number",),
