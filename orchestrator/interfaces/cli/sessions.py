@@ -159,7 +159,7 @@ def done(
         return ended(run, finished.task, outcome, value=finished, checked=outcome == OUTCOMES[0])
     if until:
         raise UsageError("--until goes with DEFERRED", hint="`done DEFERRED --until 3d`")
-    task, text = mine_or_named(run, words, message, name="result")
+    task, text = mine_or_named(run, words, option=message, name="result")
     return completed(run, task, text, **how)
 
 

@@ -77,7 +77,7 @@ def several(
         )
     for option_name in (option_name for option_name, value in alone.items() if value):
         raise UsageError(f"--{option_name} is for one task and does not go with --ids")
-    given = _text(run, words, text, file, name=name, required=required)
+    given = text_of(run, words, text, file, name=name, required=required)
     return run.orc.tasks.each(verb, ids, text=given)
 
 
@@ -121,7 +121,13 @@ def mine_or_only(run: Run, words: Words) -> str | None:
     return only_task(run, words) if words else None
 
 
-def task_and_text(
+def task_and_text(run: Run, words: Words, **given: Any) -> tuple[str, str]:
+    """The task at the beginning of the words, and the text; see :func:`text_of`."""
+    task, rest = split_task(run, words)
+    return task, text_of(run, rest, **given)
+
+
+def text_of(
     run: Run,
     words: Words,
     option: str | None = None,
@@ -129,14 +135,6 @@ def task_and_text(
     *,
     name: str = "text",
     required: bool = False,
-) -> tuple[str, str]:
-    """The task, and the text: the words after it, that of an option of this name, or that of ``--file``."""
-    task, rest = split_task(run, words)
-    return task, _text(run, rest, option, file, name=name, required=required)
-
-
-def _text(
-    run: Run, words: Words, option: str | None, file: str | None, *, name: str, required: bool
 ) -> str:
     """The text of the words, of an option of this name, or of ``--file``.
 
@@ -149,16 +147,8 @@ def _text(
     return text or ""
 
 
-def mine_or_named(
-    run: Run,
-    words: Words,
-    option: str | None = None,
-    file: str | None = None,
-    *,
-    name: str = "text",
-    required: bool = False,
-) -> tuple[str | None, str]:
-    """The task at the beginning of the words, or None, and the text.
+def mine_or_named(run: Run, words: Words, **given: Any) -> tuple[str | None, str]:
+    """The task at the beginning of the words, or None, and the text; see :func:`text_of`.
 
     A first word that may be a mistyped id is refused, so that a text about another task is not added to mine.
 
@@ -175,11 +165,11 @@ def mine_or_named(
                 error.hint = "The id is empty: leave it out for your own task."
                 raise
             if _may_be_id(words[0]) or "did you mean" in error.message:
-                error.hint = _ONE_WORD[name]
+                error.hint = _ONE_WORD[given.get("name", "text")]
                 raise
         else:
-            return task, task_and_text(run, words, option, file, name=name, required=required)[1]
-    return None, _text(run, words, option, file, name=name, required=required)
+            return task, task_and_text(run, words, **given)[1]
+    return None, text_of(run, words, **given)
 
 
 _ONE_WORD = {

@@ -92,7 +92,7 @@ def complete(
         how["continue"] = how.pop("go_on")
         tasks = several(run, "complete", ids, words, result, file, name="result", **how)
         return all_changed(run, tasks, lambda t: f"{completion_word(t)}: {escape(t.title)}")
-    task, text = mine_or_named(run, words, result, file, name="result")
+    task, text = mine_or_named(run, words, option=result, file=file, name="result")
     return completed(run, task, text, **how)
 
 
@@ -142,7 +142,7 @@ def reopen(
     if ids is not None:
         tasks = several(run, "reopen", ids, words, reason, downstream=downstream)
         return _all_done(run, tasks, "Reopened")
-    task, text = task_and_text(run, words, reason, name="reason")
+    task, text = task_and_text(run, words, option=reason, name="reason")
     reopened = run.orc.tasks.reopen(task, downstream=downstream, reason=text)
     return done(
         run, reopened, f"Reopened{', with all that was done after it' if downstream else ''}"
@@ -177,7 +177,7 @@ def _ended(
     if ids is not None:
         tasks = several(run, verb, ids, words, reason, required=required, **options)
         return _all_done(run, tasks, done_to)
-    task, text = find(run, words, reason, name="reason", required=required)
+    task, text = find(run, words, option=reason, name="reason", required=required)
     return ended(run, getattr(run.orc.tasks, verb)(task, reason=text, **options), done_to)
 
 
@@ -207,7 +207,7 @@ def archive(run: Run, tasks: Words, older_than: str | None) -> Answer:
 @option("--comment", "A comment.")
 def approve(run: Run, words: Words, comment: str | None) -> Answer:
     """Approve the work of another agent: it is done."""
-    task, text = mine_or_named(run, words, comment, name="comment")
+    task, text = mine_or_named(run, words, option=comment, name="comment")
     return ended(run, run.orc.reviews.approve(task, comment=text), "Approved")
 
 
@@ -218,7 +218,7 @@ def approve(run: Run, words: Words, comment: str | None) -> Answer:
 @option("--reason", "What is missing.")
 def reject(run: Run, words: Words, reason: str | None) -> Answer:
     """Give the work of another agent back to it, with the reason."""
-    task, text = mine_or_named(run, words, reason, name="reason", required=True)
+    task, text = mine_or_named(run, words, option=reason, name="reason", required=True)
     return ended(run, run.orc.reviews.reject(task, reason=text), "Rejected")
 
 
