@@ -5,6 +5,7 @@ The law: the state of a living board, the fold of its log, and ``state.json`` ar
 
 from collections.abc import Callable
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -34,6 +35,11 @@ class SettableClock:
 
     def advance(self, seconds: float) -> None:
         self.seconds += seconds
+
+
+def add(orc: Orchestrator, title: str = "x", workstream: str = "build", **facts: Any) -> str:
+    """Add a task, and return its id."""
+    return orc.tasks.add(workstream, title=title, **facts).id
 
 
 def fold(store: Store) -> tuple[State, Cursor]:

@@ -78,6 +78,13 @@ def orc(clock: SettableClock, warnings: list[str]) -> Iterator[Orchestrator]:
 
 
 @pytest.fixture
+def build(orc: Orchestrator) -> Orchestrator:
+    """The board in memory, with a workstream."""
+    orc.workstreams.create("build")
+    return orc
+
+
+@pytest.fixture
 def board(clock: SettableClock, warnings: list[str], memory_path: Path) -> Iterator[Orchestrator]:
     """A board of files; when the test ends, its state must be the fold of its log."""
     orc = Orchestrator.open(memory_path / "board", now=clock, warn=warnings.append)

@@ -13,12 +13,9 @@ from orchestrator.core import events
 from orchestrator.domain.idempotency import REMEMBERED, Request, digest, remember
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
 
+pytestmark = pytest.mark.usefixtures("build")
+
 Command = Callable[[Orchestrator], Any]
-
-
-@pytest.fixture(autouse=True)
-def build(orc: Orchestrator) -> None:
-    orc.workstreams.create("build")
 
 
 def again(orc: Orchestrator) -> Orchestrator:

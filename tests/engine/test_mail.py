@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,28 +25,6 @@ BLOCK = re.compile(
     r"^\[mail ([0-9a-f]{16}): .*?\]\n(.*?)^\[end of mail \1[.;].*?\]\n", re.MULTILINE | re.DOTALL
 )
 MESSAGE = re.compile(r"^message (\d+) from ann, .*\n\| number (\d+)\n((?:\|.*\n)*)", re.MULTILINE)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """An empty board."""
-    folder = tmp_path / "board"
-    with Orchestrator.open(folder) as orc:
-        orc.workstreams.create("build")
-    return folder
-
-
-@pytest.fixture
-def started() -> Iterator[list[subprocess.Popen[str]]]:
-    """The processes of the test, which end with it."""
-    processes: list[subprocess.Popen[str]] = []
-    yield processes
-    for process in processes:
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
 
 
 def send_all(folder: Path) -> None:

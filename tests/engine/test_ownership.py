@@ -11,25 +11,18 @@ from contextlib import suppress
 import anyio
 import anyio.lowlevel
 import pytest
-from boards import code_of
+from boards import add, code_of
 
 from orchestrator import Orchestrator, Refused, TimedOut
 from orchestrator.stores.memory import MemoryStore
 
+pytestmark = pytest.mark.usefixtures("build")
+
 BACKENDS = ["asyncio", "trio"]
-
-
-@pytest.fixture(autouse=True)
-def stream(orc: Orchestrator) -> None:
-    orc.workstreams.create("build")
 
 
 def titles(orc: Orchestrator) -> list[str]:
     return [task.title for task in orc.tasks.all()]
-
-
-def add(orc: Orchestrator, title: str) -> str:
-    return orc.tasks.add("build", title=title).id
 
 
 class Undone(Exception):

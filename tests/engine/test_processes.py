@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,28 +20,6 @@ from orchestrator.stores.files import FileStore
 WORKER = Path(__file__).with_name("worker.py")
 ROUNDS = int(os.environ.get("ORC_STRESS_ROUNDS", "6"))
 """How often processes are killed; ``ORC_STRESS_ROUNDS=100`` looks longer."""
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A board with one workstream."""
-    folder = tmp_path / "board"
-    with Orchestrator.open(folder) as orc:
-        orc.workstreams.create("build")
-    return folder
-
-
-@pytest.fixture
-def started() -> Iterator[list[subprocess.Popen[str]]]:
-    """The processes of the test, which end with it."""
-    processes: list[subprocess.Popen[str]] = []
-    yield processes
-    for process in processes:
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
 
 
 def start(

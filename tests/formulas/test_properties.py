@@ -184,10 +184,8 @@ def _without_conditions(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
-@given(made())
-def test_a_poured_formula_can_be_worked_to_its_end_in_an_order_that_respects_the_needs(
-    formula: Made,
-):
+def poured(formula: Made) -> tuple[CompiledFormula, Orchestrator, str]:
+    """A compiled formula with steps, a board with its workflow, and the root."""
     try:
         cooked = compile_formula(formula.load(), {})
     except BadInput as refused:
@@ -195,7 +193,14 @@ def test_a_poured_formula_can_be_worked_to_its_end_in_an_order_that_respects_the
         raise AssertionError from refused
     assume(cooked.steps)
     orc = Orchestrator(MemoryStore())
-    root = orc.workflows.pour(cooked).root.id
+    return cooked, orc, orc.workflows.pour(cooked).root.id
+
+
+@given(made())
+def test_a_poured_formula_can_be_worked_to_its_end_in_an_order_that_respects_the_needs(
+    formula: Made,
+):
+    cooked, orc, root = poured(formula)
     behind = before({step.id: step for step in cooked.steps})
     work = [step.id for step in cooked.steps if step.type != "milestone"]
     done: list[str] = []
@@ -210,14 +215,7 @@ def test_a_poured_formula_can_be_worked_to_its_end_in_an_order_that_respects_the
 
 @given(made())
 def test_a_distilled_workflow_compiles_to_the_same_graph(formula: Made):
-    try:
-        cooked = compile_formula(formula.load(), {})
-    except BadInput as refused:
-        assume(False)
-        raise AssertionError from refused
-    assume(cooked.steps)
-    orc = Orchestrator(MemoryStore())
-    root = orc.workflows.pour(cooked).root.id
+    cooked, orc, root = poured(formula)
     text = orc.formulas.distill(root, "again")
     problems = Problems("It")
     again = read(text.encode(), "again.formula.toml", problems)

@@ -1,5 +1,6 @@
 """A board and a command line for each test."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,16 @@ class Shown:
 
 
 CommandLine = Callable[..., Shown]
+
+
+class Stdin:
+    """Standard input with a text."""
+
+    def __init__(self, text: str) -> None:
+        self.buffer = io.BytesIO(text.encode())
+
+    def isatty(self) -> bool:
+        return False
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Commands as hooks of clients: who acts, what each client reads, and that nothing stops a session."""
 
-import io
 import json
 import sys
 from pathlib import Path
@@ -10,19 +9,9 @@ import pytest
 
 from orchestrator.core import processes
 
-from .conftest import CommandLine, Shown
+from .conftest import CommandLine, Shown, Stdin
 
 CLIENTS = ("claude", "codex", "gemini", "cursor", "opencode")
-
-
-class Stdin:
-    """Standard input with a text."""
-
-    def __init__(self, text: str) -> None:
-        self.buffer = io.BytesIO(text.encode())
-
-    def isatty(self) -> bool:
-        return False
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The guard, in real repositories of git: commits and edits of what others work on, and commits of tasks."""
 
-import io
 import json
 import os
 import shutil
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import CommandLine
+from .conftest import CommandLine, Stdin
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -243,16 +242,6 @@ def test_hooks_that_repositories_share_are_left_alone(
 ) -> None:
     repository.git("config", "core.hooksPath", str(tmp_path / "shared"))
     assert "shared" in cli("guard", "install", status=1).err
-
-
-class Stdin:
-    """Standard input with a text."""
-
-    def __init__(self, text: str) -> None:
-        self.buffer = io.BytesIO(text.encode())
-
-    def isatty(self) -> bool:
-        return False
 
 
 CALLS: dict[str, tuple[dict[str, Any], Any]] = {

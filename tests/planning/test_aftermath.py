@@ -6,10 +6,7 @@ from orchestrator import AsyncOrchestrator, Orchestrator
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
 from orchestrator.stores.memory import MemoryStore
 
-
-@pytest.fixture(autouse=True)
-def stream(orc: Orchestrator) -> None:
-    orc.workstreams.create("build")
+pytestmark = pytest.mark.usefixtures("build")
 
 
 def add(orc: Orchestrator, title: str, **facts: object) -> str:

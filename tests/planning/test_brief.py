@@ -2,10 +2,9 @@
 
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import pytest
-from boards import SettableClock, code_of
+from boards import SettableClock, add, code_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,10 +19,6 @@ from orchestrator.planning.quoting import quote, writer
 def streams(orc: Orchestrator) -> None:
     orc.workstreams.create("build", priority=1)
     orc.workstreams.create("docs", priority=2)
-
-
-def add(orc: Orchestrator, title: str, workstream: str = "build", **fields: Any) -> str:
-    return orc.tasks.add(workstream, title=title, **fields).id
 
 
 def section(brief: str, title: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from boards import SettableClock, code_of
+from boards import SettableClock, add, code_of
 
 from orchestrator import Orchestrator
 from orchestrator.domain.tasks.events import TaskReached, TaskSignalled
@@ -17,10 +17,6 @@ NOW = "2026-11-21T06:13:00.000Z"
 @pytest.fixture(autouse=True)
 def streams(orc: Orchestrator) -> None:
     orc.workstreams.create("build", priority=1)
-
-
-def add(orc: Orchestrator, title: str, **fields: Any) -> str:
-    return orc.tasks.add("build", title=title, **fields).id
 
 
 def do(orc: Orchestrator, task: str, agent: str = "ann", result: str | None = None) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from boards import MORNING, SettableClock, code_of
+from boards import MORNING, SettableClock, add, code_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,10 +26,6 @@ NOW = "2026-11-21T06:13:00.000Z"
 def streams(orc: Orchestrator) -> None:
     orc.workstreams.create("build", priority=1)
     orc.workstreams.create("docs", priority=2)
-
-
-def add(orc: Orchestrator, title: str, workstream: str = "build", **fields: Any) -> str:
-    return orc.tasks.add(workstream, title=title, **fields).id
 
 
 def planned(orc: Orchestrator, **options: Any) -> dict[str, Any]:

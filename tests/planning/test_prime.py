@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from boards import SettableClock
+from boards import SettableClock, add
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,14 +11,7 @@ from orchestrator import Orchestrator, UsageError
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledGate, CompiledStep
 from orchestrator.stores.memory import MemoryStore
 
-
-@pytest.fixture(autouse=True)
-def stream(orc: Orchestrator) -> None:
-    orc.workstreams.create("build")
-
-
-def add(orc: Orchestrator, title: str = "x", **fields: object) -> str:
-    return orc.tasks.add("build", title=title, **fields).id  # type: ignore[arg-type]
+pytestmark = pytest.mark.usefixtures("build")
 
 
 def test_it_shows_the_agent_the_hook_the_note_the_mail_and_the_loop(orc: Orchestrator):

@@ -10,13 +10,6 @@ HOUR, DAY = 3600.0, 86400.0
 
 
 @pytest.fixture
-def build(orc: Orchestrator) -> Orchestrator:
-    """A board with a workstream."""
-    orc.workstreams.create("build")
-    return orc
-
-
-@pytest.fixture
 def steady(build: Orchestrator, clock: SettableClock) -> Orchestrator:
     """A board with an agent that needs an hour for each task."""
     for _ in range(30):

@@ -17,13 +17,6 @@ NOTHING = Durations(count=0, mean=0.0, median=0.0, p90=0.0)
 
 
 @pytest.fixture
-def build(orc: Orchestrator) -> Orchestrator:
-    """A board with a workstream."""
-    orc.workstreams.create("build")
-    return orc
-
-
-@pytest.fixture
 def work(build: Orchestrator, clock: SettableClock) -> Callable[..., str]:
     """Add a task that waits, is worked on, and ends."""
 

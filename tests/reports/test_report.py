@@ -24,13 +24,6 @@ Work = Callable[..., str]
 
 
 @pytest.fixture
-def build(orc: Orchestrator) -> Orchestrator:
-    """A board with a workstream."""
-    orc.workstreams.create("build")
-    return orc
-
-
-@pytest.fixture
 def work(build: Orchestrator, clock: SettableClock) -> Work:
     """Add a task that waits, is worked on, and ends."""
 

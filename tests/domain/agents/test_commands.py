@@ -8,10 +8,7 @@ from boards import MORNING, SettableClock, changes_nothing, code_of
 
 from orchestrator import BadInput, BadName, NotFound, Orchestrator, UsageError
 
-
-@pytest.fixture(autouse=True)
-def build(orc: Orchestrator) -> None:
-    orc.workstreams.create("build")
+pytestmark = pytest.mark.usefixtures("build")
 
 
 def seen(orc: Orchestrator, agent: str, moment: float) -> None:

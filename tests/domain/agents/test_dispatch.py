@@ -1,7 +1,7 @@
 """Dispatch: ready tasks go to the suitable agents with the least work."""
 
 import pytest
-from boards import SettableClock, changes_nothing
+from boards import SettableClock, add, changes_nothing
 
 from orchestrator import NotFound, Orchestrator
 
@@ -13,10 +13,6 @@ def stream(orc: Orchestrator, monkeypatch: pytest.MonkeyPatch, clock: SettableCl
     monkeypatch.setattr(
         orc.engine.presence, "touch", lambda name: orc.engine.presence.times.update({name: clock()})
     )
-
-
-def add(orc: Orchestrator, title: str = "x", **fields: object) -> str:
-    return orc.tasks.add("build", title=title, **fields).id  # type: ignore[arg-type]
 
 
 def test_the_most_urgent_first_each_to_the_least_busy_counted_again_after_each(orc: Orchestrator):

@@ -1,20 +1,13 @@
 """Hooks: work stays on an agent's hook through restarts; slung work queues behind it."""
 
 import pytest
-from boards import SettableClock, changes_nothing, code_of
+from boards import SettableClock, add, changes_nothing, code_of
 
 from orchestrator import NotFound, Orchestrator, UsageError
 
+pytestmark = pytest.mark.usefixtures("build")
+
 DAY = 24 * 3600
-
-
-@pytest.fixture(autouse=True)
-def stream(orc: Orchestrator) -> None:
-    orc.workstreams.create("build")
-
-
-def add(orc: Orchestrator, title: str = "x", **fields: object) -> str:
-    return orc.tasks.add("build", title=title, **fields).id  # type: ignore[arg-type]
 
 
 def test_hanging_a_task_on_ones_own_hook_begins_it(orc: Orchestrator):

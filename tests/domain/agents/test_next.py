@@ -7,10 +7,7 @@ from boards import SettableClock, code_of
 
 from orchestrator import Orchestrator
 
-
-@pytest.fixture(autouse=True)
-def build(orc: Orchestrator) -> None:
-    orc.workstreams.create("build")
+pytestmark = pytest.mark.usefixtures("build")
 
 
 def in_review(orc: Orchestrator) -> str:

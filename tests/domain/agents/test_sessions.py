@@ -1,18 +1,11 @@
 """Sessions: an older start of an agent cannot end the work of the current one; notes reach the next one."""
 
 import pytest
-from boards import SettableClock, changes_nothing, code_of
+from boards import SettableClock, add, changes_nothing, code_of
 
 from orchestrator import NotFound, Orchestrator, UsageError
 
-
-@pytest.fixture(autouse=True)
-def stream(orc: Orchestrator) -> None:
-    orc.workstreams.create("build")
-
-
-def add(orc: Orchestrator, title: str = "x", **fields: object) -> str:
-    return orc.tasks.add("build", title=title, **fields).id  # type: ignore[arg-type]
+pytestmark = pytest.mark.usefixtures("build")
 
 
 def test_each_start_is_the_next_incarnation(orc: Orchestrator):

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from boards import changes_nothing, code_of
+from boards import add, changes_nothing, code_of
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -12,14 +12,7 @@ from orchestrator import NotFound, Orchestrator
 from orchestrator.core.errors import BadName, OrchestratorError
 from orchestrator.stores.memory import MemoryStore
 
-
-@pytest.fixture(autouse=True)
-def stream(orc: Orchestrator) -> None:
-    orc.workstreams.create("build")
-
-
-def add(orc: Orchestrator, title: str = "x") -> str:
-    return orc.tasks.add("build", title=title).id
+pytestmark = pytest.mark.usefixtures("build")
 
 
 def end(orc: Orchestrator, task: str, how: str) -> None:

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from boards import SettableClock, changes_nothing, code_of
+from boards import SettableClock, add, changes_nothing, code_of
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -12,16 +12,9 @@ from orchestrator import NotFound, Orchestrator, Refused
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.stores.memory import MemoryStore
 
+pytestmark = pytest.mark.usefixtures("build")
+
 DAY = 86400.0
-
-
-@pytest.fixture(autouse=True)
-def stream(orc: Orchestrator) -> None:
-    orc.workstreams.create("build")
-
-
-def add(orc: Orchestrator, title: str = "x", **facts: object) -> str:
-    return orc.tasks.add("build", title=title, **facts).id
 
 
 def end(orc: Orchestrator, task: str) -> None:

@@ -900,8 +900,12 @@ class Post(RuleBasedStateMachine):
 
         self.both(lambda: self.orc.mail.ack(id, agent=agent), model)
 
-    @rule(agent=st.sampled_from(OWNERS), numbers=st.lists(picks, max_size=3))
-    def archive(self, agent: str, numbers: list[int]) -> None:
+    @rule(
+        agent=st.sampled_from(OWNERS),
+        numbers=st.lists(picks, max_size=3),
+        verb=st.sampled_from(["archive", "delete"]),
+    )
+    def archive_or_delete(self, agent: str, numbers: list[int], verb: str) -> None:
         ids = sorted({self.pick(number) for number in numbers})
 
         def model() -> list[int]:
@@ -912,21 +916,7 @@ class Post(RuleBasedStateMachine):
                 self.acknowledged[agent].discard(id)
             return ids
 
-        self.both(lambda: self.orc.mail.archive(ids, agent=agent), model)
-
-    @rule(agent=st.sampled_from(OWNERS), numbers=st.lists(picks, max_size=3))
-    def delete(self, agent: str, numbers: list[int]) -> None:
-        ids = sorted({self.pick(number) for number in numbers})
-
-        def model() -> list[int]:
-            for id in ids:
-                self.holds(agent, id)
-            for id in ids:
-                del self.boxes[agent][id]
-                self.acknowledged[agent].discard(id)
-            return ids
-
-        self.both(lambda: self.orc.mail.delete(ids, agent=agent), model)
+        self.both(lambda: getattr(self.orc.mail, verb)(ids, agent=agent), model)
 
     @rule(agent=st.sampled_from(OWNERS), number=picks)
     def unread(self, agent: str, number: int) -> None:

@@ -12,10 +12,7 @@ from orchestrator.domain.reactions import QUIET
 from orchestrator.domain.tasks.events import TaskEvent
 from orchestrator.integrations import import_beads
 
-
-@pytest.fixture(autouse=True)
-def stream(orc: Orchestrator) -> None:
-    orc.workstreams.create("build")
+pytestmark = pytest.mark.usefixtures("build")
 
 
 def claimed(orc: Orchestrator, agent: str = "ann", **facts: object) -> str:

@@ -13,13 +13,6 @@ from orchestrator.domain.tasks.relations import KINDS, Gate, Link
 from orchestrator.integrations.batch_file import entries_of
 
 
-@pytest.fixture
-def build(orc: Orchestrator) -> Orchestrator:
-    """A board with a workstream."""
-    orc.workstreams.create("build")
-    return orc
-
-
 def apply(orc: Orchestrator, *entries: dict[str, Any]) -> Applied:
     return orc.batch.apply(entries, workstream="build")
 

@@ -4,7 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 import pytest
-from boards import MORNING, SettableClock, as_text, changes_nothing, check_derived, code_of, fold
+from boards import (
+    MORNING,
+    SettableClock,
+    add,
+    as_text,
+    changes_nothing,
+    check_derived,
+    code_of,
+    fold,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -17,6 +26,8 @@ from orchestrator.domain.tasks.events import TaskImported
 from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.tasks.relations import KINDS, Progress
 from orchestrator.stores.memory import MemoryStore
+
+pytestmark = pytest.mark.usefixtures("build")
 
 AGENT = "ann"
 
@@ -638,15 +649,6 @@ TestWorkGraph.settings = settings(stateful_step_count=40)
 
 
 # The rules one by one
-
-
-@pytest.fixture(autouse=True)
-def build(orc: Orchestrator) -> None:
-    orc.workstreams.create("build")
-
-
-def add(orc: Orchestrator, title: str = "x", **fields: object) -> str:
-    return orc.tasks.add("build", title=title, **fields).id  # type: ignore[arg-type]
 
 
 def done(orc: Orchestrator, *tasks: str) -> None:
