@@ -83,6 +83,14 @@ class SerialGroup(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int
 
 
+class TaskName(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that is named in a plan or report."""
+
+    workstream: str
+    task: str
+    title: str
+
+
 class OpenNeed(msgspec.Struct, frozen=True, kw_only=True):
     """A task that another one needs and that is not done."""
 
@@ -91,22 +99,16 @@ class OpenNeed(msgspec.Struct, frozen=True, kw_only=True):
     assigned_to: str | None
 
 
-class WaitingTask(msgspec.Struct, frozen=True, kw_only=True):
+class WaitingTask(TaskName, frozen=True, kw_only=True):
     """A pending task that cannot be taken yet, with the reasons in sentences."""
 
-    workstream: str
-    task: str
-    title: str
     needs: list[OpenNeed]
     reasons: list[str]
 
 
-class PathTask(msgspec.Struct, frozen=True, kw_only=True):
+class PathTask(TaskName, frozen=True, kw_only=True):
     """A task of the critical path. ``assumed``: it has no estimate, so ``minutes`` is the default."""
 
-    workstream: str
-    task: str
-    title: str
     status: str
     minutes: float
     assumed: bool

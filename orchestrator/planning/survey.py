@@ -6,6 +6,7 @@ import msgspec
 
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
+from orchestrator.domain.tasks.facts import TaskFacts
 from orchestrator.domain.tasks.ready_queue import HeldResource
 from orchestrator.domain.tasks.records import Task, rank_of
 
@@ -71,7 +72,7 @@ def best_of(board: Survey, candidates: Iterable[Candidate]) -> Task | None:
     return best[2] if best else None
 
 
-def about(task: Task) -> dict[str, str]:
+def about(task: TaskFacts) -> dict[str, str]:
     """Return the facts that name a task in the records of a plan."""
     return {"workstream": task.workstream, "task": task.id, "title": task.title}
 

@@ -127,43 +127,24 @@ class Drawing:
         axes.plot(moments, scope, color=MUTED, linewidth=1.5)
         top = max(*scope, 1)
         middle = len(done) * 2 // 3
-        _note(axes, moments[middle], scope[middle], "wanted", MUTED, above=True)
-        _note(axes, moments[middle], done[middle], "done", DONE, above=False)
+        # The names of rising lines: above on the left, or below on the right.
+        _write(axes, "wanted", (moments[middle], scope[middle]), (-5, 5), MUTED, ha="right")
+        _write(axes, "done", (moments[middle], done[middle]), (5, -14), DONE)
         if forecast.p50 and forecast.p85 and forecast.p95:
             goal = done[-1] + forecast.tasks
             likely, late = self._date(forecast.p50), self._date(forecast.p95)
             early = self._date(forecast.quantiles[0])
-            axes.fill(
-                [ends, early, late],
-                [done[-1], goal, goal],
-                color=DONE,
-                alpha=0.12,
-                linewidth=0,
-            )
+            corners = [ends, early, late], [done[-1], goal, goal]
+            axes.fill(*corners, color=DONE, alpha=0.12, linewidth=0)
             axes.plot([ends, likely], [done[-1], goal], color=DONE, linewidth=1.5, dashes=(4, 3))
             points = {50: likely, 85: self._date(forecast.p85), 95: late}
             for end in points.values():
                 axes.plot(end, goal, "o", color=DONE, markersize=6, clip_on=False)
                 axes.plot([end] * 2, [0, goal], color=DONE, linewidth=0.8, dashes=(1, 3))
             for shares, end in _together(points, (late - moments[0]) * _NEAR):
-                axes.annotate(
-                    f"{', '.join(map(str, shares))} %",
-                    (end, goal),
-                    xytext=(0, 8),
-                    textcoords="offset points",
-                    ha="center",
-                    color=INK,
-                    fontsize=9,
-                )
+                _write(axes, f"{', '.join(map(str, shares))} %", (end, goal), (0, 8), ha="center")
             axes.axvline(ends, color=MUTED, linewidth=0.8)
-            axes.annotate(
-                "now",
-                (ends, 0),
-                xytext=(5, 5),
-                textcoords="offset points",
-                color=MUTED,
-                fontsize=9,
-            )
+            _write(axes, "now", (ends, 0), (5, 5), MUTED)
             top = max(top, goal)
         axes.set_ylim(0, top * 1.16)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -295,15 +276,7 @@ class Drawing:
         axes.barh(places, failed, 0.6, done, color=FAILED, linewidth=0)
         for place, agent in enumerate(worked):
             total = agent.completed + agent.failed
-            axes.annotate(
-                f"{total}",
-                (total, place),
-                xytext=(5, 0),
-                textcoords="offset points",
-                va="center",
-                color=MUTED,
-                fontsize=9,
-            )
+            _write(axes, f"{total}", (total, place), (5, 0), MUTED, va="center")
         _rows(axes, [_label(agent.agent) for agent in worked])
         _keys(axes, "", {"done": DONE, "failed": FAILED})
         axes.set_xlim(left=0)
@@ -347,17 +320,17 @@ def _figure(width: float, height: float, rows: int = 1) -> tuple[Figure, list[Ax
     return figure, [row[0] for row in axes]
 
 
-def _note(axes: Axes, x: float, y: float, text: str, colour: str, *, above: bool) -> None:
-    """Write the name of a rising line, above it on the left or below it on the right."""
-    axes.annotate(
-        text,
-        (x, y),
-        xytext=(-5, 5) if above else (5, -14),
-        textcoords="offset points",
-        ha="right" if above else "left",
-        color=colour,
-        fontsize=9,
-    )
+def _write(
+    axes: Axes,
+    text: str,
+    point: tuple[float, float],
+    offset: tuple[int, int],
+    colour: str = INK,
+    **place: str,
+) -> None:
+    """Write a text beside a point."""
+    how: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, **place}
+    axes.annotate(text, point, offset, color=colour, **how)
 
 
 _NEAR = 0.05

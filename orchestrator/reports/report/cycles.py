@@ -106,11 +106,10 @@ class Rounds:
         )
 
     def _facts(self, change: Change, life: Life, seconds: float | None) -> dict[str, Any]:
-        assert life.facts is not None
+        named = life.named
         return {
-            "workstream": life.facts.workstream,
-            "task_id": life.facts.id,
-            "title": life.facts.title,
+            "task_id": named.pop("task"),
+            **named,
             "agent": change.agent,
             "at": clock.timestamp(change.moment),
             "seconds": None if seconds is None else round(seconds, 3),
@@ -141,11 +140,8 @@ def gantt(lives: Mapping[str, Life], number: int | None, begins: float, ends: fl
 
 
 def _row(life: Life, spans: Iterable[tuple[Change, float]], begins: float, ends: float) -> GanttRow:
-    assert life.facts is not None
     return GanttRow(
-        workstream=life.facts.workstream,
-        task=life.facts.id,
-        title=life.facts.title,
+        **life.named,
         status=life.last.status,
         phases=[
             Phase(

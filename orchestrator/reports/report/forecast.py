@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from orchestrator.core import clock
 from orchestrator.core.progress import ShowProgress
 from orchestrator.domain.state import State
+from orchestrator.planning.survey import about
 from orchestrator.reports.history import quantile
 from orchestrator.reports.report.lives import Life
 from orchestrator.reports.report.records import Forecast, HelpfulTask
@@ -123,16 +124,9 @@ class Played:
             saves = before - self._in_time(quantile(without, 0.85))
             if saves > 0:
                 task = self.left.tasks[place]
-                helpful.append(
-                    HelpfulTask(
-                        workstream=task.workstream,
-                        task=task.id,
-                        title=task.title,
-                        status=task.status,
-                        agent=task.assigned_to,
-                        saves=round(saves, 3),
-                    )
-                )
+                how = {"status": task.status, **about(task)}
+                agent, seconds = task.assigned_to, round(saves, 3)
+                helpful.append(HelpfulTask(**how, agent=agent, saves=seconds))
         return sorted(helpful, key=lambda task: -task.saves)
 
 

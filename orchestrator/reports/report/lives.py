@@ -31,6 +31,7 @@ from orchestrator.domain.tasks.verification_events import (
 )
 from orchestrator.engine import Engine
 from orchestrator.planning.cycle_report import Learned
+from orchestrator.planning.survey import about
 from orchestrator.reports.report.records import Decided
 
 
@@ -59,6 +60,12 @@ class Life(msgspec.Struct, gc=False):
     added: float
     changes: list[Change]
     facts: TaskFacts | None = None
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The facts that name it in a list."""
+        assert self.facts is not None
+        return about(self.facts)
 
     @property
     def last(self) -> Change:

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from orchestrator.planning.cycle_report import Failed, Finished, Learned, Share
-from orchestrator.planning.records import CriticalPath
+from orchestrator.planning.records import CriticalPath, TaskName
 
 SHOWN = 50
 """Entries of a list."""
@@ -89,12 +89,9 @@ class TimeLine(msgspec.Struct, frozen=True, kw_only=True):
     steps: list[Interval]
 
 
-class OngoingTask(msgspec.Struct, frozen=True, kw_only=True):
+class OngoingTask(TaskName, frozen=True, kw_only=True):
     """A task that is being worked on or reviewed, since when, and by whom."""
 
-    workstream: str
-    task: str
-    title: str
     status: str
     agent: str | None
     since: str
@@ -121,12 +118,9 @@ class HoldUp(msgspec.Struct, frozen=True, kw_only=True):
     waiters: list[str]
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class Failure(TaskName, frozen=True, kw_only=True):
     """A task that failed; ``status`` is what it is now."""
 
-    workstream: str
-    task: str
-    title: str
     agent: str
     at: str
     reason: str
@@ -199,12 +193,9 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True):
     agent: str | None
 
 
-class GanttRow(msgspec.Struct, frozen=True, kw_only=True):
+class GanttRow(TaskName, frozen=True, kw_only=True):
     """A task of the chart; ``status`` is how it stood at the end."""
 
-    workstream: str
-    task: str
-    title: str
     status: str
     phases: list[Phase]
 
@@ -219,12 +210,9 @@ class Gantt(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int
 
 
-class HelpfulTask(msgspec.Struct, frozen=True, kw_only=True):
+class HelpfulTask(TaskName, frozen=True, kw_only=True):
     """A task that can be worked on now, and how much earlier all is done (85 %) if it were done now."""
 
-    workstream: str
-    task: str
-    title: str
     status: str
     agent: str | None
     saves: float

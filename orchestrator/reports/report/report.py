@@ -17,6 +17,7 @@ from orchestrator.domain.tasks.records import ENDED, STATUSES, Task
 from orchestrator.engine import Engine
 from orchestrator.planning.critical_path import critical_path
 from orchestrator.planning.cycle_report import Learned, Share
+from orchestrator.planning.survey import about
 from orchestrator.reports.history import DAY, quantile, share
 from orchestrator.reports.report.cycles import Rounds, gantt
 from orchestrator.reports.report.forecast import Played, forecast
@@ -202,9 +203,7 @@ class _Reporter:
         tasks.sort(key=lambda task: (since[task.id], task.id))
         return [
             OngoingTask(
-                workstream=task.workstream,
-                task=task.id,
-                title=task.title,
+                **about(task),
                 status=task.status,
                 agent=task.assigned_to,
                 since=since[task.id],
@@ -318,21 +317,16 @@ class _Reporter:
             if change.status == "failed" and self._is_recent(change.moment)
         ]
         collected.sort(key=lambda entry: -entry[0].event)
-        failures = []
-        for change, life in collected[:SHOWN]:
-            assert life.facts is not None
-            failures.append(
-                Failure(
-                    workstream=life.facts.workstream,
-                    task=life.facts.id,
-                    title=life.facts.title,
-                    agent=change.agent,
-                    at=clock.timestamp(change.moment),
-                    reason=ending_text(self._engine, change) or "",
-                    status=life.last.status,
-                )
+        return [
+            Failure(
+                **life.named,
+                agent=change.agent,
+                at=clock.timestamp(change.moment),
+                reason=ending_text(self._engine, change) or "",
+                status=life.last.status,
             )
-        return failures
+            for change, life in collected[:SHOWN]
+        ]
 
     def _evidence(self) -> EvidenceCounts:
         checks = [
