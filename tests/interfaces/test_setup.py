@@ -33,7 +33,17 @@ def test_without_a_name_what_is_installed_is_offered(
     assert cli("setup").out.startswith("No client was found. `orc setup NAME` sets one up: claude,")
     (tmp_path / "home" / ".codex").mkdir()
     assert cli("setup").out == "Codex (the folder ~/.codex): `orc setup codex`\n"
+    assert "`orc setup codex --user`" in cli("setup", "--user").out
     assert [*project.iterdir()] == []
+    cli("setup", "codex")
+    assert cli("setup").out == "Codex (the folder ~/.codex): is set up\n"
+    assert "`orc setup codex --user`" in cli("setup", "--user").out
+
+
+@pytest.mark.parametrize("option", ["--check", "--remove", "--print", "--dry-run"])
+def test_an_option_without_a_name_is_refused(cli: CommandLine, project: Path, option: str) -> None:
+    """A check of nothing must not pass."""
+    assert "No client is named" in cli("setup", option, status=2).err
 
 
 def test_check_says_by_its_status_whether_all_is_there(cli: CommandLine, project: Path) -> None:

@@ -93,14 +93,13 @@ def set_up(
     names = tuple(names)
     wanted = parts(names, place)
     if removes:
-        others = [c for c in CLIENTS.values() if c.name not in names and _is_set_up(c, place)]
+        others = [c for c in CLIENTS.values() if c.name not in names and is_set_up(c, place)]
         for path in instruction_files(place) if others else ():
             del wanted[path]
     changes = []
     edits: list[tuple[ConfigFile, bytes | None, bytes | None]] = []
     for path, part in wanted.items():
-        is_inside = inside(path, place.top) is not None
-        file = ConfigFile(path, place.top if is_inside else os.path.dirname(path))
+        file = _file(path, place)
         try:
             stripped = _stripped(file, part)
             new = stripped if removes else file.encoded(part.add(file.text))
@@ -126,6 +125,11 @@ def set_up(
     return Setup(clients=names, place=place.top, is_user=place.is_user, files=changes)
 
 
+def _file(path: str, place: SetupPlace) -> ConfigFile:
+    is_inside = inside(path, place.top) is not None
+    return ConfigFile(path, place.top if is_inside else os.path.dirname(path))
+
+
 def _stripped(file: ConfigFile, part: Part) -> bytes | None:
     """A file without our part; None if there was none, or only ours."""
     if file.data is None:
@@ -137,10 +141,11 @@ def _stripped(file: ConfigFile, part: Part) -> bytes | None:
     return None if is_empty and file.original is None else file.encoded(text)
 
 
-def _is_set_up(client: Client, place: SetupPlace) -> bool:
+def is_set_up(client: Client, place: SetupPlace) -> bool:
+    """Whether a file of a client has a part of ours; one that cannot be read has none."""
     for path, part in client.files(place).items():
         try:
-            file = ConfigFile(path, place.top)
+            file = _file(path, place)
             if file.data is not None and part.remove(file.text) != file.text:
                 return True
         except OrchestratorError:

@@ -4,7 +4,7 @@ import gc
 import os
 from typing import TYPE_CHECKING
 
-from orchestrator.core.errors import UsageError, did_you_mean
+from orchestrator.core.errors import NoBoard, UsageError, did_you_mean
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MCP
 from orchestrator.interfaces.cli.layout import table
@@ -34,8 +34,9 @@ _TOOLS = option(
 def serve_(run: Run, tools: str, client: str | None) -> None:
     """Serve the board to an agent over MCP, on stdin and stdout, until stdin is closed.
 
-    `orc mcp` alone does it too. The tool permission_prompt asks people before Claude Code uses a tool; the
-    runner starts a server of it for agents with the runtime claude.
+    `orc mcp` alone does it too. With --client and without a board it serves no tools. The tool
+    permission_prompt asks people before Claude Code uses a tool; the runner starts a server of it for agents
+    with the runtime claude.
     """
     _check_extra()
     from orchestrator.interfaces.mcp.descriptors import take_descriptors
@@ -47,7 +48,17 @@ def serve_(run: Run, tools: str, client: str | None) -> None:
     gc.enable()  # `process` has disabled it for commands that end soon
     warnings: list[str] = []
     agent = run.agent
-    with Orchestrator.open(run.settings.board, agent=agent, warn=warnings.append) as orc:
+    try:
+        opened = Orchestrator.open(run.settings.board, agent=agent, warn=warnings.append)
+    except NoBoard as error:
+        if client is None:
+            raise
+        # The setup of a user starts the server in every folder; one that ends would be shown as a fault.
+        without = AgentServer([])
+        without.sdk.instructions = f"{error.message}. `orc init` makes one for later sessions."
+        without.serve(taken)
+        return
+    with opened as orc:
         if agent is None and tools != TOOL:
             agent = _joined(orc, client or "agent")
         served = _served(orc, tools, agent or orc.engine.agent, warnings)

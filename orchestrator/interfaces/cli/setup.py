@@ -58,7 +58,9 @@ def setup(
         raise UsageError("--check, --remove and --print are three commands", hint="Give one.")
     place = _place(run, is_user=user)
     if client is None:
-        return _found(run)
+        if check or remove or print or dry_run:
+            raise UsageError("No client is named", hint="`setup all` stands for every client.")
+        return _found(run, place)
     names = NAMES if client == ALL else (client,)
     if print:
         return _printed(names, place)
@@ -97,18 +99,23 @@ def program() -> tuple[str, ...]:
     return (sys.executable, os.path.abspath(sys.argv[0]))
 
 
-def _found(run: Run) -> Answer:
-    """The clients of this machine, and how each is set up."""
+def _found(run: Run, place: "SetupPlace") -> Answer:
+    """The clients of this machine, and the command that sets each up."""
     from orchestrator.integrations.clients.clients import CLIENTS
-    from orchestrator.integrations.clients.setting_up import installed
+    from orchestrator.integrations.clients.setting_up import installed, is_set_up
 
     traces = installed(os.path.expanduser("~"))
-    rows = [
-        f"{CLIENTS[name].title} ({trace}): `{run.prog} setup {name}`"
-        for name, trace in traces.items()
-    ]
+    form = " --user" if place.is_user else ""
+
+    def row(name: str, trace: str) -> str:
+        client = CLIENTS[name]
+        known = "is set up" if is_set_up(client, place) else f"`{run.prog} setup {name}{form}`"
+        return f"{client.title} ({trace}): {known}"
+
     empty = f"No client was found. `{run.prog} setup NAME` sets one up: {', '.join(NAMES)}."
-    return Answer(traces, lambda: lines(map(escape, rows), empty=empty))
+    return Answer(
+        traces, lambda: lines((escape(row(*item)) for item in traces.items()), empty=empty)
+    )
 
 
 def _printed(names: tuple[str, ...], place: "SetupPlace") -> Answer:

@@ -351,6 +351,20 @@ def test_stdout_carries_only_the_protocol_and_the_process_ends_with_stdin(board:
     assert all(json.loads(line)["jsonrpc"] == "2.0" for line in rest.splitlines())
 
 
+def test_in_a_folder_without_a_board_a_client_is_served_no_tools(tmp_path: Path):
+    async def main() -> tuple[list[Any], str | None]:
+        parameters = started(tmp_path, "--client", "codex")
+        parameters.cwd = tmp_path
+        parameters.env = {"HOME": str(tmp_path)}
+        async with Client(stdio_client(parameters)) as client:
+            return (await client.list_tools()).tools, client.instructions
+
+    tools, instructions = anyio.run(main)
+    assert tools == []
+    assert "There is no board here" in (instructions or "")
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_a_server_without_a_name_is_a_session_of_its_client(board: Path):
     async def main() -> str:
         async with Client(stdio_client(started(board, "--client", "codex"))) as client:
