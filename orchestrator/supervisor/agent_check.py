@@ -10,8 +10,11 @@ from orchestrator.core.errors import OrchestratorError
 from orchestrator.domain.subscriptions.task_attempts import TaskFilter
 from orchestrator.runtimes.port import AgentRun, runtime_of
 from orchestrator.supervisor.agent_files import AgentFile
+from orchestrator.supervisor.agent_schema import EVERYTHING
 from orchestrator.supervisor.schedules import coming_moments, schedule_of
 from orchestrator.supervisor.trust import Trust
+
+HEARS_EVERYTHING = "every event of the board: `listen` is *, as in a file of busytown without it"
 
 
 class AgentCheck(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +100,10 @@ def check_agent(
 
 
 def _starts(agent: AgentFile) -> list[str]:
-    starts = [f"event {pattern}" for pattern in agent.settings.listen]
+    starts = [
+        f"event {pattern}" if pattern != EVERYTHING else HEARS_EVERYTHING
+        for pattern in agent.settings.listen
+    ]
     return starts + [f"task {_shown(filter)}" for filter in agent.settings.takes]
 
 

@@ -16,9 +16,6 @@ from orchestrator.supervisor.agent_schema import AgentSettings, Lines, read_sett
 from orchestrator.supervisor.templates import Script, check_script
 from orchestrator.supervisor.trust import digest_of
 
-FOLDER = "agents"
-"""The folder of the agent files in a board."""
-
 
 class AgentFile(msgspec.Struct, frozen=True, kw_only=True):
     """An agent that was read from its file.
@@ -44,12 +41,16 @@ class AgentFiles(msgspec.Struct, frozen=True):
     agents: dict[str, AgentFile]
     bad: dict[str, OrchestratorError]
 
+    @property
+    def problems(self) -> dict[str, list[str]]:
+        """The problems of each file that is not usable."""
+        return {path: problems_of(error) for path, error in self.bad.items()}
 
-def default_folder(board: str | None) -> str:
-    """The folder of the agent files unless another one is named: in the board, or else here."""
-    here = os.path.abspath(FOLDER)
-    own = os.path.join(board, FOLDER) if board else here
-    return here if os.path.isdir(here) and not os.path.isdir(own) else own
+
+def problems_of(error: OrchestratorError) -> list[str]:
+    """The problems that an error about a file names."""
+    problems = error.details.get("problems")
+    return [*map(str, problems)] if isinstance(problems, list) else [error.message]
 
 
 def load_agents(folder: str) -> AgentFiles:

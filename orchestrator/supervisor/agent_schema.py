@@ -21,6 +21,14 @@ RUNTIMES = ("claude", "codex", "gemini", "opencode", "shell", "command")
 
 EFFORTS = ("low", "medium", "high")
 
+BUSYTOWN = frozenset(
+    ("type", "description", "listen", "emits", "ignore_self", "allowed_tools", "model", "effort")
+)
+"""The fields of a file of busytown, where an agent without ``listen`` hears everything."""
+
+EVERYTHING = "*"
+"""The pattern of every event."""
+
 Lines = Mapping[tuple[str | int, ...], int]
 """The line of each value of the frontmatter, by its path: ``("takes", 0, "ws")``."""
 
@@ -227,7 +235,8 @@ FIELDS: dict[str, AgentField] = {
     ),
     "description": AgentField("What the agent does, in a line.", _text, "TEXT"),
     "listen": AgentField(
-        "Types of events that start it: plan.created, plan.*, *.",
+        "Types of events that start it: plan.created, plan.*, *. A file that has only fields of busytown "
+        "and no `listen` has `*`.",
         _ListOf(_pattern),
         "[TYPE, ...]",
     ),
@@ -301,6 +310,8 @@ def read_settings(metadata: Mapping[str, Any], lines: Lines, problems: Problems)
             reader.note((name,), f"there is no field {name!a}{did_you_mean(name, FIELDS)}")
         else:
             values[name] = reader.value((name,), FIELDS[name].read, value)
+    if "listen" not in metadata and metadata.keys() <= BUSYTOWN:
+        values["listen"] = (EVERYTHING,)
     values = {name: value for name, value in values.items() if value is not None}
     kind = values.pop("type", None)
     runtime = values.get("runtime", kind or ("command" if "command" in metadata else "claude"))

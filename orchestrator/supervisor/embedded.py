@@ -15,9 +15,10 @@ from orchestrator.domain.event_log import logged_event
 from orchestrator.domain.state import State
 from orchestrator.domain.validation import LONGEST_TITLE, check_text
 from orchestrator.domain.workstreams.events import WorkstreamCreated
-from orchestrator.supervisor.agent_files import AgentFiles, default_folder, load_agents
+from orchestrator.supervisor.agent_files import AgentFiles, load_agents
 from orchestrator.supervisor.dispatcher import MOST_AGENTS, Dispatcher
-from orchestrator.supervisor.runner import RunnerPlace, project_of
+from orchestrator.supervisor.places import default_folder, project_of
+from orchestrator.supervisor.runner import RunnerPlace
 from orchestrator.supervisor.runner_events import EventFollower, RunnerEvent
 from orchestrator.supervisor.trust import Trust
 

@@ -19,11 +19,12 @@ from typing import IO, Literal
 import msgspec
 
 from orchestrator.core import system
-from orchestrator.core.errors import InputOutputError, Refused
+from orchestrator.core.errors import InputOutputError
 from orchestrator.core.names import file_name
 from orchestrator.core.processes import passed_on
 from orchestrator.runtimes.output import AttemptResult, OutputReader
 from orchestrator.runtimes.port import Launch
+from orchestrator.supervisor.places import place_in_state
 
 MARK = "ORC_PROCESS"
 """The variable that every process of an attempt inherits; its value is the attempt's own."""
@@ -37,18 +38,6 @@ LOG_BYTES = 10_000_000
 _PATIENCE = 5.0  # seconds until a process that was killed must be gone
 _PAUSE = 0.01
 _STARTING = 0.2  # seconds until a program that is being started is itself
-
-
-def place_in_state(board: str, name: str) -> str:
-    """The path of a folder in ``state/`` that only this machine uses.
-
-    Raises:
-        Refused: It would be outside of the board, because it is a link.
-    """
-    path = os.path.join(board, "state", name)
-    if os.path.islink(path):
-        raise Refused(f"{path} is a symbolic link, which is not followed", code="symlink")
-    return path
 
 
 def runner_folder(board: str, name: str) -> str:

@@ -15,11 +15,6 @@ from orchestrator.supervisor.processes import ProcessIdentity, machine_name, run
 _PAUSE = 0.05
 
 
-def project_of(board: str) -> str:
-    """The folder that agents work in: around a board ``.orchestrator``, else that of the board."""
-    return os.path.dirname(board) if os.path.basename(board) == ".orchestrator" else board
-
-
 class RunnerNote(msgspec.Struct, frozen=True, kw_only=True):
     """The runner of a board on this machine.
 

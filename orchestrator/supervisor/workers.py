@@ -11,7 +11,7 @@ import msgspec
 from orchestrator.core.events import Recorded
 from orchestrator.domain.subscriptions.records import Attempt
 from orchestrator.runtimes.output import AttemptResult
-from orchestrator.supervisor.agent_files import AgentFile, load_agents
+from orchestrator.supervisor.agent_files import AgentFile, load_agents, problems_of
 from orchestrator.supervisor.processes import AgentLog, AgentProcess, NoteFile
 from orchestrator.supervisor.trust import Trust
 
@@ -159,9 +159,7 @@ class Workers:
         usable: dict[str, AgentFile] = {}
         notes: dict[str, str] = {}
         for path, error in loaded.bad.items():
-            problems = error.details.get("problems")
-            lines = problems if isinstance(problems, list) else [error.message]
-            notes[os.path.basename(path)] = f"{path} is skipped: {'; '.join(map(str, lines))}"
+            notes[os.path.basename(path)] = f"{path} is skipped: {'; '.join(problems_of(error))}"
         for agent in loaded.agents.values():
             state = self._trust.state_of(agent.path, agent.digest)
             if state == "trusted":

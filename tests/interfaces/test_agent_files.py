@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.api import Orchestrator
+from orchestrator.engine import cause_mark
 
 from .conftest import CommandLine
 
@@ -58,8 +59,71 @@ def test_a_bad_file_is_reported_with_all_its_problems_and_cannot_be_trusted(
     assert f"{folder / 'bad.md'} is skipped:\n  line 4: retry: " in out
     assert "  line 6: {{event.payload.x}} is refused, because it is inside double quotes" in out
     assert "line 4: retry" in cli("trust", "bad", status=2).err
-    cli("trust", "--all")
+    trusted = cli("trust", "--all").out
+    assert f"{folder / 'bad.md'} is skipped:\n  line 4: retry: " in trusted
     assert states(cli) == {"plan": "trusted", "review": "trusted"}
+
+
+def test_that_every_event_starts_an_agent_is_said_where_it_is_trusted_and_checked(
+    cli: CommandLine, folder: Path
+):
+    (folder / "all.md").write_text("---\ntype: shell\n---\ntrue\n")
+    (folder / "none.md").write_text("---\nruntime: shell\n---\ntrue\n")
+    trusted = cli("trust", "all", "none").out.splitlines()
+    assert trusted[2].startswith("all is started by every event of the board")
+    assert len(trusted) == 3
+    checked = cli("runner", "check", "all", "none").out
+    assert "  starts on  every event of the board: " in checked
+    assert "  starts on  nothing: it has no listen, takes, every or cron" in checked
+
+
+class TestCheck:
+    def test_the_agents_that_are_named_are_checked(self, cli: CommandLine, folder: Path):
+        (folder / "bad.md").write_text(BAD)
+        assert [
+            row["agent"]
+            for row in cli("runner", "check", "plan", "--json", status=None).json["agents"]
+        ] == ["plan"]
+        assert "bad.md cannot be used" in cli("runner", "check", status=1).out
+        assert "line 4: retry" in cli("runner", "check", "bad", status=2).err
+        assert "did you mean 'plan'?" in cli("runner", "check", "plam", status=1).err
+
+    def test_no_line_is_long(self, cli: CommandLine, folder: Path):
+        (folder / "plan.md").write_text(PLAN.replace("Plan.", "Plan. " * 100))
+        out = cli("runner", "check", status=None).out
+        assert max(map(len, out.replace(str(folder), "").splitlines())) < 120
+
+
+class TestPush:
+    @pytest.mark.parametrize(
+        ("type", "why"),
+        [
+            ("plam.request", "No agent listens for plam.request; did you mean 'plan.request'?"),
+            ("plan.request", "No runner has loaded plan, review yet, and an agent hears events"),
+        ],
+    )
+    def test_an_event_that_starts_no_agent_says_so_after_it_is_pushed(
+        self, cli: CommandLine, folder: Path, type: str, why: str
+    ):
+        pushed = cli("events", "push", "--type", type, "--worker", "ann")
+        assert pushed.json["type"] == type
+        assert pushed.err.startswith(f"Note: {why}")
+        with Orchestrator.open(os.environ["ORCHESTRATOR_DIR"]) as orc:
+            orc.subscriptions.open("plan")
+        again = cli("events", "push", "--type", type, "--worker", "ann")
+        assert bool(again.err) == (type == "plam.request")
+
+    def test_without_agent_files_and_for_agents_nothing_is_said(
+        self, cli: CommandLine, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        with Orchestrator.open(os.environ["ORCHESTRATOR_DIR"]) as orc:
+            mark = cause_mark(orc.events.push("x", agent="ann"))
+        monkeypatch.setenv("ORC_CAUSE", mark)
+        assert not cli("events", "push", "--type", "x", "--worker", "plan").err
+        monkeypatch.delenv("ORC_CAUSE")
+        for path in folder.iterdir():
+            path.unlink()
+        assert not cli("events", "push", "--type", "x", "--worker", "ann").err
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,14 @@ def printed(orc: Orchestrator, capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line[10:] for line in lines]
 
 
+def test_a_moment_of_another_day_has_its_day(orc: Orchestrator, capsys: pytest.CaptureFixture[str]):
+    orc.workstreams.create("build")
+    task = orc.tasks.add("build", title="Write it", agent="ann").id
+    orc.hooks.sling(task, "bob", agent="ann", convoy=False)
+    (line,) = [line for line in printed(orc, capsys) if " assigned " in line]
+    assert re.search(r"to bob until \d{4}-\d\d-\d\d \d\d:\d\d$", line)
+
+
 def test_an_event_and_its_attempts_are_short_lines(
     orc: Orchestrator, capsys: pytest.CaptureFixture[str]
 ):

@@ -53,6 +53,22 @@ def problems(text: str, name: str = "agents/plan.md") -> list[str]:
     return list(found)
 
 
+@pytest.mark.parametrize(
+    ("head", "listen"),
+    [
+        ("description: x", ("*",)),
+        ("type: shell\nemits: [a]", ("*",)),
+        ("type: shell\nlisten: []", ()),
+        ("runtime: shell", ()),
+        ("type: shell\nretry: 1", ()),
+        ("type: shell\ntakes: [{}]", ()),
+        ("type: shell\nlisten: [a]", ("a",)),
+    ],
+)
+def test_a_file_of_busytown_without_listen_hears_everything(head: str, listen: tuple[str, ...]):
+    assert parse_agent("a.md", f"---\n{head}\n---\ntrue\n").settings.listen == listen
+
+
 def test_every_field_is_read():
     agent = parse_agent("agents/My  Planner!.md", FULL)
     assert (agent.id, agent.body, agent.script) == ("my-planner", "\nYou plan.\n", None)
@@ -82,7 +98,7 @@ def test_every_field_is_read():
 
 
 def test_a_file_needs_no_field():
-    assert parse_agent("a.md", "---\n---\nDo it.").settings == AgentSettings()
+    assert parse_agent("a.md", "---\n---\nDo it.").settings == AgentSettings(listen=("*",))
 
 
 def test_every_field_of_the_settings_is_declared():

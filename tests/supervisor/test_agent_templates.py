@@ -156,6 +156,24 @@ def test_a_team_turns_a_request_into_tasks_works_them_side_by_side_and_reports(
     assert town.orc.subscriptions.dead() == []
 
 
+def test_who_asks_hears_that_the_planner_could_not_work_the_request(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+):
+    add(town, "team")
+    program(town, monkeypatch, "claude", "#!/bin/sh\necho no key >&2; exit 1\n")
+    with town.running() as runner:
+        request = town.orc.supervisor.request("Write a and b", agent="ann")
+        runner.until_events("message.sent")
+    (message,) = [
+        town.orc.mail.read(item.id, agent="ann") for item in town.orc.mail.inbox(agent="ann")
+    ]
+    (letter,) = town.orc.subscriptions.dead()
+    assert message.subject == "Given up: Write a and b"
+    assert f"planner could not work event {request.id}" in message.body
+    assert letter.reason in message.body
+    assert f"`events retry {letter.number}` tries again" in message.body
+
+
 def test_a_task_that_the_reviewer_always_rejects_fails_after_the_rounds_of_the_worker(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ):

@@ -14,7 +14,8 @@ def suitable_reviewers(state: State, task: Task, now: str) -> tuple[str, ...]:
     """Return the agents to ask for a review of a task.
 
     They are registered and suit the task, or have tasks now; they are neither its workers nor retired. Agents
-    with a live lease come first, then the least busy ones.
+    that events start are not asked: a runner gives them reviews, and they read no mail before. Agents with a
+    live lease come first, then the least busy ones.
     """
     records = state.agents.agents
     known = dict.fromkeys((*records, *state.schedule.holders()))
@@ -23,6 +24,7 @@ def suitable_reviewers(state: State, task: Task, now: str) -> tuple[str, ...]:
         for agent in known
         if agent not in (SYSTEM, "")
         and agent not in task.all_workers
+        and agent not in state.subscriptions
         and (
             agent not in records
             or (records[agent].status == "active" and records[agent].suits(task))

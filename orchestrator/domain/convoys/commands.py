@@ -11,6 +11,7 @@ import msgspec
 
 from orchestrator.core import names
 from orchestrator.core.errors import NotFound, OrchestratorError, Refused
+from orchestrator.core.events import Recorded
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.convoys.events import (
@@ -213,9 +214,11 @@ class Convoys(Noun[State]):
 def follow(tx: Transaction[State], events: Committed) -> None:
     """Land the convoys whose last task ended in these events; reopen those with an open task."""
     changed: dict[str, None] = {}
-    for _, event in events:
+    for record, event in events:
         if isinstance(event, (ConvoyCreated, ConvoyChanged)):
             changed[event.convoy] = None
+        elif record.type == "subscription.died":
+            _report_dead_request(tx, record)
         task = getattr(event, "task", None)
         changed |= dict.fromkeys(tx.state.convoys.tracked_by.get(task, ()) if task else ())
     landed = []
@@ -271,6 +274,25 @@ def _report(tx: Transaction[State], landed: list[Convoy]) -> None:
             to,
             subject=subject[:LONGEST_TITLE],
             body="\n\n".join(_ends(tx.state, tx.state.convoys[name]) for name in names_of),
+            kind="notification",
+        )
+
+
+def _report_dead_request(tx: Transaction[State], record: Recorded) -> None:
+    """Let the watchers of a convoy know that the event which asks for its tasks is a dead letter."""
+    died = tx.state.subscriptions.dead_letters[record.id]
+    payload = msgspec.json.decode(tx.event(died.event).payload)
+    name = payload.get("convoy") if isinstance(payload, dict) and not died.task else None
+    convoy = tx.state.convoys.get(name) if isinstance(name, str) else None
+    if convoy is None or convoy.status != "open":
+        return
+    if recipients := _audience(tx, convoy):
+        mail.post(
+            tx,
+            recipients,
+            subject=one_line(f"Given up: {convoy.description or name}", LONGEST_TITLE),
+            body=f"{died.subscriber} could not work event {died.event}, which asks for the tasks of convoy"
+            f" {name}: {died.reason}.\n\n`events retry {record.id}` tries again.",
             kind="notification",
         )
 

@@ -74,7 +74,9 @@ def pause_of(subscriber: Subscriber, budget: Budget, now: str) -> Pause | None:
     )
     for used, most, width, window, words in limits:
         if most is not None and (until := _until(used, most, width, window, now)):
-            pauses.append(Pause("budget", f"its budget of {words} is spent", until))
+            step = "minute" if width == _MINUTE else "ten minutes"
+            reason = f"its budget of {words} is spent, counted by the {step}"
+            pauses.append(Pause("budget", reason, until))
     return max(pauses, key=lambda pause: pause.until, default=None)
 
 

@@ -1,9 +1,10 @@
 """``orc trust`` and ``orc events map``: the files of agents that events start."""
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from orchestrator.core.errors import NotFound, UsageError, missing
+from orchestrator.core.errors import NotFound, UsageError, did_you_mean, missing
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, EVENTS
@@ -35,6 +36,9 @@ def trust(
 
     Read a file before you trust it. A file that changes is not trusted any more.
     """
+    from orchestrator.supervisor.agent_check import HEARS_EVERYTHING
+    from orchestrator.supervisor.agent_schema import EVERYTHING
+
     files = _load(run, agents_dir)
     trust = user_trust(run)
     if not agents and not all:
@@ -43,18 +47,31 @@ def trust(
         return _listing(files, trust)
     if agents and all:
         raise UsageError("Agents are named, and --all is given: leave one of them out")
-    chosen = [_find(files, name) for name in agents] if agents else [*files.agents.values()]
+    chosen = [find_agent(files, name) for name in agents] if agents else [*files.agents.values()]
     if revoke:
         trust.remove(agent.path for agent in chosen)
     else:
         trust.add({agent.path: agent.digest for agent in chosen})
     verb = "Trusted no more" if revoke else "Trusted"
-    return say(
-        [_row(agent, trust) for agent in chosen],
-        lines(
-            (f"{verb}: {agent.id} ({escape(agent.path)})" for agent in chosen), empty="No agents."
-        ),
-    )
+    told = [f"{verb}: {agent.id} ({escape(agent.path)})" for agent in chosen]
+    if not revoke:
+        told += [
+            f"{agent.id} is started by {HEARS_EVERYTHING}."
+            for agent in chosen
+            if EVERYTHING in agent.settings.listen
+        ]
+    if all:
+        told += skipped(files.problems)
+    return say([_row(agent, trust) for agent in chosen], lines(told, empty="No agents."))
+
+
+def skipped(problems: Mapping[str, list[str]], what: str = "is skipped") -> list[str]:
+    """The lines about files that are not usable."""
+    return [
+        line
+        for path, texts in problems.items()
+        for line in (f"{escape(path)} {what}:", *(f"  {escape(text)}" for text in texts))
+    ]
 
 
 @EVENTS.command("map", example="map", reads=True)
@@ -80,13 +97,28 @@ def agents_folder(run: Run, folder: str | None) -> str:
     Raises:
         NotFound: The folder that is named does not exist.
     """
-    from orchestrator.supervisor.agent_files import default_folder
+    from orchestrator.supervisor.places import default_folder
 
     if folder is None:
         return default_folder(run.orc.folder)
     if not os.path.isdir(folder):
         raise NotFound(f"There is no folder {folder}", code="folder_not_found")
     return os.path.abspath(folder)
+
+
+def folder_in_use(run: Run) -> str | None:
+    """The folder that the runner of this machine was started with; None if it is the usual one."""
+    from orchestrator.supervisor.places import place_in_state
+
+    board = run.orc.folder
+    if board is None or not os.path.isdir(place_in_state(board, "runner")):
+        return None
+    from orchestrator.supervisor.runner import RunnerPlace
+
+    runner = RunnerPlace(board).current()
+    words = runner.options if runner else ()
+    folders = (word.partition("=")[2] for word in words if word.startswith("--agents-dir="))
+    return next(filter(os.path.isdir, folders), None)
 
 
 def user_trust(run: Run) -> "Trust":
@@ -96,7 +128,13 @@ def user_trust(run: Run) -> "Trust":
     return Trust(project=run.orc.folder)
 
 
-def _find(files: "AgentFiles", name: str) -> "AgentFile":
+def find_agent(files: "AgentFiles", name: str) -> "AgentFile":
+    """The agent of this name.
+
+    Raises:
+        BadInput: Its file is not usable.
+        NotFound: There is none.
+    """
     if name in files.agents:
         return files.agents[name]
     for path, error in files.bad.items():
@@ -125,20 +163,33 @@ def _row(agent: "AgentFile", trust: "Trust") -> dict[str, str]:
 
 def _listing(files: "AgentFiles", trust: "Trust") -> Answer:
     rows = [_row(agent, trust) for agent in files.agents.values()]
-    bad = {
-        path: error.details.get("problems") or [error.message] for path, error in files.bad.items()
-    }
     columns = [
         (name, lambda row, name=name: row[name]) for name in ("agent", "runtime", "state", "file")
     ]
 
     def text() -> str:
-        parts = [table_of(rows, *columns) or "No agents."]
-        for path, problems in bad.items():
-            assert isinstance(problems, list)
-            parts.append(
-                "\n".join([f"{escape(path)} is skipped:", *(f"  {escape(p)}" for p in problems)])
-            )
-        return "\n\n".join(parts)
+        parts = [table_of(rows, *columns) or "No agents.", "\n".join(skipped(files.problems))]
+        return "\n\n".join(filter(None, parts))
 
-    return Answer({"agents": rows, "bad": bad}, text)
+    return Answer({"agents": rows, "bad": files.problems}, text)
+
+
+def unheard(run: Run, type: str) -> str:
+    """Why an event of a type starts no agent although there are agent files; else empty."""
+    folder = folder_in_use(run)
+    if not os.path.isdir(agents_folder(run, folder)):
+        return ""
+    from orchestrator.domain.subscriptions.patterns import hears
+
+    files = _load(run, folder)
+    listeners = [a.id for a in files.agents.values() if hears(a.settings.listen, type)]
+    if not listeners and (files.agents or files.bad):
+        heard = {pattern for a in files.agents.values() for pattern in a.settings.listen}
+        return f"No agent listens for {type}{did_you_mean(type, heard)}"
+    loaded = run.orc.engine.read().subscriptions
+    if any(agent in loaded for agent in listeners) or not listeners:
+        return ""
+    return (
+        f"No runner has loaded {', '.join(listeners)} yet, and an agent hears events from then on:"
+        " start `orc runner run`, and push it again"
+    )

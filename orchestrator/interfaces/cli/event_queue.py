@@ -1,17 +1,19 @@
 """``orc events push``, ``watch``, ``claim`` ...: events as a queue for workers, in the words of busytown."""
 
+import os
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from orchestrator.core import clock
-from orchestrator.core.errors import UsageError
+from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.strict_json import visible_json
 from orchestrator.domain.event_log import queue_event
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import EVENTS
 from orchestrator.interfaces.cli.parameters import argument, option, text_file
-from orchestrator.interfaces.cli.rendering import Answer, listing, say, write
+from orchestrator.interfaces.cli.rendering import Answer, listing, note, say, write
 from orchestrator.interfaces.cli.run import Run, either, given, once
 
 REFUSED = 1
@@ -58,7 +60,14 @@ def push(run: Run, type: str, worker: str | None, payload: str | None, file: str
 
     text = either("payload", payload, file)
     value = {} if text is None else strict_json(text)
-    return pushed(run, type, value, worker)
+    answer = pushed(run, type, value, worker)
+    if not os.environ.get("ORC_CAUSE"):  # an agent could do nothing about it
+        from orchestrator.interfaces.cli.agent_files import unheard
+
+        with suppress(OrchestratorError):  # it is pushed
+            if why := unheard(run, type):
+                note(why)
+    return answer
 
 
 @EVENTS.command("watch", example="watch --worker agent-1")

@@ -12,7 +12,12 @@ from orchestrator.core import clock, system
 from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
-from orchestrator.interfaces.cli.agent_files import AGENTS_DIR, agents_folder, user_trust
+from orchestrator.interfaces.cli.agent_files import (
+    AGENTS_DIR,
+    agents_folder,
+    folder_in_use,
+    user_trust,
+)
 from orchestrator.interfaces.cli.commands import RUNNER
 from orchestrator.interfaces.cli.parameters import option, together
 from orchestrator.interfaces.cli.rendering import Answer, say
@@ -54,7 +59,7 @@ def run_(run: Run, **options: Any) -> None:
     from orchestrator.interfaces.cli.runner_lines import JsonPrinter, LinePrinter
     from orchestrator.supervisor import daemon
     from orchestrator.supervisor.dispatcher import Dispatcher
-    from orchestrator.supervisor.runner import project_of
+    from orchestrator.supervisor.places import project_of
 
     class DaemonPrinter(LinePrinter):
         def note(self, type: str, agent: str, text: str) -> None:
@@ -120,7 +125,7 @@ def restart(run: Run) -> Answer:
 
 def _start(run: Run, place: "RunnerPlace", options: tuple[str, ...], verb: str) -> Answer:
     from orchestrator.supervisor.daemon import start
-    from orchestrator.supervisor.runner import project_of
+    from orchestrator.supervisor.places import project_of
 
     if place.current() is not None:
         raise place.refusal()
@@ -183,7 +188,7 @@ def status(run: Run) -> Answer:
         for subscriber in run.orc.subscriptions.all()
         for attempt in subscriber.running
     ]
-    paused = _paused(run, note.options if note else ())
+    paused = _paused(run)
     value = {
         "pid": note.pid if note else None,
         "seconds": round(note.seconds()) if note else None,
@@ -206,13 +211,12 @@ def status(run: Run) -> Answer:
     return say(value, "\n".join(lines + pauses))
 
 
-def _paused(run: Run, options: tuple[str, ...]) -> list[dict[str, str]]:
-    """The agents that have to pause, with the budgets of the files that a runner of these options reads."""
+def _paused(run: Run) -> list[dict[str, str]]:
+    """The agents that have to pause, with the budgets of the files that the runner reads."""
     from orchestrator.domain.subscriptions.limits import NO_LIMITS, pause_of
     from orchestrator.supervisor.agent_files import load_agents
 
-    folders = (word.partition("=")[2] for word in options if word.startswith("--agents-dir="))
-    agents = load_agents(agents_folder(run, next(filter(os.path.isdir, folders), None))).agents
+    agents = load_agents(agents_folder(run, folder_in_use(run))).agents
     now = run.orc.engine.now()
     paused = []
     for subscriber in run.orc.subscriptions.all():

@@ -75,7 +75,7 @@ class LinePrinter(EventFollower):
 
         self._orc = orc
         self._is_exact = is_exact
-        self._sentences = Sentences(orc.engine, self._time)
+        self._sentences = Sentences(orc.engine, self._moment)
         self._lock = threading.Lock()
         self._colours = {"runner": "dim", "system": "dim"}
         self._room = _NAMES[0]
@@ -120,6 +120,10 @@ class LinePrinter(EventFollower):
         if self._is_exact:
             return moment
         return time.strftime("%H:%M:%S", time.localtime(clock.seconds(moment)))
+
+    def _moment(self, moment: str) -> str:
+        """A moment in a sentence, with its day if that is not today."""
+        return moment if self._is_exact else clock.local_time(moment, self._orc.engine.now())
 
     def _print(self, moment: str, agent: str, text: str, colour: str = "") -> None:
         with self._lock:

@@ -15,7 +15,7 @@ from orchestrator.interfaces.cli.parameters import argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, say, write
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.supervisor.log_reading import SUFFIX, LogReader
-from orchestrator.supervisor.processes import place_in_state
+from orchestrator.supervisor.places import place_in_state
 
 _PAUSE = 0.2  # seconds between two looks where the system reports no changes
 _LOOK = 30.0  # and where it does

@@ -3,11 +3,19 @@
 import os
 import shlex
 import shutil
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import NotFound
 from orchestrator.core.printable import escape
-from orchestrator.interfaces.cli.agent_files import AGENTS_DIR, agents_folder, user_trust
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.agent_files import (
+    AGENTS_DIR,
+    agents_folder,
+    find_agent,
+    skipped,
+    user_trust,
+)
 from orchestrator.interfaces.cli.commands import RUNNER
 from orchestrator.interfaces.cli.event_runner import (
     OPTIONS,
@@ -16,8 +24,8 @@ from orchestrator.interfaces.cli.event_runner import (
     option_words,
     runner_place,
 )
-from orchestrator.interfaces.cli.layout import cut
-from orchestrator.interfaces.cli.parameters import flag
+from orchestrator.interfaces.cli.layout import columns, cut
+from orchestrator.interfaces.cli.parameters import argument, flag
 from orchestrator.interfaces.cli.rendering import Answer, say, write
 from orchestrator.interfaces.cli.run import Run
 
@@ -25,21 +33,26 @@ if TYPE_CHECKING:
     from orchestrator.supervisor.agent_check import AgentCheck
 
 _WORD = 60  # columns of a word of a command line that are shown
+_LINE = 80  # columns of a line of a command line
+_BREAK = f"\n{' ' * 13}"
 
 
-@RUNNER.command("check", example="check", reads=True)
+@RUNNER.command("check", example="check plan", reads=True)
+@argument("[agents...]", "Which agents; else all.", types.Type("AGENT"))
 @AGENTS_DIR
-def check(run: Run, agents_dir: str | None) -> Answer:
+def check(run: Run, agents: tuple[str, ...], agents_dir: str | None) -> Answer:
     """Show for each agent file what would start it, with which command line; nothing is started.
 
     The exit status is 1 if a file cannot be used.
     """
     from orchestrator.supervisor.agent_check import check_agent
-    from orchestrator.supervisor.agent_files import load_agents
-    from orchestrator.supervisor.runner import project_of
+    from orchestrator.supervisor.agent_files import AgentFiles, load_agents
+    from orchestrator.supervisor.places import project_of
 
     board = run.orc.folder or ""
     files = load_agents(agents_folder(run, agents_dir))
+    if agents:
+        files = AgentFiles({name: find_agent(files, name) for name in agents}, {})
     trust = user_trust(run)
     checks = [
         check_agent(
@@ -52,24 +65,17 @@ def check(run: Run, agents_dir: str | None) -> Answer:
         )
         for agent in files.agents.values()
     ]
-    bad = {
-        path: error.details.get("problems") or [error.message] for path, error in files.bad.items()
-    }
 
     def text() -> str:
-        texts = [_shown(item) for item in checks]
-        for path, problems in bad.items():
-            assert isinstance(problems, list)
-            lines = [f"{escape(path)} cannot be used:", *(f"  {escape(p)}" for p in problems)]
-            texts.append("\n".join(lines))
-        return "\n\n".join(texts) or "No agents."
+        unusable = "\n".join(skipped(files.problems, "cannot be used"))
+        return "\n\n".join(filter(None, [*map(_shown, checks), unusable])) or "No agents."
 
-    is_good = not bad and not any(item.problem for item in checks)
-    return Answer({"agents": checks, "bad": bad}, text, int(not is_good))
+    is_good = not files.bad and not any(item.problem for item in checks)
+    return Answer({"agents": checks, "bad": files.problems}, text, int(not is_good))
 
 
 def _shown(check: "AgentCheck") -> str:
-    command = " ".join(shlex.quote(cut(escape(word), _WORD)) for word in check.command)
+    command = _wrapped(shlex.quote(cut(escape(word), _WORD)) for word in check.command)
     trust = {
         "trusted": "trusted",
         "changed": "changed since it was trusted: read it, then `orc trust {}`",
@@ -79,7 +85,8 @@ def _shown(check: "AgentCheck") -> str:
         ("trust", trust.format(check.agent)),
         (
             "starts on",
-            escape("; ".join(check.starts)) or "nothing: it has no listen, takes, every or cron",
+            _BREAK.join(map(escape, check.starts))
+            or "nothing: it has no listen, takes, every or cron",
         ),
         ("runs", command),
         ("in", escape(check.folder)),
@@ -87,6 +94,16 @@ def _shown(check: "AgentCheck") -> str:
     ]
     lines = [f"  {name:<9}  {value}" for name, value in rows if value]
     return "\n".join([f"{check.agent} ({escape(check.file)})", *lines])
+
+
+def _wrapped(words: Iterable[str]) -> str:
+    """A command line in lines that are not too long."""
+    lines = [""]
+    for word in words:
+        if lines[-1] and columns(f"{lines[-1]} {word}") > _LINE:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return _BREAK.join(lines)
 
 
 @RUNNER.command("install", example="install --print")

@@ -37,8 +37,9 @@ def told(orc: Orchestrator, step: Callable[[], object]) -> dict[str, str]:
 
 
 def test_a_review_that_is_due_goes_to_the_creator_and_two_that_suit(orc: Orchestrator):
-    for name in ("bob", "cleo", "dan", "tester"):
+    for name in ("a-worker", "bob", "cleo", "dan", "tester"):
         orc.agents.register(name, capabilities=["test"] if name == "tester" else [])
+    orc.subscriptions.open("a-worker")  # a runner starts it, so it reads no mail before
     task = claimed(orc, review=True)
     due = told(orc, lambda: orc.tasks.complete(task, result="shipped", agent="ann"))
     assert due == dict.fromkeys(("bob", "cleo", "lead"), "Review due")
