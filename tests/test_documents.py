@@ -16,6 +16,7 @@ ID = re.compile(r"\b[0-9a-f]{8}\b")
 # A local time is shown with its date where it is another day, as just after midnight.
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z|\[\d\d:\d\d:\d\d\]|(?:\d{4}-\d\d-\d\d )?\b\d\d:\d\d\b")
 
+UNHEARD = re.compile(r"Note: No runner has loaded [\w, ]+ yet, .*\n")
 AGE = re.compile(r"\b\d+s +")
 
 
@@ -71,7 +72,9 @@ def test_the_commands_of_a_document_do_what_it_shows(document: Path, tmp_path: P
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
         if shown is None:
-            assert (done.returncode, done.stderr) == (0, ""), line
+            # A document may push an event before it shows how a runner is started.
+            errors = UNHEARD.sub("", done.stderr)
+            assert (done.returncode, errors) == (0, ""), line
             continue
         ids |= dict(zip(ID.findall(shown), ID.findall(done.stdout), strict=False))
         printed, wanted = done.stdout, with_ids(shown, ids)
