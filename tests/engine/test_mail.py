@@ -21,8 +21,9 @@ from .test_processes import finish, go, reopen
 
 WORKER = Path(__file__).with_name("mail_worker.py")
 MESSAGES = 400
+# A kill can cut a write at any byte, so a block may begin in the middle of a line.
 BLOCK = re.compile(
-    r"^\[mail ([0-9a-f]{16}): .*?\]\n(.*?)^\[end of mail \1[.;].*?\]\n", re.MULTILINE | re.DOTALL
+    r"\[mail ([0-9a-f]{16}): [^\n]*\]\n(.*?)^\[end of mail \1[.;].*?\]\n", re.MULTILINE | re.DOTALL
 )
 MESSAGE = re.compile(r"^message (\d+) from ann, .*\n\| number (\d+)\n((?:\|.*\n)*)", re.MULTILINE)
 
