@@ -16,6 +16,9 @@ from orchestrator.core.interrupts import Interrupts
 TAIL = 4096
 """How many of the last bytes of the output are kept, unless the caller wants more."""
 
+ATTEMPT = "ORC_ATTEMPT"
+"""The variable of what the runner starts: all attempts of a worker are the same agent."""
+
 _MOST_ABOVE = 8
 """How many processes above this one may be launchers."""
 
@@ -98,6 +101,12 @@ def host_runs(host: str, since: float) -> bool:
     if not (pid.isdecimal() and started.isdecimal()):
         return False
     return system.condition(int(pid), int(started), boot, since) != "gone"
+
+
+def host_words(host: str) -> list[str]:
+    """The command line of a process that :func:`host_process` named; empty if it is not known."""
+    pid = host.partition(" ")[0]
+    return system.words(int(pid)) if pid.isdecimal() else []
 
 
 def run(

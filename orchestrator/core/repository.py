@@ -33,6 +33,12 @@ class Repository(msgspec.Struct, frozen=True):
     is_linked: bool
 
 
+def top_of(folder: str) -> str:
+    """The folder of the project: the top of the work tree, else the folder itself."""
+    place = around(folder)
+    return place.root if place else os.path.abspath(folder)
+
+
 def around(folder: str, variables: Mapping[str, str] | None = None) -> Repository | None:
     """The repository that contains a folder; None if there is none.
 

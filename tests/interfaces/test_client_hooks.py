@@ -1,12 +1,14 @@
 """Commands as hooks of clients: who acts, what each client reads, and that nothing stops a session."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator import Orchestrator
 from orchestrator.core import processes
 
 from .conftest import CommandLine, Shown, Stdin
@@ -63,8 +65,24 @@ def test_each_client_gets_text_in_its_form(hook: Any, cli: CommandLine, client: 
 def test_a_named_agent_stays_itself(hook: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORC_AGENT", "ann")
     assert "# You are ann" in hook("prime").out
+    assert "# You are ann" in hook("prime").out
     monkeypatch.delenv("ORC_AGENT")
-    assert "# You are claude" in hook("prime").out
+    assert "# You are ann" in hook("prime").out, "everything of one program is one agent"
+
+
+@pytest.mark.needs("proc")
+def test_the_hooks_of_a_second_session_of_one_name_are_another_agent(
+    hook: Any, cli: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started, boot = processes.system.identity()
+    with Orchestrator.open(tmp_path / "board") as orc:
+        orc.sessions.join("claude", host=f"{os.getpid()} {started} {boot}", name="ann")
+    monkeypatch.setenv("ORC_AGENT", "ann")
+    assert "# You are ann-2" in hook("prime").out
+    cli("mail", "send", "ann", "For the first", "--agent", "bob")
+    assert hook("mail", "check", "--inject").out == ""
+    monkeypatch.setenv("ORC_ATTEMPT", "1")
+    assert "For the first" in hook("mail", "check", "--inject").out
 
 
 def test_without_a_board_a_hook_is_silent_and_makes_none(

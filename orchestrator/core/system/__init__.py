@@ -15,10 +15,11 @@ Names of files                 ``replace``, ``link``, ``touch``; ``path_key``: e
 Locks                          ``HAS_FLOCK``, ``try_lock``, ``lock``, ``unlock``
 Kinds of file systems          ``file_system_kind``
 Processes                      ``identity`` and ``condition``: whether a process that left its name
-                               still runs; ``parent``; ``Program``: one in a group of its own, and what it
-                               prints; ``processes_with``, ``kill_group``: what is left of
-                               one whose parent was killed; ``adopt_orphans``, ``left_behind``:
-                               what is left of one that has ended; ``start_daemon``: one that goes on
+                               still runs; ``parent``, ``words`` of its command line;
+                               ``Program``: one in a group of its own, and what it prints;
+                               ``processes_with``, ``kill_group``: what is left of one whose parent
+                               was killed; ``adopt_orphans``, ``left_behind``: what is left of one
+                               that has ended; ``start_daemon``: one that goes on
                                after this process; ``VARIABLES``: what programs need
                                beside the usual variables;
                                ``run_at_terminal``: one that the user works with;

@@ -134,6 +134,7 @@ if sys.platform == "darwin":
     from orchestrator.core.system.processes import left_behind as left_behind
     from orchestrator.core.system.processes import parent as parent
     from orchestrator.core.system.processes import processes_with as processes_with
+    from orchestrator.core.system.processes import words as words
 
     FileAlarm = PollingAlarm
     LIMITS: tuple[str, ...] = (
@@ -249,6 +250,12 @@ else:
     def _environment(pid: int) -> list[bytes]:
         with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
             return file.read().split(b"\0")
+        return []
+
+    def words(pid: int) -> list[str]:
+        """The command line of a process; empty if it is not known."""
+        with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+            return [os.fsdecode(word) for word in file.read().split(b"\0")[:-1]]
         return []
 
     def parent(pid: int) -> tuple[int, str]:

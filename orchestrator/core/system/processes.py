@@ -38,6 +38,16 @@ def parent(pid: int) -> tuple[int, str]:
         return 0, ""
 
 
+def words(pid: int) -> list[str]:
+    """The command line of a process; empty if it is not known."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return []
+
+
 def condition(pid: int, started: int, boot: str, since: float) -> str:
     """``running``, ``stopped`` or ``gone``: a pid alone may be that of another process by now.
 

@@ -18,6 +18,7 @@ from orchestrator.core.system.processes import identity as identity
 from orchestrator.core.system.processes import left_behind as left_behind
 from orchestrator.core.system.processes import parent as parent
 from orchestrator.core.system.processes import processes_with as processes_with
+from orchestrator.core.system.processes import words as words
 
 if TYPE_CHECKING:
     import psutil

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from orchestrator.core import repository
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.paths import inside
 from orchestrator.integrations.clients.clients import (
@@ -51,12 +50,6 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     def is_complete(self) -> bool:
         """Whether nothing is to be done."""
         return all(change.action == "keep" for change in self.files)
-
-
-def top_of(folder: str) -> str:
-    """The folder of the project: the top of the work tree, else the folder itself."""
-    place = repository.around(folder)
-    return place.root if place else os.path.abspath(folder)
 
 
 def installed(home: str) -> Mapping[str, str]:

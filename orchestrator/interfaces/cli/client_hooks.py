@@ -14,6 +14,7 @@ import msgspec
 
 from orchestrator.core import processes
 from orchestrator.core.errors import NoBoard, OrchestratorError
+from orchestrator.core.repository import top_of
 from orchestrator.integrations.clients.clients import (
     COMPACTION,
     EDIT,
@@ -23,7 +24,6 @@ from orchestrator.integrations.clients.clients import (
     PROMPT,
     START,
 )
-from orchestrator.integrations.clients.setting_up import top_of
 from orchestrator.interfaces.cli.rendering import Answer, show, warn
 
 if TYPE_CHECKING:
@@ -102,18 +102,21 @@ def _enter(facts: dict[str, Any]) -> None:
 
 
 def _name_agent(run: "Run", call: HookCall) -> bool:
-    """Let the agent of this session act; False if there is none to act for."""
+    """Let the agent of this session act; False if there is none to act for.
+
+    A second session of one name is another agent: hooks act as the agent of the server of their program.
+    """
     run.only_finds_board()
-    sessions = run.orc.sessions
-    if run.agent is None:
-        host = processes.host_process()
-        if call.moment in (END, COMPACTION):  # nothing is begun to be ended
-            known = sessions.in_host(host)
-            if known is None:
-                return False
-        else:
-            known = sessions.join(call.client, host=host, folder=top_of(os.getcwd()))
-        run.act_as(known.agent)
+    if run.agent and (run.orc.engine.session is not None or processes.ATTEMPT in os.environ):
+        return True
+    sessions, host, name = run.orc.sessions, processes.host_process(), run.agent or ""
+    if call.moment in (END, COMPACTION):  # nothing is begun to be ended
+        known = sessions.in_host(host, name)
+        if known is None:
+            return bool(name)
+    else:
+        known = sessions.join(call.client, host=host, folder=top_of(os.getcwd()), name=name)
+    run.act_as(known.agent)
     return True
 
 

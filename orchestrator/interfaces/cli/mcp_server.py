@@ -1,9 +1,9 @@
 """``orc mcp``: serve the board to an agent over the Model Context Protocol."""
 
 import gc
-import os
 from typing import TYPE_CHECKING
 
+from orchestrator.core import clock
 from orchestrator.core.errors import NoBoard, UsageError, did_you_mean
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MCP
@@ -14,7 +14,8 @@ from orchestrator.interfaces.cli.run import Run
 from orchestrator.runtimes.permission_server import TOOL, is_there
 
 if TYPE_CHECKING:
-    from orchestrator import Orchestrator
+    from orchestrator import AsyncOrchestrator
+    from orchestrator.interfaces.mcp.messages import Self
     from orchestrator.interfaces.mcp.server import ServedTool
 
 SETS = ("minimal", "standard", "all")
@@ -31,23 +32,36 @@ _TOOLS = option(
 @MCP.command("serve", example="serve --client claude --tools minimal")
 @_TOOLS
 @option("--client", "The program of the agent, for its name if $ORC_AGENT has none.", types.NAME)
-def serve_(run: Run, tools: str, client: str | None) -> None:
+@option(
+    "--poll",
+    "Look for mail so often, where the file system reports no changes; 3s or less.",
+    types.DURATION,
+)
+def serve_(run: Run, tools: str, client: str | None, poll: str | None) -> None:
     """Serve the board to an agent over MCP, on stdin and stdout, until stdin is closed.
 
     `orc mcp` alone does it too. With --client and without a board it serves no tools. The tool
     permission_prompt asks people before Claude Code uses a tool; the runner starts a server of it for agents
     with the runtime claude.
+
+    The server is a session: it is gone with its program, and no other server has its name. New mail is pushed
+    into programs that show it (Claude Code with channels); others get it from their hooks, or from the tool
+    mail.
     """
     _check_extra()
     from orchestrator.interfaces.mcp.descriptors import take_descriptors
 
     taken = take_descriptors()
-    from orchestrator import Orchestrator
+    from orchestrator import AsyncOrchestrator, Orchestrator
+    from orchestrator.delivery.channel import CAPABILITY, INSTRUCTIONS
+    from orchestrator.interfaces.mcp.messages import Self
     from orchestrator.interfaces.mcp.server import AgentServer
+    from orchestrator.interfaces.mcp.session import ServerSession
 
     gc.enable()  # `process` has disabled it for commands that end soon
     warnings: list[str] = []
     agent = run.agent
+    seconds = None if poll is None else clock.duration(poll)
     try:
         opened = Orchestrator.open(run.settings.board, agent=agent, warn=warnings.append)
     except NoBoard as error:
@@ -59,10 +73,17 @@ def serve_(run: Run, tools: str, client: str | None) -> None:
         without.serve(taken)
         return
     with opened as orc:
-        if agent is None and tools != TOOL:
-            agent = _joined(orc, client or "agent")
-        served = _served(orc, tools, agent or orc.engine.agent, warnings)
-        AgentServer(served).serve(taken)
+        shared = AsyncOrchestrator(orc)
+        if tools == TOOL:  # the attempt that has started it is a session
+            AgentServer(_served(shared, tools, Self(orc.engine.agent), warnings)).serve(taken)
+            return
+        session = ServerSession(shared, name=agent, client=client, poll=seconds)
+        try:
+            server = AgentServer(session.served(_served(shared, tools, session, warnings)))
+            server.sdk.instructions = f"{server.sdk.instructions or ''} {INSTRUCTIONS}".strip()
+            server.serve(taken, [session.run], {CAPABILITY: {}})
+        finally:
+            session.leave(orc)
 
 
 @MCP.command("tools", example="tools --tools minimal", reads=True)
@@ -70,14 +91,15 @@ def serve_(run: Run, tools: str, client: str | None) -> None:
 def tools_(_run: Run, tools: str) -> Answer:
     """List the tools of a set, with what each costs in tokens: a quarter of its bytes."""
     _check_extra()
-    from orchestrator import Orchestrator
+    from orchestrator import AsyncOrchestrator, Orchestrator
+    from orchestrator.interfaces.mcp.messages import Self
     from orchestrator.interfaces.mcp.server import cost_of
 
     with Orchestrator.open("memory:") as orc:
-        served = [tool.definition for tool in _served(orc, tools, "agent", [])]
-    costs = [cost_of(tool) for tool in served]
+        served = _served(AsyncOrchestrator(orc), tools, Self("agent"), [])
+    costs = [cost_of(tool.definition) for tool in served]
     rows = [
-        {"tool": tool.name, "tokens": cost, "about": tool.description or ""}
+        {"tool": tool.definition.name, "tokens": cost, "about": tool.definition.description or ""}
         for tool, cost in zip(served, costs, strict=True)
     ]
 
@@ -95,28 +117,24 @@ def _check_extra() -> None:
         )
 
 
-def _joined(orc: "Orchestrator", client: str) -> str:
-    """The agent of the program that has started this server; its hooks are the same agent."""
-    from orchestrator.core.processes import host_process
-    from orchestrator.integrations.clients.setting_up import top_of
-
-    return orc.sessions.join(client, host=host_process(), folder=top_of(os.getcwd())).agent
-
-
 def _served(
-    orc: "Orchestrator", wanted: str, agent: str, warnings: list[str]
+    shared: "AsyncOrchestrator", wanted: str, me: "Self", warnings: list[str]
 ) -> "list[ServedTool]":
     """The tools of a set, or those that are named.
+
+    Args:
+        shared: The board.
+        wanted: The set, or names with commas.
+        me: Who acts.
+        warnings: What the board warns of; each answer takes what came.
 
     Raises:
         UsageError: There is no such tool.
     """
-    from orchestrator import AsyncOrchestrator
     from orchestrator.interfaces.mcp.board_tools import ALL, MINIMAL, STANDARD, board_tools
-    from orchestrator.interfaces.mcp.messages import Self, message_tools
+    from orchestrator.interfaces.mcp.messages import message_tools
     from orchestrator.interfaces.mcp.permission import permission_tool
 
-    me, shared = Self(agent), AsyncOrchestrator(orc)
     messages = message_tools(shared, me, warnings)
     if wanted in SETS:
         rows = {"minimal": MINIMAL, "standard": STANDARD, "all": ALL}[wanted]
@@ -128,7 +146,7 @@ def _served(
     known = [
         *messages,
         *board_tools(shared, ALL, lambda: me.name, warnings),
-        permission_tool(shared, agent),
+        permission_tool(shared, me.name),
     ]
     by_name = {tool.definition.name: tool for tool in known}
     for name in wanted.split(","):

@@ -81,8 +81,8 @@ def onboard(_run: Run) -> Answer:
 
 
 def _place(run: Run, *, is_user: bool) -> "SetupPlace":
+    from orchestrator.core.repository import top_of
     from orchestrator.integrations.clients.clients import SetupPlace
-    from orchestrator.integrations.clients.setting_up import top_of
 
     top = os.path.expanduser("~") if is_user else top_of(os.getcwd())
     words = (*program(), *run.board_words)

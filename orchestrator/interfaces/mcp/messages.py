@@ -26,6 +26,11 @@ class Self:
     def __init__(self, name: str) -> None:
         self.name = name
 
+    def rename(self, orc: Orchestrator, to: str) -> None:
+        """Change the name of the agent; its mail follows."""
+        orc.agents.rename(self.name, to)
+        self.name = to
+
 
 def message_tools(orc: AsyncOrchestrator, me: Self, warnings: list[str]) -> list[ServedTool]:
     """The tools, for an agent."""
@@ -127,6 +132,5 @@ def _rename(orc: Orchestrator, me: Self, name: str) -> str:
     if name in _peers(orc, me):
         raise Refused(f"There is a peer {name} already", code="name_taken")
     if name != me.name:
-        orc.agents.rename(me.name, name)
-        me.name = name
+        me.rename(orc, name)
     return f"renamed to {name}"

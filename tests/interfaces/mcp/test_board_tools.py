@@ -13,9 +13,10 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-from orchestrator import Orchestrator
+from orchestrator import AsyncOrchestrator, Orchestrator
 from orchestrator.interfaces.cli.mcp_server import _served
 from orchestrator.interfaces.mcp.board_tools import ALL, MINIMAL, STANDARD, BoardTool
+from orchestrator.interfaces.mcp.messages import Self
 from orchestrator.interfaces.mcp.server import AgentServer, cost_of
 
 Calls = Callable[..., Any]
@@ -31,7 +32,7 @@ class Session:
         async def main() -> Any:
             warnings: list[str] = []
             with Orchestrator.open(self.board, agent=self.agent, warn=warnings.append) as orc:
-                served = _served(orc, self.tools, self.agent, warnings)
+                served = _served(AsyncOrchestrator(orc), self.tools, Self(self.agent), warnings)
                 async with Client(AgentServer(served).sdk, mode=mode) as client:
                     return await use(client)
 
@@ -71,8 +72,9 @@ def orc(board: Path) -> Iterator[Orchestrator]:
 
 
 def test_the_tools_cost_few_tokens(ann: Session, orc: Orchestrator):
+    shared = AsyncOrchestrator(orc)
     costs = {
-        tools: sum(cost_of(tool.definition) for tool in _served(orc, tools, "ann", []))
+        tools: sum(cost_of(tool.definition) for tool in _served(shared, tools, Self("ann"), []))
         for tools in ("minimal", "standard", "all")
     }
     assert costs["minimal"] < 1200
