@@ -49,9 +49,9 @@ def _told(orc: Orchestrator, board: str, agent: str) -> float:
     time.sleep(_SETTLE)
     start = perf_counter()
     orc.mail.send(agent, "hi", "Look at part 7, please.")
-    said = waiting.stdout.readline()
+    line = waiting.stdout.readline()
     seconds = perf_counter() - start
     waiting.stdout.close()
-    if waiting.wait() or not said.startswith(b"1 unread message"):
-        raise RuntimeError(f"`mail check --wait` said {said!r}")
+    if waiting.wait() or not line.startswith(b"1 unread message"):
+        raise RuntimeError(f"`mail check --wait` printed {line!r}")
     return seconds

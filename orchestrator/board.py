@@ -1,4 +1,4 @@
-"""Open a board: one that is named, or the one that is found."""
+"""Open a board: by its name, or the nearest one of a folder."""
 
 import os
 from collections.abc import Callable

@@ -133,7 +133,7 @@ def test_an_unusable_file_is_rebuilt_with_a_warning(
 
 @pytest.mark.parametrize("spoil", DAMAGE, ids=lambda spoil: spoil.__name__)
 @pytest.mark.parametrize("ask", ["status", "verify", "search"])
-def test_every_command_builds_such_a_file_anew_and_says_so(
+def test_every_command_builds_such_a_file_anew_with_a_warning(
     worked: Orchestrator, warnings: list[str], ask: str, spoil: Callable[[Path], None]
 ):
     for ending in ("-wal", "-shm"):
@@ -151,7 +151,7 @@ def test_every_command_builds_such_a_file_anew_and_says_so(
     assert worked.index.verify() == []
 
 
-def test_an_index_that_is_not_as_the_log_says_is_built_anew_when_that_is_seen(
+def test_an_index_that_differs_from_the_log_is_built_anew_when_that_is_seen(
     worked: Orchestrator, warnings: list[str]
 ):
     with closing(sqlite3.connect(path_of(worked))) as database, database:
@@ -172,7 +172,7 @@ def damage_line(board: Path, number: int) -> None:
 
 
 @pytest.mark.parametrize("has_file", [True, False])
-def test_beside_a_damaged_log_every_answer_says_as_of_which_event_it_is(
+def test_beside_a_damaged_log_every_answer_names_its_last_event(
     worked: Orchestrator, tmp_path: Path, warnings: list[str], has_file: bool
 ):
     worked.tasks.add("build", title="Task 20")

@@ -30,18 +30,18 @@ def test_datasette_serves_every_table_and_view_with_its_description(index: Path)
 
     async def pages() -> dict[str, Any]:
         await site.invoke_startup()
-        found = {}
+        matches = {}
         for relation in overview():
             answer = await site.client.get(f"/index/{relation.name}.json?_shape=objects")
             assert answer.status_code == 200, relation.name
-            found[relation.name] = answer.json()["rows"]
+            matches[relation.name] = answer.json()["rows"]
             page = await site.client.get(f"/index/{relation.name}")
             assert page.status_code == 200, relation.name
             assert relation.about.split(";")[0][:20].replace("`", "") in page.text.replace("`", "")
             assert "parser <b>" not in page.text
         searched = await site.client.get("/index/texts.json?_search=grammar&_shape=objects")
-        found["search"] = searched.json()["rows"]
-        return found
+        matches["search"] = searched.json()["rows"]
+        return matches
 
     rows = asyncio.run(pages())
     assert [row["title"] for row in rows["ready"]] == ["Write the parser <b>"]

@@ -506,11 +506,11 @@ def test_an_author_is_the_agent_that_is_here_under_its_present_name(
     orc.agents.register("ann")
     orc.agents.register("bob")
     orc.agents.rename("bob", "rob")
-    said = [
+    comments = [
         {"author": author, "text": f"{author} was here", "created_at": LATE}
         for author in ("Ann", "bob", "Zoe")
     ]
-    report = take(orc, issue("a", notes="By no agent", comments=said))
+    report = take(orc, issue("a", notes="By no agent", comments=comments))
     notes = orc.tasks.get("a").notes
     assert [note.agent for note in notes] == ["beads", "ann", "rob", "Zoe"]
     assert {note.at for note in notes[1:]} == {"2027-01-01T00:00:00.000Z"}
@@ -520,7 +520,7 @@ def test_an_author_is_the_agent_that_is_here_under_its_present_name(
     note = orc.tasks.get("task-1").notes[0]
     assert (note.agent, note.at, note.text) == ("ann", "2026-01-02T10:00:00.000Z", "Well done")
     with changes_nothing(orc):
-        take(orc, issue("a", notes="By no agent", comments=said))
+        take(orc, issue("a", notes="By no agent", comments=comments))
         import_backlog(orc.engine, project)
 
 

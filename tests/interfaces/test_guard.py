@@ -58,14 +58,14 @@ def repository(tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
     return repository
 
 
-def test_a_commit_of_a_locked_file_is_refused_and_says_who_has_it(
+def test_a_commit_of_a_locked_file_is_refused_with_the_name_of_its_holder(
     repository: Repository, cli: CommandLine
 ) -> None:
     cli("guard", "install")
     repository.write("src/a.py")
     cli("lock", "src/a.py", "bob", "--ttl", "1h")
-    said = repository.git("commit", "-qm", "x", agent="ann", status=1)
-    assert "src/a.py: bob has locked it, until " in said
+    output = repository.git("commit", "-qm", "x", agent="ann", status=1)
+    assert "src/a.py: bob has locked it, until " in output
     repository.git("commit", "-qm", "x", agent="bob")
 
 
@@ -77,9 +77,9 @@ def test_a_commit_of_what_a_running_task_touches_is_refused(
     cli("claim", task, "bob")
     repository.write("src/deep/a [1].py")
     repository.write("docs/a.md")
-    said = repository.git("commit", "-qm", "x", status=1)
-    assert f"src/deep/a [1].py: bob works on it, as part of src/** for task {task} Parser" in said
-    assert "docs/a.md" not in said
+    output = repository.git("commit", "-qm", "x", status=1)
+    assert f"src/deep/a [1].py: bob works on it, as part of src/** for task {task} Parser" in output
+    assert "docs/a.md" not in output
     cli("done", task, "ok", "--agent", "bob")
     repository.git("commit", "-qm", "x")
 
@@ -95,9 +95,9 @@ def test_renames_deletions_and_a_partial_commit_are_checked(
     cli("lock", "gone.py", "bob", "--ttl", "1h")
     repository.git("mv", "old.py", "new.py")
     repository.git("rm", "-q", "gone.py")
-    said = repository.git("commit", "-qm", "x", status=1)
-    assert "old.py: bob" in said
-    assert "gone.py: bob" in said
+    output = repository.git("commit", "-qm", "x", status=1)
+    assert "old.py: bob" in output
+    assert "gone.py: bob" in output
     (repository.folder / "free.py").write_text("y")
     repository.git("commit", "-qm", "x", "free.py")
 
@@ -160,11 +160,11 @@ def test_a_commit_is_linked_to_the_tasks_of_its_trailers(
     first, second = (cli("add", title, "--json").json["id"] for title in ("One", "Two"))
     repository.write("a")
     message = f"Work on it\n\nTask: none is named here\n\nMore.\n\nTask: {first}, {second}\nTask: ffffffff\n"
-    said = repository.git("commit", "-qm", message, agent="ann")
+    output = repository.git("commit", "-qm", message, agent="ann")
     commit = repository.git("rev-parse", "HEAD").strip()
     for task in (first, second):
         assert cli("show", task, "--json").json["commits"] == [commit]
-    assert "ffffffff" in said
+    assert "ffffffff" in output
     repository.git("commit", "-q", "--allow-empty", "-m", "nothing named")
     assert cli("guard", "link", "HEAD~1").status == 0
 

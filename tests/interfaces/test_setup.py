@@ -46,7 +46,7 @@ def test_an_option_without_a_name_is_refused(cli: CommandLine, project: Path, op
     assert "No client is named" in cli("setup", option, status=2).err
 
 
-def test_check_says_by_its_status_whether_all_is_there(cli: CommandLine, project: Path) -> None:
+def test_the_status_of_check_is_whether_all_is_there(cli: CommandLine, project: Path) -> None:
     assert "Would create .mcp.json" in cli("setup", "claude", "--check", status=1).out
     assert [*project.iterdir()] == []
     cli("setup", "claude")

@@ -112,14 +112,14 @@ def test_queries_that_cannot_be_asked_are_named(folder: Path) -> None:
     }.items():
         (queries / name).write_text(text)
     (queries / "latin.sql").write_bytes(b"SELECT '\xe9'")
-    found = messages(folder, "queries")
-    assert {message.partition(": ")[0] for message in found} == {
+    problems = messages(folder, "queries")
+    assert {message.partition(": ")[0] for message in problems} == {
         "queries/Odd name.sql",
         "queries/latin.sql",
         "queries/wrong.sql",
         "queries/writes.sql",
     }
-    assert "no such table: task" in "".join(found)
+    assert "no such table: task" in "".join(problems)
 
 
 @pytest.mark.needs("modes")
@@ -216,12 +216,12 @@ def test_an_interrupted_write_in_a_segment_that_has_just_begun_is_seen_and_kept(
     log.write_bytes(tail)
     assert len(tail) < len(whole)
     for fix in (False, True):
-        (found,) = (f for f in look(folder, fix=fix).findings if f.check == "log")
-        assert found.level == "warning"
+        (finding,) = (f for f in look(folder, fix=fix).findings if f.check == "log")
+        assert finding.level == "warning"
         assert f"{log} ends with {len(tail)} bytes of an interrupted write after event" in (
-            found.message
+            finding.message
         )
-        assert ("doctor --fix" in found.hint) is not fix, "what was tried is not advised again"
+        assert ("doctor --fix" in finding.hint) is not fix, "what was tried is not advised again"
         # No crash leaves this: the first commit of a file comes with its name.
         assert (log.read_bytes(), log.with_name("events-1.jsonl").read_bytes()) == (tail, whole)
 

@@ -64,8 +64,8 @@ def test_an_outlook_names_what_cannot_be_predicted(steady: Orchestrator) -> None
     steady.goals.create("over", [failed], due="1d")
     steady.goals.create("dropped", [late], due="1d")
     steady.goals.drop("dropped", reason="no")
-    said = {name: steady.outlook(name) for name in ("empty", "stuck", "over", "dropped")}
-    assert {name: (o.outcome, o.reason) for name, o in said.items()} == {
+    outlooks = {name: steady.outlook(name) for name in ("empty", "stuck", "over", "dropped")}
+    assert {name: (o.outcome, o.reason) for name, o in outlooks.items()} == {
         "empty": ("unknown", "it has no tasks"),
         "stuck": ("unknown", f"{waits} waits for a decision"),
         "over": ("done", ""),

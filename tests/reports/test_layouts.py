@@ -91,11 +91,11 @@ class Elements(HTMLParser):
 
 def test_a_page_has_every_section_and_its_charts(orc: Orchestrator, clock: SettableClock) -> None:
     report = filled(orc, clock, ("Write the guide", "Move", "no key", "Read"))
-    found = Elements(page(report))
+    elements = Elements(page(report))
     titles = [section.title for section in sections(report)]
-    assert found.tags["section"] == len(titles)
-    assert found.tags["svg"] == 6
-    text = "".join(found.text)
+    assert elements.tags["section"] == len(titles)
+    assert elements.tags["svg"] == 6
+    text = "".join(elements.text)
     assert all(title in text for title in titles)
     assert all(word in text for word in ("wanted", "85 %", "in review", "Write the guide"))
 
@@ -104,15 +104,15 @@ def test_a_page_needs_nothing_from_elsewhere_and_runs_nothing(
     orc: Orchestrator, clock: SettableClock
 ) -> None:
     text = page(filled(orc, clock, HOSTILE))
-    found = Elements(text)
-    assert not {"script", "link", "img", "iframe", "object", "form", "a", "base"} & {*found.tags}
+    elements = Elements(text)
+    assert not {"script", "link", "img", "iframe", "object", "form", "a", "base"} & {*elements.tags}
     policy = next(
-        value for name, value in found.attributes if name == "content" and "-src" in str(value)
+        value for name, value in elements.attributes if name == "content" and "-src" in str(value)
     )
     assert policy.split("; ") == [
         "default-src 'none'", "style-src 'unsafe-inline'", "base-uri 'none'", "form-action 'none'",
     ]  # fmt: skip
-    for name, value in found.attributes:
+    for name, value in elements.attributes:
         assert not name.startswith("on"), name
         if name in ("href", "src", "xlink:href"):
             assert str(value).startswith("#"), value

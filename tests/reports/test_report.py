@@ -217,12 +217,19 @@ def test_it_shows_who_waits_for_whom(build: Orchestrator, clock: SettableClock) 
         build.engine._open.record(
             LockAwaited(resource="git", until=times.timestamp(clock.seconds + HOUR))
         )
-    found = {hold_up.name: hold_up for hold_up in build.report().hold_ups}
-    assert (found[first].agent, found[first].waiting, found[first].waiters) == ("ann", 2, others)
-    assert (found["blocked: no key"].kind, found["blocked: no key"].waiters) == ("blocked", [aside])
-    assert (found[whole].kind, found[whole].waiters) == ("task", [after])
-    assert (found["git"].agent, found["git"].waiters) == ("ann", ["bob"])
-    assert (found[reviewed].kind, found[reviewed].waiters) == ("review", ["cid"])
+    hold_ups = {hold_up.name: hold_up for hold_up in build.report().hold_ups}
+    assert (hold_ups[first].agent, hold_ups[first].waiting, hold_ups[first].waiters) == (
+        "ann",
+        2,
+        others,
+    )
+    assert (hold_ups["blocked: no key"].kind, hold_ups["blocked: no key"].waiters) == (
+        "blocked",
+        [aside],
+    )
+    assert (hold_ups[whole].kind, hold_ups[whole].waiters) == ("task", [after])
+    assert (hold_ups["git"].agent, hold_ups["git"].waiters) == ("ann", ["bob"])
+    assert (hold_ups[reviewed].kind, hold_ups[reviewed].waiters) == ("review", ["cid"])
 
 
 def test_what_failed_stands_with_its_reason_and_what_became_of_it(

@@ -105,8 +105,8 @@ def test_an_added_task_has_an_open_twin_among_the_newest(
     old, other, new = add(board, "Write the parser", "Write the printer", "write parser the")
 
     def twin(task: str) -> str | None:
-        found = open_twin(board.engine, board.tasks.get(task))
-        return found.id if found else None
+        twin = open_twin(board.engine, board.tasks.get(task))
+        return twin.id if twin else None
 
     assert twin(new) == old
     assert twin(other) is None

@@ -19,10 +19,10 @@ def test_an_event_starts_an_agent_which_finishes(town: Town):
     with town.running() as runner:
         event = town.push("plan.created", {"path": "a b.md"})
         (finished,) = runner.until_events("subscription.finished")
-    said = payload(finished)
-    assert (said["subscriber"], said["event"], said["attempt"]) == ("count", event, 1)
-    assert said["report"]["exit_status"] == 0
-    assert sorted(said["report"]["output"].splitlines()) == ["counted a b.md", "oh"]
+    report = payload(finished)
+    assert (report["subscriber"], report["event"], report["attempt"]) == ("count", event, 1)
+    assert report["report"]["exit_status"] == 0
+    assert sorted(report["report"]["output"].splitlines()) == ["counted a b.md", "oh"]
     assert "counted a b.md\n" in town.log("count")
     assert town.notes() == []
 

@@ -90,7 +90,7 @@ def test_a_second_runner_is_refused_and_a_board_needs_a_folder(town: Town):
         Orchestrator(MemoryStore()).supervisor.runner()
 
 
-def test_events_that_nobody_takes_are_counted_and_dropped(
+def test_events_without_a_taker_are_counted_and_dropped(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(embedded, "KEPT", 10)

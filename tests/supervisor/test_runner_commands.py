@@ -48,7 +48,7 @@ def test_a_runner_in_the_background_is_ready_when_start_returns(town: Town):
     assert "finished in" in log
 
 
-def test_a_runner_that_cannot_start_says_why(town: Town, monkeypatch: pytest.MonkeyPatch):
+def test_a_runner_that_cannot_start_gives_the_reason(town: Town, monkeypatch: pytest.MonkeyPatch):
     assert "There is no folder" in orc(town, "runner", "start", "--watch", "src")
     monkeypatch.setenv("ORC_CAUSE", "1/2026-11-27T20:00:00.000Z")
     error = json.loads(orc(town, "--json", "runner", "start"))["error"]

@@ -77,7 +77,7 @@ class InboxItem(Message, frozen=True, gc=False, kw_only=True):
 
 
 class Quiet(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Whether an agent is not to be disturbed, and until when; None: until it says otherwise."""
+    """Whether an agent is not to be disturbed, and until when; None: until it ends that."""
 
     agent: str
     on: bool

@@ -162,7 +162,7 @@ class MailSlice(Slice):
         mailboxes: The mailbox of each agent.
         queues: The messages of each queue that no agent has taken yet, oldest first.
         mailing_lists: The members of each list.
-        quiet: Until when each agent that said so is not to be disturbed; empty: until it says otherwise.
+        quiet: Until when each agent that asked for it is not to be disturbed; empty: until it ends that.
         asking: For each agent, its unread messages that ask for an action (``about``).
     """
 

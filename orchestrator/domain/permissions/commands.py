@@ -108,7 +108,7 @@ class Permissions(Noun[State]):
 
         Args:
             id: The request.
-            message: What the agent is told.
+            message: A message for the agent.
             agent: Who answers.
         """
         return self._respond(id, "deny", message, agent)

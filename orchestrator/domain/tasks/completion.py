@@ -217,7 +217,7 @@ def _override(tx: Transaction[State], task: Task, reason: str, *, ran: bool) -> 
 
     Args:
         tx: The transaction.
-        task: The task as it was found.
+        task: The task before the command.
         reason: Why.
         ran: Whether its checks ran; they are evidence of their own then.
     """

@@ -64,7 +64,7 @@ def allow(run: Run, request: str, always: str | None) -> Answer:
 
 @PERMISSION.command("deny", example='deny 7f3a0c1e "Ask ann first."', idempotent=True)
 @_REQUEST
-@argument("[message]", "What the agent is told.", types.TEXT)
+@argument("[message]", "A message for the agent.", types.TEXT)
 @_ALWAYS
 def deny(run: Run, request: str, message: str | None, always: str | None) -> Answer:
     """Deny it. Without an answer it is denied after five minutes."""
@@ -99,9 +99,7 @@ def rules(
         raise UsageError("Give one of --allow, --deny and --remove")
     if not wanted:
         if pattern is not None:
-            raise UsageError(
-                "Nothing is said about the pattern", hint="Give --allow, --deny or --remove."
-            )
+            raise UsageError("A pattern without a rule", hint="Give --allow, --deny or --remove.")
         return _listing(known, agent)
     if agent is None or pattern is None:
         raise UsageError(
@@ -141,14 +139,14 @@ def _check_fit(request: "PermissionView", pattern: str) -> None:
 
 
 def _listing(known: "PermissionRules", agent: str | None) -> Answer:
-    found = [
+    listed = [
         {"agent": name, "pattern": pattern, "behavior": behavior}
         for name, patterns in sorted(known.all().items())
         for pattern, behavior in sorted(patterns.items())
         if agent in (None, name)
     ]
-    texts = (escape(f"{r['agent']}  {r['behavior']}  {r['pattern']}") for r in found)
-    return Answer(found, lambda: lines(texts, empty="No rules."))
+    texts = (escape(f"{r['agent']}  {r['behavior']}  {r['pattern']}") for r in listed)
+    return Answer(listed, lambda: lines(texts, empty="No rules."))
 
 
 def _rules(run: Run) -> "PermissionRules":

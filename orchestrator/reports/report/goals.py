@@ -32,11 +32,11 @@ def outlook(engine: Engine, goal: str, *, progress: ShowProgress = no_progress) 
         NotFound: There is no such goal.
     """
     state = engine.read()
-    found = state.goals.find(goal)
-    if found.status != "open":
-        return _ended(goal_status(state, found, engine.now()))
+    record = state.goals.find(goal)
+    if record.status != "open":
+        return _ended(goal_status(state, record, engine.now()))
     lives = read_chronicle(engine, state, "", progress).lives
-    return outlooks(state, [found], lives, engine.now(), progress)[0]
+    return outlooks(state, [record], lives, engine.now(), progress)[0]
 
 
 def outlooks(

@@ -446,7 +446,7 @@ def test_a_header_leaves_the_state_with_the_last_mailbox_that_held_it(orc: Orche
     assert (letter.body, letter.copies, letter.receipts) == ("text", 0, {})
 
 
-def test_archiving_is_of_one_s_own_and_whole_or_not_at_all(orc: Orchestrator):
+def test_an_agent_archives_its_own_messages_all_or_none(orc: Orchestrator):
     message, other = sent(orc), sent(orc, "carl")
     with changes_nothing(orc):
         for ids in ([message, other], [4711]):
@@ -511,7 +511,7 @@ def test_a_subject_that_is_full_can_be_replied_to(orc: Orchestrator):
 # Searching
 
 
-def test_a_search_looks_into_what_one_sent_or_holds(orc: Orchestrator):
+def test_a_search_covers_sent_and_held_messages(orc: Orchestrator):
     key = orc.mail.send("bob", "The KEY", "it expires\nsoon", agent="ann").id
     word = orc.mail.send("carl", "Word", "soon the key changes", agent="bob").id
     orc.mail.send("dora", "Secret", "key soon", agent="carl")

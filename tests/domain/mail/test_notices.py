@@ -176,7 +176,7 @@ def test_every_notice_is_about_an_event_of_a_task(orc: Orchestrator):
 
 
 @pytest.mark.parametrize("is_retired", [True, False])
-def test_the_notice_of_a_rejection_says_who_has_the_work(orc: Orchestrator, is_retired: bool):
+def test_the_notice_of_a_rejection_names_who_has_the_work(orc: Orchestrator, is_retired: bool):
     task = claimed(orc, review=True)
     orc.tasks.complete(task, agent="ann")
     if is_retired:

@@ -163,7 +163,7 @@ def test_a_request_whose_asker_died_goes_on_when_it_is_asked_again(ann: Orchestr
     assert len(ann.mail.inbox(agent="overseer")) == 1
 
 
-def test_an_answer_that_came_while_nobody_waited_counts_once(ann: Orchestrator, folder: Path):
+def test_an_answer_that_came_between_two_waits_counts_once(ann: Orchestrator, folder: Path):
     first = asked(ann)
     ann.permissions.allow(first.id)
     again = Asking(folder)
@@ -214,7 +214,7 @@ def test_agents_that_events_start_do_not_answer(orc: Orchestrator):
 
 
 @pytest.mark.parametrize("mark", ["1/2026-11-21T06:13:00.000Z", "another board", "1"])
-def test_nobody_answers_from_the_environment_of_an_agent(
+def test_no_answer_comes_from_the_environment_of_an_agent(
     ann: Orchestrator, folder: Path, mark: str, monkeypatch: pytest.MonkeyPatch
 ):
     request = asked(ann)

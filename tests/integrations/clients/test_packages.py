@@ -48,6 +48,6 @@ def test_the_validator_of_the_program_accepts_it(
     done = subprocess.run(
         [path, *words], cwd=ROOT, env=variables, capture_output=True, text=True, check=False
     )
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    assert "success" in said or "Validation passed" in said, said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    assert "success" in output or "Validation passed" in output, output

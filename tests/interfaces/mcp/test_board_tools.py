@@ -147,7 +147,7 @@ def test_notes_reviews_locks_knowledge_and_search(ann: Session, orc: Orchestrato
     assert ben.call("prime").startswith("# You are ben")
 
 
-def test_an_error_says_what_to_do_next(ann: Session, orc: Orchestrator):
+def test_an_error_names_the_next_step(ann: Session, orc: Orchestrator):
     assert ann.error("claim", task="nothing").startswith("Error: There is no task 'nothing'")
     assert "Hint: " in ann.error("claim", task="nothing")
     text = ann.error("done", taks="x")
