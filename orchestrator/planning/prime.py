@@ -177,68 +177,78 @@ class _Page:
             return "The task on your hook is kept back; the way out is below."
         return "Work hangs on your hook: go on with it at once."
 
+    def _section(
+        self, title: str, share: float, command: str, *blocks: tuple[str, str] | None
+    ) -> Section:
+        """A section, with the command that shows all of it.
+
+        Args:
+            title: Its title.
+            share: The share of the text that it may have.
+            command: The command.
+            blocks: Its texts, each with the command that shows the whole of it; None is left out.
+        """
+        prog = self.prog
+        shown = [PageBlock(text, f"{prog} {show}") for text, show in filter(None, blocks)]
+        return Section(title, shown, share, f"{prog} {command}")
+
     def own_sections(self) -> Iterator[Section]:
         """Yield the sections about the agent itself, the most important first, without empty ones."""
-        prog, hook, session = self.prog, self.hook, self.session
-        work = [self._work(task) for task in (hook.task, self._step) if task]
-        yield Section("On your hook", work, 0.5, f"{prog} hook")
+        hook, session, unread = self.hook, self.session, self.unread
+        work = map(self._work, filter(None, (hook.task, self._step)))
+        yield self._section("On your hook", 0.5, "hook", *work)
         others = [task for task in (*hook.working, *hook.queue) if task != self._step]
-        tasks = [PageBlock(self._line(task), f"{prog} show {task.id}") for task in others[:LISTED]]
-        tasks += [PageBlock(self._review(task), f"{prog} show {task.id}") for task in self.reviews]
-        yield Section(f"Also yours ({len(others) + len(self.reviews)})", tasks, 0.2, f"{prog} hook")
-        notes = [self._note(session)] if session is not None and session.handed_off_at else []
-        yield Section("Handed off by your last session", notes, 0.25, f"{prog} session show")
-        yield self._due_review()
-        mail = [PageBlock(_header(m), f"{prog} mail read {m.id}") for m in self.unread[:LISTED]]
-        if len(self.unread) > LISTED:
-            older = f"{len(self.unread) - LISTED} older: `{prog} mail inbox --unread`"
-            mail.append(PageBlock(older, f"{prog} mail inbox --unread"))
-        title = f"Unread mail ({len(self.unread)}, the newest first)"
-        yield Section(title, mail, 0.15, f"{prog} mail inbox --unread")
+        also = [(self._line(task), f"show {task.id}") for task in others[:LISTED]]
+        also += [(self._review(task), f"show {task.id}") for task in self.reviews]
+        count = len(others) + len(self.reviews)
+        yield self._section(f"Also yours ({count})", 0.2, "hook", *also)
+        note = self._note(session) if session is not None and session.handed_off_at else None
+        yield self._section("Handed off by your last session", 0.25, "session show", note)
+        due = self.state.schedule.best_review(None, self.agent, self.now)
+        review = self._due_review(due) if due is not None else None
+        yield self._section("Review due", 0.1, "ls --status in_review", review)
+        all_mail = "mail inbox --unread"
+        mail = [(_header(message), f"mail read {message.id}") for message in unread[:LISTED]]
+        if len(unread) > LISTED:
+            mail.append((f"{len(unread) - LISTED} older: `{self.prog} {all_mail}`", all_mail))
+        yield self._section(f"Unread mail ({len(unread)}, the newest first)", 0.15, all_mail, *mail)
 
     def other_sections(self) -> Iterator[Section]:
         """Yield the sections about the board, other agents, knowledge, and the loop."""
-        prog = self.prog
-        counts = [PageBlock(self._counts(), f"{prog} status")] if self.board.open else []
+        board = self.board
+        counts = [(self._counts(), "status")] if board.open else []
         if late := self.state.goals.late(self.now):
-            counts += [PageBlock(self._late(late), f"{prog} goal list")]
+            counts.append((self._late(late), "goal list"))
         has_work = self.hook.task or self.hook.working or self.hook.queue or self.reviews
-        if not (has_work or self.board.ready.count or self.board.review) and counts:
-            reasons = self.board.lines(prog)[:-1]  # the last line is the duty again
-            counts += [PageBlock("\n".join(reasons), f"{prog} next")] if reasons else []
-        yield Section("The board", counts, 0.15, f"{prog} status")
-        lapsed = [PageBlock(self._lapse(task), f"{prog} show {task.id}") for task in self._lapsed()]
-        title = f"Leases that lapsed ({len(lapsed)}): `{prog} next` gives such work too"
-        yield Section(title, lapsed[:LISTED], 0.05, f"{prog} status")
+        if not (has_work or board.ready.count or board.review) and counts:
+            reasons = board.lines(self.prog)[:-1]  # the last line is the duty again
+            counts += [("\n".join(reasons), "next")] if reasons else []
+        yield self._section("The board", 0.15, "status", *counts)
+        lapsed = [(self._lapse(task), f"show {task.id}") for task in self._lapsed()]
+        title = f"Leases that lapsed ({len(lapsed)}): `{self.prog} next` gives such work too"
+        yield self._section(title, 0.05, "status", *lapsed[:LISTED])
         yield from self._permissions()
         yield from self._dead_letters()
-        here = [self._neighbour(agent) for agent in self._here()]
-        if here:
-            yield Section(
-                "Who is here", [PageBlock("\n".join(here), f"{prog} a list")], 0.05, "a list"
-            )
+        here = "\n".join(map(self._neighbour, self._here()))
+        yield self._section("Who is here", 0.05, "a list", (here, "a list") if here else None)
         yield from self._topics()
         yield from self._saved()
-        if self.board.open or not self.board.ended:
-            loop = PageBlock(self._loop(), f"{prog} --help")
-            yield Section("The loop", [loop], 0.0, f"{prog} --help")
+        if board.open or not board.ended:
+            yield self._section("The loop", 0.0, "--help", (self._loop(), "--help"))
 
     def _permissions(self) -> Iterator[Section]:
         """Yield the section of requests for permission, unless events start the agent."""
         pending = self.state.permissions.pending(self.now)
         if not pending or self.agent in self.state.subscriptions:
             return
-        prog = self.prog
-        blocks = [
-            PageBlock(
-                f"{request.id}: {escape(request.agent)} asks to use {escape(one_line(request.tool, TITLE))}"
-                f" until {local_time(request.until, self.now)}: `{prog} permission show {request.id}`",
-                f"{prog} permission list",
-            )
+        prog, command = self.prog, "permission list"
+        texts = (
+            f"{request.id}: {escape(request.agent)} asks to use {escape(one_line(request.tool, TITLE))}"
+            f" until {local_time(request.until, self.now)}: `{prog} permission show {request.id}`"
             for request in pending[:LISTED]
-        ]
+        )
         title = f"Permissions asked ({len(pending)}): `{prog} permission allow ID`, or `deny ID`"
-        yield Section(title, blocks, 0.05, f"{prog} permission list")
+        yield self._section(title, 0.05, command, *((text, command) for text in texts))
 
     def _dead_letters(self) -> Iterator[Section]:
         """Yield the section of events that agents could not work, the newest first, if there are any."""
@@ -247,18 +257,15 @@ class _Page:
         )
         if not letters:
             return
-        prog = self.prog
-        blocks = [
-            PageBlock(
-                f"{letter.number}: {letter.subscriber} gave up {letter.work}:"
-                f" `{prog} events retry {letter.number}` or `{prog} events dismiss {letter.number}`\n"
-                f"{quote_line(one_line(letter.reason, TITLE))}",
-                f"{prog} events dead",
-            )
+        prog, command = self.prog, "events dead"
+        texts = (
+            f"{letter.number}: {letter.subscriber} gave up {letter.work}:"
+            f" `{prog} events retry {letter.number}` or `{prog} events dismiss {letter.number}`\n"
+            f"{quote_line(one_line(letter.reason, TITLE))}"
             for letter in letters[:LISTED]
-        ]
+        )
         title = f"Dead letters ({len(letters)}): work that an agent could not do"
-        yield Section(title, blocks, 0.05, f"{prog} events dead")
+        yield self._section(title, 0.05, command, *((text, command) for text in texts))
 
     def _loop(self) -> str:
         prog = self.prog
@@ -270,8 +277,8 @@ class _Page:
 
     # My work
 
-    def _work(self, task: Task) -> PageBlock:
-        show = f"{self.prog} brief {task.id}"
+    def _work(self, task: Task) -> tuple[str, str]:
+        show = f"brief {task.id}"
         reasons = [] if self._step is not None else [*blockers(self.state, task, self.now)]
         kept = "\n".join(["It is kept back:", *(quote_line(r.says) for r in reasons[:REASONS])])
         ways = ", ".join(f"`{self.prog} {way}`" for way in ways_out(reasons))
@@ -283,12 +290,14 @@ class _Page:
             f"Due {local_time(task.due, self.now)}." if task.due else "",
             kept if reasons else "",
             f"The way out: {ways}" if ways else "",
-            f"It has checks before it is done: `{show}` says what." if task.checks else "",
+            f"It has checks before it is done: `{self.prog} {show}` says what."
+            if task.checks
+            else "",
             f"Done means:\n{quote(task.acceptance)}" if task.acceptance else "",
             f"What is to be done:\n{quote(task.description)}" if task.description else "",
             *(f"Noted by {writer(note.agent)}:\n{quote(note.text)}" for note in task.notes[-3:]),
         ]
-        return PageBlock("\n".join(filter(None, lines)), show)
+        return "\n".join(filter(None, lines)), show
 
     def _next_step(self, task: Task) -> str:
         prog = self.prog
@@ -333,21 +342,19 @@ class _Page:
         ways = f"`{prog} approve {task.id}` or `{prog} reject {task.id} REASON`"
         return f"review of {task.id}, by {writer(task.assigned_to)}: {ways}\n{title}"
 
-    def _note(self, session: Session) -> PageBlock:
+    def _note(self, session: Session) -> tuple[str, str]:
         lines = [quote_line(session.subject)] if session.subject else []
         lines += [quote(session.note)] if session.note else []
         lines += [quote("\n".join(session.collected))] if session.collected else []
-        return PageBlock("\n".join(lines), f"{self.prog} session show")
+        return "\n".join(lines), "session show"
 
-    def _due_review(self) -> Section:
-        """Return the review that the agent may take, and how many wait."""
-        prog, due = self.prog, self.state.schedule.best_review(None, self.agent, self.now)
-        blocks = []
-        if due is not None:
-            title = quote_line(one_line(due.title, TITLE))
-            text = f"{due.id}, by {writer(due.assigned_to)}: `{prog} next` gives it to you\n{title}"
-            blocks = [PageBlock(text, f"{prog} show {due.id}")]
-        return Section("Review due", blocks, 0.1, f"{prog} ls --status in_review")
+    def _due_review(self, due: Task) -> tuple[str, str]:
+        """Return the review that the agent may take."""
+        title = quote_line(one_line(due.title, TITLE))
+        text = (
+            f"{due.id}, by {writer(due.assigned_to)}: `{self.prog} next` gives it to you\n{title}"
+        )
+        return text, f"show {due.id}"
 
     # The board
 
@@ -408,27 +415,22 @@ class _Page:
             if not topics:
                 return
             more = f", and {len(topics) - TOPICS} more" if len(topics) > TOPICS else ""
-            text = quote_line(", ".join(topics[:TOPICS]) + more)
+            names = quote_line(", ".join(topics[:TOPICS]) + more)
             plain = next(filter(is_plain, topics), "TOPIC")
-            show = f"{self.prog} kb read {shlex.quote(plain)}"
+            which = "the first" if plain == topics[0] else "that one"
+            text = f"{names}\n`{self.prog} kb read {shlex.quote(plain)}` shows {which}."
             title = f"Topics of knowledge ({len(topics)})"
-            block = PageBlock(
-                f"{text}\n`{show}` shows {'the first' if plain == topics[0] else 'that one'}.",
-                f"{self.prog} kb list",
-            )
-            yield Section(title, [block], 0.05, f"{self.prog} kb list")
+            yield self._section(title, 0.05, "kb list", (text, "kb list"))
 
     def _saved(self) -> Iterator[Section]:
         with suppress(OrchestratorError):
-            blocks = [
-                PageBlock(
-                    f"`{self.prog} saved {escape(shlex.quote(name))}`\n{quote_line(saved.question)}",
-                    f"{self.prog} saved list",
-                )
-                for name, saved in Saved(self.engine).all().items()
-                if saved.prime
-            ]
-            yield Section("Saved questions", blocks[:LISTED], 0.05, f"{self.prog} saved list")
+            saved = [(n, saved) for n, saved in Saved(self.engine).all().items() if saved.prime]
+            texts = (
+                f"`{self.prog} saved {escape(shlex.quote(name))}`\n{quote_line(saved.question)}"
+                for name, saved in saved[:LISTED]
+            )
+            blocks = ((text, "saved list") for text in texts)
+            yield self._section("Saved questions", 0.05, "saved list", *blocks)
 
 
 def _header(message: Message) -> str:
