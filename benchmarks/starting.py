@@ -39,20 +39,29 @@ class _Runner:
                 return
         raise RuntimeError(f"the runner ended without {text!r}")
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The keeper, which is what was started, and the runner, its child."""
+        return self.pid, *_children(self.pid)
+
     def cpu(self) -> float:
-        """Seconds that it has computed, without its agents."""
-        with open(f"/proc/{self.pid}/stat", encoding="ascii") as file:
-            fields = file.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """Seconds that it and its keeper have computed, without its agents."""
+        return sum(map(_computed, self.pids))
 
     def memory(self) -> float:
         """Its present memory and that of its keeper, in MB."""
-        return sum(_resident(pid) for pid in (self.pid, *_children(self.pid))) / 1e6
+        return sum(map(_resident, self.pids)) / 1e6
 
 
 def _children(pid: int) -> list[int]:
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
         return [int(word) for word in file.read().split()]
+
+
+def _computed(pid: int) -> float:
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def _resident(pid: int) -> int:

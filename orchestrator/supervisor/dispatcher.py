@@ -67,6 +67,7 @@ class Dispatcher:
         back_off: Seconds between a failed attempt and the next one; twice as many after each further failure.
         watch: Folders whose changed files are events.
         exclude: Patterns of files that are not watched, in the syntax of .gitignore.
+        is_kept: The parent of this process is its keeper.
 
     Raises:
         Refused: The board is not in a folder.
@@ -87,6 +88,7 @@ class Dispatcher:
         back_off: float = BACK_OFF,
         watch: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        is_kept: bool = False,
     ) -> None:
         if orc.folder is None:
             raise Refused(
@@ -95,6 +97,7 @@ class Dispatcher:
             )
         self._orc = orc
         self._most = most
+        self._is_kept = is_kept
         self._follower = follower
         logs = runner_folder(orc.folder, "logs")
 
@@ -156,7 +159,7 @@ class Dispatcher:
         threading.Thread(target=self._watch_log, name="watch-log", daemon=True).start()
         agents = threading.Thread(target=self._watch_agents, name="watch-agents", daemon=True)
         agents.start()
-        keeper = self._attempts.keeper()
+        keeper = None if self._is_kept else self._attempts.keeper()
         engine = self._orc.engine
         warn, engine.warn = engine.warn, self._warn
         session, engine.session = engine.session, None  # that of who started it is no agent's here

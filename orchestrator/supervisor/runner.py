@@ -13,6 +13,7 @@ from orchestrator.core.errors import InputOutputError, NotFound, Refused
 from orchestrator.supervisor.processes import ProcessIdentity, machine_name, runner_folder
 
 _PAUSE = 0.05
+_ENDING = 20.0  # seconds in which a runner that is ending gives its lock away
 
 
 class RunnerNote(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,28 +81,32 @@ class RunnerPlace:
         return note
 
     @contextmanager
-    def held(self, options: tuple[str, ...] = (), log: str = "") -> Iterator[None]:
+    def held(self, options: tuple[str, ...] = (), log: str = "", keeper: int = 0) -> Iterator[None]:
         """Be the runner until the block ends.
 
         Args:
             options: As in the note.
             log: As in the note.
+            keeper: The process that the user has started, if it has become the keeper of this one.
 
         Raises:
             Refused: There is a runner, or an event has started this process.
         """
         if os.environ.get("ORC_CAUSE"):
             raise Refused("An agent that an event has started cannot be a runner", code="not_yours")
-        lock = FileLock(self._lock, timeout=0, mode=0o600)
+        lock = FileLock(self._lock, mode=0o600)
         try:
-            lock.acquire()
+            # One whose keeper was killed, or that is ending, has the lock for a moment longer.
+            lock.acquire(timeout=0 if self.current() else _ENDING)
         except Timeout:
             raise self.refusal() from None
         except OSError as error:
             raise InputOutputError(f"{self._lock} cannot be locked: {error.strerror}") from None
         try:
             self._write(
-                RunnerNote(process=ProcessIdentity.of(os.getpid()), options=options, log=log)
+                RunnerNote(
+                    process=ProcessIdentity.of(keeper or os.getpid()), options=options, log=log
+                )
             )
             yield
         finally:

@@ -3,6 +3,11 @@
 import json
 import os
 import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
 
 from orchestrator.core import system
 from orchestrator.supervisor.processes import MARK
@@ -57,6 +62,62 @@ def test_what_an_agent_leaves_without_its_environment_is_ended_with_it(town: Tow
     assert ends(child)
     orc(town, "runner", "stop")
     runner.communicate(timeout=PATIENCE)
+
+
+def runner_below(keeper: int) -> int:
+    """The process of a runner whose keeper was started."""
+    (child,) = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+    return int(child)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans have no known parent elsewhere")
+@pytest.mark.parametrize("victim", ["what was started", "the runner below its keeper"])
+def test_what_has_neither_group_nor_environment_of_a_killed_runner_ends(town: Town, victim: str):
+    script = (
+        "env -i setsid sh -c 'sleep 600 & sleep 600' & echo child $!;"
+        " (env -i setsid sleep 600 &); touch begun; sleep 600"
+    )
+    town.add("daemon", script, listen="[job]", retry=1)
+    killed = runner_of(town)
+    until(killed, "runner.ready")
+    runner = runner_below(killed.pid)
+    town.push("job")
+    until(killed, "child ")
+    until_true(lambda: (town.project / "begun").exists() and len(sleepers(town)) == 4)
+    left = sleepers(town)
+    os.kill(killed.pid if victim == "what was started" else runner, signal.SIGKILL)
+    assert killed.wait(PATIENCE) == (-9 if victim == "what was started" else 137)
+    assert all(map(ends, (*left, runner)))
+    assert not sleepers(town)
+    with town.running() as again:
+        again.until_events("subscription.interrupted")
+
+
+def sleepers(town: Town) -> list[int]:
+    """The processes of ``sleep`` that work in the project, whatever their environment."""
+    pids = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with suppress(OSError):
+            program = Path(f"/proc/{name}/comm").read_text()
+            if program == "sleep\n" and os.readlink(f"/proc/{name}/cwd") == str(town.project):
+                pids.append(int(name))
+    return pids
+
+
+def test_a_runner_that_begins_waits_for_one_whose_keeper_was_killed(town: Town):
+    town.add("slow", "setsid sleep 600 & sleep 600", listen="[job]")
+    for _ in range(3):
+        runner = runner_of(town)
+        until(runner, "runner.ready")
+        town.push("job")
+        until(runner, "subscription.started")
+        runner.kill()
+    last = runner_of(town)
+    until(last, "runner.ready")
+    last.send_signal(signal.SIGINT)
+    last.send_signal(signal.SIGTERM)
+    last.communicate(timeout=PATIENCE)
+    assert last.returncode == 0
 
 
 def test_a_second_runner_is_refused_with_the_process_of_the_first(town: Town):

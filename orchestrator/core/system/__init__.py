@@ -19,9 +19,10 @@ Processes                      ``identity`` and ``condition``: whether a process
                                ``Program``: one in a group of its own, and what it prints;
                                ``processes_with``, ``kill_group``: what is left of one whose parent
                                was killed; ``adopt_orphans``, ``left_behind``: what is left of one
-                               that has ended; ``start_daemon``: one that goes on
-                               after this process; ``VARIABLES``: what programs need
-                               beside the usual variables;
+                               that has ended; ``go_on_as_child``, ``end_descendants``: a parent that
+                               ends all that a killed process has started; ``start_daemon``: one that
+                               goes on after this process; ``VARIABLES``: what programs need beside
+                               the usual variables;
                                ``run_at_terminal``: one that the user works with;
                                ``shell_line``: words as a line of the shell
 Folders                        ``user_data_folder``: where programs keep what is this user's
@@ -37,6 +38,7 @@ changes, that is every 50 ms, so waiting works on every system.
 
 import sys
 
+from orchestrator.core.system.background import start_daemon as start_daemon
 from orchestrator.core.system.terminal import run_at_terminal as run_at_terminal
 
 if sys.platform == "win32":

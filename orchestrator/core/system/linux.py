@@ -1,8 +1,11 @@
-"""What only Linux has: the report of changed files, and the adoption of orphans."""
+"""What only Linux has: the report of changed files, the adoption of orphans, a parent that is a keeper."""
 
 import os
+import signal
 import sys
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from orchestrator.core.system import polling
@@ -13,6 +16,8 @@ _CHANGES = 0x2 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800
 """Written, other attributes, an entry moved away, moved here, made or deleted, and gone itself."""
 
 _SUBREAPER = 36
+_PATIENCE = 5.0  # seconds until processes that were killed must be gone
+_PAUSE = 0.01
 
 
 class InotifyAlarm:
@@ -71,3 +76,70 @@ def adopt_orphans() -> bool:
 
     has_children = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
     return has_children and not ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+
+
+def go_on_as_child(keeper: Sequence[str], starting: threading.Lock) -> int:
+    """Go on in a child of this process, which becomes the keeper: its parent, and that of its orphans.
+
+    The keeper gets the pid of the child as its last word. INTERRUPTS and SIGCHLD are blocked in it. If it is
+    killed, this process ends at once, with all that it has started.
+
+    Args:
+        keeper: The command line of the keeper.
+        starting: Held while a program is started.
+
+    Returns:
+        The pid of the keeper, in the child; 0 in this process if the system cannot do that.
+    """
+    if not adopt_orphans():
+        return 0
+    parent = os.getpid()
+    blocked = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    reading, writing = os.pipe()
+    if child := os.fork():
+        os.set_inheritable(writing, True)  # it closes when the keeper ends
+        os.execv(keeper[0], [*keeper, str(child)])  # noqa: S606 -- no shell; the caller checks the words
+    os.setpgid(0, 0)  # the keeper passes on what the terminal, or another one, sends to its group
+    signal.signal(
+        signal.SIGTTOU, signal.SIG_IGN
+    )  # it may print, although its group is in the background
+    os.close(writing)
+    threading.Thread(target=_end_with, args=(reading, starting), daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return parent
+
+
+def _end_with(keeper: int, starting: threading.Lock) -> None:
+    """End this process, with all that it has started, when its keeper ends."""
+    os.read(keeper, 1)
+    with starting:
+        end_descendants()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end_descendants() -> None:
+    """Kill every descendant of this process until none is left; orphans must become its children."""
+    deadline = time.monotonic() + _PATIENCE
+    while (pids := _descendants()) and time.monotonic() < deadline:
+        for pid in pids:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(_PAUSE)
+
+
+def _descendants() -> list[int]:
+    """The descendants of this process that have not ended."""
+    children: dict[int, list[int]] = {}
+    for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))):
+        with suppress(OSError, IndexError, ValueError), open(f"/proc/{pid}/stat", "rb") as file:
+            state, parent = file.read().rpartition(b")")[2].split()[:2]
+            if state not in b"ZX":
+                children.setdefault(int(parent), []).append(pid)
+    pids = [os.getpid()]
+    for pid in pids:
+        pids += children.get(pid, ())
+    return pids[1:]

@@ -130,6 +130,8 @@ if sys.platform == "darwin":
     from orchestrator.core.system.polling import PollingAlarm
     from orchestrator.core.system.processes import adopt_orphans as adopt_orphans
     from orchestrator.core.system.processes import condition as condition
+    from orchestrator.core.system.processes import end_descendants as end_descendants
+    from orchestrator.core.system.processes import go_on_as_child as go_on_as_child
     from orchestrator.core.system.processes import identity as identity
     from orchestrator.core.system.processes import left_behind as left_behind
     from orchestrator.core.system.processes import parent as parent
@@ -217,6 +219,18 @@ else:
 
         global _is_adopting  # noqa: PLW0603 -- it is a property of the process
         _is_adopting = adopt_orphans()
+
+    def go_on_as_child(keeper: Sequence[str]) -> int:
+        """Go on in a child of this process, which itself becomes the keeper; the pid of that, or 0."""
+        from orchestrator.core.system.linux import go_on_as_child
+
+        return go_on_as_child(keeper, _starting)
+
+    def end_descendants() -> None:
+        """Kill every descendant of this process, which has adopted orphans."""
+        from orchestrator.core.system.linux import end_descendants
+
+        end_descendants()
 
     def left_behind(variable: str, value: str) -> list[int]:
         """What is left of a program that has ended and was started with this value of a variable.
@@ -340,32 +354,6 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
     with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signal.SIGKILL)
-
-
-def start_daemon(
-    words: Sequence[str],
-    folder: str,
-    variables: Mapping[str, str],
-    stdin: IO[bytes] | None = None,
-) -> tuple[int, IO[bytes], Callable[[], int]]:
-    """Start a program that goes on after this process, in a session of its own.
-
-    Returns:
-        Its pid, a pipe with its output, and a function that waits until it ends and returns its status.
-    """
-    import subprocess
-
-    process = subprocess.Popen(  # noqa: S603 -- no shell; the caller checks the words
-        words,
-        cwd=folder,
-        env=variables,
-        stdin=stdin or subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    return process.pid, process.stdout, process.wait
 
 
 class PosixProgram:

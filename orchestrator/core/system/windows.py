@@ -14,6 +14,8 @@ from orchestrator.core.system.paths import folded
 from orchestrator.core.system.polling import PollingAlarm
 from orchestrator.core.system.processes import adopt_orphans as adopt_orphans
 from orchestrator.core.system.processes import condition as condition
+from orchestrator.core.system.processes import end_descendants as end_descendants
+from orchestrator.core.system.processes import go_on_as_child as go_on_as_child
 from orchestrator.core.system.processes import identity as identity
 from orchestrator.core.system.processes import left_behind as left_behind
 from orchestrator.core.system.processes import parent as parent
@@ -194,32 +196,6 @@ def kill_group(pid: int) -> None:
         for child in (*process.children(recursive=True), process):
             with suppress(psutil.Error):
                 child.kill()
-
-
-def start_daemon(
-    words: Sequence[str],
-    folder: str,
-    variables: Mapping[str, str],
-    stdin: IO[bytes] | None = None,
-) -> tuple[int, IO[bytes], Callable[[], int]]:
-    """Start a program that goes on after this process, without a console.
-
-    Returns:
-        Its pid, a pipe with its output, and a function that waits until it ends and returns its status.
-    """
-    import subprocess
-
-    process = subprocess.Popen(  # noqa: S603 -- no shell; the caller checks the words
-        words,
-        cwd=folder,
-        env=variables,
-        stdin=stdin or subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        creationflags=subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP,
-    )
-    assert process.stdout is not None
-    return process.pid, process.stdout, process.wait
 
 
 class WindowsProgram:

@@ -60,6 +60,7 @@ def run_(run: Run, **options: Any) -> None:
     from orchestrator.supervisor import daemon
     from orchestrator.supervisor.dispatcher import Dispatcher
     from orchestrator.supervisor.places import project_of
+    from orchestrator.supervisor.processes import KEEPER
 
     class DaemonPrinter(LinePrinter):
         def note(self, type: str, agent: str, text: str) -> None:
@@ -71,11 +72,12 @@ def run_(run: Run, **options: Any) -> None:
     folder = agents_folder(run, options["agents_dir"])
     is_daemon = bool(os.environ.pop(daemon.VARIABLE, ""))
     gc.enable()  # `process` has disabled it for commands that end soon
+    keeper = system.go_on_as_child(KEEPER)
     system.adopt_orphans()
     with run.lasting() as orc:
         place = runner_place(orc)
         log = daemon.detach(place.board) if is_daemon else ""
-        with place.held(option_words(options), log):
+        with place.held(option_words(options), log, keeper):
             printer = DaemonPrinter if is_daemon else LinePrinter
             follower = (
                 JsonPrinter()
@@ -90,6 +92,7 @@ def run_(run: Run, **options: Any) -> None:
                 follower=follower,
                 watch=options["watch"] or (),
                 exclude=options["exclude"] or (),
+                is_kept=bool(keeper),
                 **given(most=options["max_agents"]),
             )
 
