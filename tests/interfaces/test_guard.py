@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,143 @@ def test_renames_deletions_and_a_partial_commit_are_checked(
     assert "gone.py: bob" in output
     (repository.folder / "free.py").write_text("y")
     repository.git("commit", "-qm", "x", "free.py")
+
+
+ODD = (
+    "sp ace",
+    "new\nline",
+    "tab\t",
+    "quo\"te'",
+    "ünï",
+    "-dash",
+    "$(x)",
+    os.fsdecode(b"latin\xe9"),
+)
+
+
+@pytest.mark.needs("names")
+def test_every_name_that_git_takes_is_checked(repository: Repository, cli: CommandLine) -> None:
+    cli("guard", "install")
+    for name in ODD:
+        (repository.folder / "src" / name).parent.mkdir(exist_ok=True)
+        (repository.folder / "src" / name).write_text("x")
+    repository.git("add", "src")
+    cli("lock", "src", "bob", "--ttl", "1h")
+    said = repository.git("commit", "-qm", "x", status=1)
+    assert said.count("bob has locked it, as part of src") == len(ODD)
+    cli("unlock", "src", "bob")
+    repository.git("commit", "-qm", "x")
+
+
+def test_a_merge_may_bring_what_others_committed_and_not_change_it(
+    repository: Repository, cli: CommandLine
+) -> None:
+    cli("guard", "install")
+    repository.write("a.py", "1\n")
+    repository.write("both", "1\n")
+    repository.git("commit", "-qm", "x")
+    repository.git("checkout", "-qb", "bobs")
+    cli("lock", "a.py", "bob", "--ttl", "1h")
+    repository.write("a.py", "2\n")
+    repository.write("both", "2\n")
+    repository.git("commit", "-qm", "bob", agent="bob")
+    repository.git("checkout", "-q", "main")
+    repository.write("both", "3\n")
+    repository.git("commit", "-qm", "ann", agent="ann")
+    repository.git("merge", "-q", "bobs", status=1)
+    repository.write("both", "2\n3\n")
+    repository.write("a.py", "4\n")
+    said = repository.git("commit", "-qm", "merged", agent="ann", status=1)
+    assert "a.py: bob has locked it" in said
+    assert "both" not in said
+    repository.write("a.py", "2\n")
+    repository.git("commit", "-qm", "merged", agent="ann")
+
+
+def test_an_amended_commit_and_a_rebase_check_what_they_change(
+    repository: Repository, cli: CommandLine
+) -> None:
+    cli("guard", "install")
+    repository.write("a.py")
+    repository.git("commit", "-qm", "x")
+    cli("lock", "a.py", "bob", "--ttl", "1h")
+    repository.write("b.py")
+    repository.git("commit", "-q", "--amend", "-m", "y", agent="ann")
+    repository.write("a.py", "2\n")
+    assert "a.py: bob" in repository.git("commit", "-q", "--amend", "-m", "z", status=1)
+    repository.git("reset", "-q", "--hard")
+    repository.git("checkout", "-qb", "other")
+    repository.write("c.py")
+    repository.git("commit", "-qm", "c")
+    repository.git("checkout", "-q", "main")
+    repository.write("d.py")
+    repository.git("commit", "-qm", "d")
+    repository.git("rebase", "-q", "main", "other", agent="ann")
+
+
+def test_worktrees_and_submodules_are_checked_against_the_board_around_them(
+    repository: Repository, cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("guard", "install")
+    repository.write("src/a.py")
+    repository.git("commit", "-qm", "x")
+    cli("lock", "src", "bob", "--ttl", "1h")
+    repository.git("worktree", "add", "-q", "trees/two")
+    inner = Repository(tmp_path / "inner")
+    inner.write("f")
+    inner.git("commit", "-qm", "f")
+    words = ("submodule", "--quiet", "add", str(inner.folder), "module")
+    repository.git("-c", "protocol.file.allow=always", *words)
+    repository.git("commit", "-qm", "module")
+    cli("lock", "module/f", "bob", "--ttl", "1h")
+
+    top = repository.folder
+    repository.folder = top / "trees" / "two" / "src"
+    (repository.folder / "a.py").write_text("2\n")
+    assert "src/a.py: bob" in repository.git("commit", "-qam", "y", status=1)
+    for folder, path, named in (
+        ("trees/two/src", "a.py", "src/a.py"),
+        ("trees/two", "src/a.py", "src/a.py"),
+        ("module", "f", "module/f"),
+    ):
+        monkeypatch.chdir(top / folder)
+        assert cli("guard", "check", path, status=1).out.startswith(f"{named}: bob has locked it")
+
+
+def test_a_person_at_a_terminal_learns_how_to_go_on_and_an_agent_does_not(
+    repository: Repository, cli: CommandLine
+) -> None:
+    cli("guard", "install")
+    repository.write("a.py")
+    cli("lock", "a.py", "bob", "--ttl", "1h")
+    assert "--no-verify" not in repository.git("commit", "-qm", "x", status=1)
+    assert "`git commit --no-verify`" in at_terminal(repository, "git", "commit", "-qm", "x")
+    with_name = at_terminal(repository, "env", "ORC_AGENT=ann", "git", "commit", "-qm", "x")
+    assert "a.py: bob has locked it" in with_name
+    assert "--no-verify" not in with_name
+    repository.git("commit", "--no-verify", "-qm", "x")
+
+
+def at_terminal(repository: Repository, *words: str) -> str:
+    """What a person sees of a command that fails."""
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        words,
+        cwd=repository.folder,
+        env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as program:
+        os.close(theirs)
+        seen = b""
+        with suppress(OSError):  # the end of a terminal
+            while part := os.read(ours, 65536):
+                seen += part
+        os.close(ours)
+        assert program.wait() == 1
+    return seen.decode()
 
 
 def test_a_lock_on_a_folder_covers_its_files(repository: Repository, cli: CommandLine) -> None:
@@ -235,6 +373,19 @@ def test_husky_gets_lines_in_its_files(repository: Repository, cli: CommandLine)
     cli("guard", "install", "--remove")
     assert path.read_text() == "npm test"
     assert not (repository.folder / ".husky" / "post-commit").exists()
+
+
+def test_older_versions_of_husky_let_git_run_the_files(
+    repository: Repository, cli: CommandLine
+) -> None:
+    (repository.folder / ".husky").mkdir()
+    repository.git("config", "core.hooksPath", ".husky")
+    cli("guard", "install")
+    repository.write("a.py")
+    cli("lock", "a.py", "bob", "--ttl", "1h")
+    assert "a.py: bob" in repository.git("commit", "-qm", "x", agent="ann", status=1)
+    task = cli("add", "One", "--json").json["id"]
+    assert f"to {task}" in repository.git("commit", "-qm", f"x\n\nTask: {task}", agent="bob")
 
 
 def test_hooks_that_repositories_share_are_left_alone(

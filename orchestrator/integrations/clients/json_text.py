@@ -69,10 +69,10 @@ def parse(text: str) -> Node:
     Raises:
         BadInput: It is not JSON with comments, or two members of an object have one name.
     """
-    return _Reading(text).root() if text.strip() else Node({}, 0, len(text))
+    return _JsonReading(text).root() if text.strip() else Node({}, 0, len(text))
 
 
-class _Reading:
+class _JsonReading:
     """One pass over a text, from token to token."""
 
     def __init__(self, text: str) -> None:

@@ -257,6 +257,12 @@ class _ShellLines(_Lines):
         super().__init__(path, top)
         self._line = f"{{ {line}; }} || exit 1"
 
+    def carry_out(self, *, removes: bool) -> None:
+        is_new = self._file.data is None
+        super().carry_out(removes=removes)
+        if is_new and not removes:
+            os.chmod(self.path, 0o755)  # noqa: S103  # older versions of husky let git run it
+
     def add(self, text: str) -> str:
         gap = "" if not text or text.endswith("\n") else "\n"
         return f"{text}{gap}{BEGIN}\n{self._line}\n{END}\n"

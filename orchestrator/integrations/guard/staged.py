@@ -31,11 +31,27 @@ class NamedTasks(msgspec.Struct, frozen=True):
 def staged_paths(folder: str) -> list[str]:
     """The paths that the next commit changes, from the top of the work tree; both names of a renamed file.
 
+    A merge changes what differs from each branch: what comes unchanged from one was committed before.
+
     Raises:
         NotFound: There is no repository, or no git.
     """
     words = ("diff", "--cached", "--name-only", "-z", "--no-renames", "--no-ext-diff")
-    return [path for path in git(folder, words).split("\0") if path]
+    changed = git(folder, words).split("\0")
+    for commit in _merged(folder):
+        others = {*git(folder, (*words, "--end-of-options", commit)).split("\0")}
+        changed = [path for path in changed if path in others]
+    return [path for path in changed if path]
+
+
+def _merged(folder: str) -> list[str]:
+    """The commits that the next commit merges into the branch."""
+    path = git(folder, ("rev-parse", "--git-path", "MERGE_HEAD"))
+    try:
+        with open(os.path.join(folder, path), encoding="ascii") as file:
+            return file.read().split()
+    except FileNotFoundError:
+        return []
 
 
 def named_tasks(folder: str, revision: str) -> NamedTasks:

@@ -1,14 +1,17 @@
 """``orc guard``: files that another agent works on are neither committed nor edited."""
 
 import os
+from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 from orchestrator.core import processes
 from orchestrator.core.errors import NoBoard, OrchestratorError, UsageError
+from orchestrator.core.paths import inside
 from orchestrator.core.printable import amount, escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import GUARD
-from orchestrator.interfaces.cli.layout import lines, shown_time
+from orchestrator.interfaces.cli.layout import is_terminal, lines, shown_time
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag
 from orchestrator.interfaces.cli.rendering import Answer, say, warn
 from orchestrator.interfaces.cli.run import Run
@@ -27,24 +30,21 @@ def check(run: Run, paths: tuple[str, ...], staged: bool) -> Answer:
     """Check files: exit 1 if another agent has locked them or works on them, with who and until when."""
     from orchestrator.integrations.guard.edited_paths import edited_paths
 
-    if staged:
-        from orchestrator.integrations.guard.staged import staged_paths
-
-        names = [*map(_named, paths), *staged_paths(os.getcwd())]
-    else:
-        names = [*map(_named, (*paths, *edited_paths(run.hook_facts)))]
+    names = [*paths, *edited_paths(run.hook_facts)]
     if not names and not staged and not run.hook_facts:
         raise UsageError("No file is named", hint="`guard check --staged` checks the next commit.")
+    if staged:
+        names += _staged()
     try:
         _act_as_session(run)
-        held = run.orc.locks.held_paths(names)
+        held = run.orc.locks.held_paths(_as_locked(names))
     except NoBoard:
         if not staged:
             raise
         held = []  # a repository with the hook may have no board
     if not held:
         return say(held, "" if staged else "No other agent works on this.")
-    return Answer(held, lambda: _refusal(run, held), 1)
+    return Answer(held, lambda: _refusal(run, held, staged), 1)
 
 
 @GUARD.command("link", example="link", reads=())
@@ -101,21 +101,39 @@ def _act_as_session(run: Run) -> None:
             run.act_as(known.agent)
 
 
-def _named(path: str) -> str:
-    """A file as agents lock it: from the top of the work tree, else from here."""
+def _staged() -> list[str]:
+    from orchestrator.core import repository
+    from orchestrator.integrations.guard.staged import staged_paths
+
+    paths = staged_paths(os.getcwd())
+    here = repository.here(os.getcwd())
+    return [os.path.join(here.root if here else "", path) for path in paths]
+
+
+def _as_locked(files: Iterable[str]) -> Iterator[str]:
+    """Files by the names under which agents lock them: from the top of the work tree, else from here.
+
+    A file of a submodule has its name from the top of the superproject too.
+    """
     from orchestrator.core import names, repository
 
+    tops = [os.getcwd()]
     here = repository.here(os.getcwd())
-    if here is None:
-        return names.tidy_path(os.path.relpath(path))
-    # The folders are resolved, not the file: a link is edited or committed itself.
-    folder, name = os.path.split(os.path.abspath(path))
-    real = os.path.join(os.path.realpath(folder), name)
-    inside = os.path.relpath(real, os.path.realpath(here.root))
-    return names.tidy_path(inside if not inside.startswith("..") else real)
+    if here is not None:
+        tops = [here.root]
+        around = repository.around(os.path.dirname(here.root))
+        if around is not None and around.common != here.common:
+            tops.append(around.root)
+    real_path = cache(os.path.realpath)
+    for path in files:
+        # The folders are resolved, not the file: a link is edited or committed itself.
+        folder, name = os.path.split(os.path.abspath(path))
+        real = os.path.join(real_path(folder), name)
+        for top in tops:
+            yield names.tidy_path(inside(real, real_path(top)) or real)
 
 
-def _refusal(run: Run, held: "list[HeldPath]") -> str:
+def _refusal(run: Run, held: "list[HeldPath]", staged: bool) -> str:
     texts = []
     for item in held[:SHOWN]:
         whose = f" for task {item.task} {escape(item.title)}" if item.task else ""
@@ -131,4 +149,6 @@ def _refusal(run: Run, held: "list[HeldPath]") -> str:
     texts.append(
         f"Leave these files alone until then, or ask: `{run.prog} say {escape(first)} SUBJECT TEXT`."
     )
+    if staged and run.agent is None and is_terminal():  # agents are not led past it
+        texts.append("You act as no agent. `git commit --no-verify` commits them all the same.")
     return lines(texts, empty="")
