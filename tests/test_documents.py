@@ -37,6 +37,25 @@ def steps(document: Path) -> Iterator[tuple[str, str | None]]:
             yield from ((line, None) for line in text.splitlines() if line.startswith("orc "))
 
 
+def test_the_map_of_the_architecture_names_what_is_there() -> None:
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+    package = ROOT / "orchestrator"
+    modules = {path.name for path in package.rglob("*.py")}
+    named = {name.rpartition("/")[2] for name in re.findall(r"`([\w/]+\.py)`", text)}
+    assert (
+        named - modules - {path.name for path in (*ROOT.glob("*.py"), *ROOT.glob("tests/**/*.py"))}
+        == set()
+    )
+    packages = {path.parent for path in package.glob("*/__init__.py")}
+    assert {
+        f"`orchestrator/{path.name}/"
+        for path in packages
+        if f"`orchestrator/{path.name}/" not in text
+    } == set()
+    tasks = {path.name for path in (package / "domain" / "tasks").glob("*.py")} - {"__init__.py"}
+    assert tasks - named == set()
+
+
 def files(document: Path) -> list[tuple[str, str]]:
     """The files in a document; each block has the name of its file after the language."""
     return re.findall(r"```\w+ (\S+)\n(.*?)```", document.read_text(), re.DOTALL)
