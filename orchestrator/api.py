@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator import board as boards
 from orchestrator.core.clock import Clock
+from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import UsageError
 from orchestrator.core.store import Store
 from orchestrator.core.transaction import SYSTEM
@@ -170,9 +171,10 @@ def _silent(sentence: str) -> None:
 def _session(text: str | None) -> int | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+    number = whole_number(text, 9)
+    if number is None:
         raise UsageError(f"ORC_SESSION is {text!a}", hint="`session start` prints its number.")
-    return int(text)
+    return number
 
 
 class Orchestrator(Facade):

@@ -15,6 +15,7 @@ import msgspec
 
 from orchestrator import snapshot
 from orchestrator.core import clock, flow, names
+from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import Damage, NotFound, OrchestratorError, Refused, UsageError
 from orchestrator.core.events import Cause, Event, Recorded, RequestMark, caused_by, decode
 from orchestrator.core.interrupts import Interrupts
@@ -372,11 +373,11 @@ class Engine:
 
     def _caused_by(self) -> Cause | None:
         """The cause of what is recorded; None if the mark names an event of another board."""
-        number = (self._cause or "").partition("/")[0]
-        if not (number.isascii() and number.isdecimal() and len(number) < 19):
+        number = whole_number((self._cause or "").partition("/")[0])
+        if number is None:
             return None
         try:
-            record = self.store.event(int(number))
+            record = self.store.event(number)
         except NotFound:
             return None
         return caused_by(record) if cause_mark(record) == self._cause else None

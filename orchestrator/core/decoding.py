@@ -1,4 +1,4 @@
-"""Decode bytes from files, stdin and records of other programs."""
+"""Decode bytes and numbers from files, stdin and records of other programs."""
 
 import codecs
 from contextlib import suppress
@@ -38,3 +38,9 @@ def decode_any(data: bytes, name: str) -> str:
         with suppress(UnicodeDecodeError):
             return data.removeprefix(BOM).decode(encoding)
     return data.decode("latin-1")
+
+
+def whole_number(text: str, digits: int = 18) -> int | None:
+    """The number that a text of a few ASCII digits is; None for any other text."""
+    is_number = text.isascii() and text.isdecimal() and len(text) <= digits
+    return int(text) if is_number else None

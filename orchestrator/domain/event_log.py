@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.core import clock
+from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import BadName
 from orchestrator.core.events import Recorded, caused_by, is_reserved
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
@@ -129,11 +130,12 @@ def beginning(since: str | int, now: str) -> str | int:
     Raises:
         UsageError: It is neither.
     """
-    if isinstance(since, int) or (since.isdecimal() and len(since) < 19):
-        return int(since)
+    number = since if isinstance(since, int) else whole_number(since)
+    if number is not None:
+        return number
     from orchestrator.core.moments import moment  # few commands are given one
 
-    return moment(since, now, is_past=True)
+    return moment(str(since), now, is_past=True)
 
 
 def check_type(type: str, format: int) -> str:

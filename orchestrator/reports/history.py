@@ -7,6 +7,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from orchestrator.core import clock
+from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import UsageError
 from orchestrator.core.progress import ShowProgress
 from orchestrator.domain.tasks.commands import Tasks
@@ -42,7 +43,7 @@ def grouped(tasks: Iterable[Task], field: str, measure: Callable[[list[Task]], R
         value = getattr(task, field)
         if value is not None:
             groups.setdefault(str(value), []).append(task)
-    ranked = sorted(groups, key=lambda name: (_number(name), name))
+    ranked = sorted(groups, key=lambda name: (whole_number(name, 4) or 0, name))
     return {name: measure(groups[name]) for name in ranked}
 
 
@@ -66,7 +67,3 @@ def quantile(values: Iterable[float], share: float) -> float:
     """Return the quantile of the values; there must be at least one."""
     ranked = sorted(values)
     return ranked[max(0, math.ceil(share * len(ranked)) - 1)]
-
-
-def _number(name: str) -> int:
-    return int(name) if name.isdecimal() and name.isascii() and len(name) < 5 else 0

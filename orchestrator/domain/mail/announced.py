@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from orchestrator.core.decoding import whole_number
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.mail.matters import new_messages
 from orchestrator.domain.mail.records import Message
@@ -14,10 +15,10 @@ def announced(desk: Desk[State], agent: str) -> tuple[int, frozenset[int]]:
     0 if there is none.
     """
     words = desk.cursors.read(_reader(agent)).split(" ")
-    if not all(word.isascii() and word.isdecimal() and len(word) < 19 for word in words):
+    numbers = [number for word in words if (number := whole_number(word)) is not None]
+    if len(numbers) < len(words):
         return 0, frozenset()
-    last, *kept = map(int, words)
-    return last, frozenset(kept)
+    return numbers[0], frozenset(numbers[1:])
 
 
 def announce(desk: Desk[State], agent: str, message: int, kept: Iterable[int] = ()) -> None:

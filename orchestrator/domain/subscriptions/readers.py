@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.core import clock, names
+from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.events import Recorded
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
@@ -98,9 +99,8 @@ class EventReaders(Noun[State], name="subscriptions"):
         if subscriber is not None:
             return subscriber.position
         texts = (self._desk.cursors.read(_reader(name)) for name in _names(state, worker))
-        text = next(filter(None, texts), "")
-        is_number = text.isascii() and text.isdecimal() and len(text) < 19
-        return min(int(text), state.event) if is_number else state.event
+        position = whole_number(next(filter(None, texts), ""))
+        return state.event if position is None else min(position, state.event)
 
     def set_cursor(self, worker: str, position: int) -> int:
         """Set the event after which a worker continues; its claims up to there become permanent.

@@ -5,6 +5,7 @@ from typing import Any
 
 from orchestrator.core import clock
 from orchestrator.core.calls import check_list, split_list
+from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import UsageError, did_you_mean
 from orchestrator.domain.tasks.fact_values import CLEARED, Kind, priority_of
 from orchestrator.domain.tasks.given_facts import FACTS
@@ -64,8 +65,8 @@ def _lines(name: str, value: Any) -> list[str]:
 
 
 def _integer(name: str, value: Any) -> int:
-    if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 10:
-        return int(value)
+    if isinstance(value, str) and (number := whole_number(value, 9)) is not None:
+        return number
     if name == "priority" and isinstance(value, str) and (number := priority_of(value)) is not None:
         return number
     if isinstance(value, bool) or not isinstance(value, int):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from orchestrator.core import paths
+from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import NoBoard, OrchestratorError, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES
@@ -93,10 +94,11 @@ def _primed(run: Run, shown: "Prime") -> None:
 
 
 def _tokens(text: str, usual: int) -> int:
-    if text.isascii() and text.isdecimal() and len(text) < 8:
-        return int(text)
-    warn(f"{text!a} is not a number of tokens: {usual} are used")
-    return usual
+    tokens = whole_number(text, 7)
+    if tokens is None:
+        warn(f"{text!a} is not a number of tokens: {usual} are used")
+        return usual
+    return tokens
 
 
 @BOARD.command(
