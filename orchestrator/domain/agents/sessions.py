@@ -31,7 +31,7 @@ from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.mail.matters import count_unread, matter_of
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
-from orchestrator.domain.tasks.completion import complete
+from orchestrator.domain.tasks.completion import Completion, complete
 from orchestrator.domain.tasks.edit_events import TaskEdited
 from orchestrator.domain.tasks.events import (
     TaskAdded,
@@ -232,8 +232,7 @@ class Sessions(Noun[State]):
                 request,
                 shows,
                 lambda tx: hooked_task(tx.state, name).id,
-                result=message or None,
-                agent=name,
+                Completion(message or None, agent=name),
                 then=lambda tx, _: _end(tx, outcome),
             )
 

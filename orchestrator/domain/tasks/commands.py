@@ -198,19 +198,15 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
                 trusted (``not_trusted``).
             UsageError: A task with checks is completed inside a transaction.
         """
-        arguments = (task, result, force, reason, agent, token)
-        from orchestrator.domain.tasks import completion
+        from orchestrator.domain.tasks.completion import Completion, complete
 
-        return completion.complete(
+        how = Completion(result, force, reason, agent, token)
+        return complete(
             self._desk,
-            ("tasks.complete", arguments),
+            ("tasks.complete", (task, *how)),
             changed_task,
             lambda tx: named_or(current_task, tx, task, agent),
-            result=result,
-            force=force,
-            reason=reason,
-            agent=agent,
-            token=token,
+            how,
             again=lambda _, done: done,
         )
 

@@ -6,7 +6,7 @@ and parts, and checks; what it passed over stands in the evidence.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
@@ -38,17 +38,31 @@ MARGIN = 60.0
 R = TypeVar("R")
 
 
+class Completion(NamedTuple):
+    """How a task is completed.
+
+    Attributes:
+        result: The result.
+        force: Complete it although it is not claimed, waits for other tasks, or a check does not pass.
+        reason: Why; goes with ``force``.
+        agent: Who did it; without a name, the holder.
+        token: The fencing token of the claim.
+    """
+
+    result: str | None
+    force: bool = False
+    reason: str = ""
+    agent: str | None = None
+    token: int | None = None
+
+
 def complete(
     desk: Desk[State],
     request: tuple[str, tuple[object, ...]],
     shows: Callable[[State, Committed], R],
     pick: Callable[[Transaction[State]], str],
+    how: Completion,
     *,
-    result: str | None,
-    force: bool = False,
-    reason: str = "",
-    agent: str | None,
-    token: int | None = None,
     then: Callable[[Transaction[State], Task], None] | None = None,
     again: Callable[[Transaction[State], Task], R] | None = None,
 ) -> R:
@@ -59,11 +73,7 @@ def complete(
         request: Name and arguments of the command.
         shows: Renders its result.
         pick: Returns the id of the task, given the state.
-        result: The result.
-        force: Complete it although it is not claimed, waits for other tasks, or a check does not pass.
-        reason: Why; goes with ``force``.
-        agent: Who did it; without a name, the holder.
-        token: The fencing token of the claim.
+        how: What came out, by whom, and whether by force.
         then: Records what belongs to the same commit; called with the task as it was held.
         again: Makes the result where the agent has completed the task already; None: that is refused.
 
@@ -73,6 +83,7 @@ def complete(
         UsageError: ``force`` without a reason or the reverse; checks inside a transaction; no agent is named
             that hands in by force what another one is to review.
     """
+    result, force, reason, agent, token = how
     if force != bool(reason.strip()):
         raise UsageError("To complete a task by force takes both --force and --reason TEXT")
 

@@ -13,7 +13,7 @@ from orchestrator.domain.agents import hooks
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.circles import check_no_circle
-from orchestrator.domain.tasks.completion import complete
+from orchestrator.domain.tasks.completion import Completion, complete
 from orchestrator.domain.tasks.edit_events import TaskEdited
 from orchestrator.domain.tasks.events import (
     TaskClaimed,
@@ -252,11 +252,7 @@ class Workflows(Noun[State]):
             ("workflows.advance", arguments),
             advanced_workflow,
             lambda tx: _find_step(tx.state, named_or(current_task, tx, task, agent)).id,
-            result=result,
-            force=force,
-            reason=reason,
-            agent=agent,
-            token=token,
+            Completion(result, force, reason, agent, token),
             then=lambda tx, step: _claim_next(tx, step, lease),
             again=_advanced_before,
         )
