@@ -105,11 +105,7 @@ class Events(Noun[State], name="journal"):
             wait(60.0)
 
     def _matching(
-        self,
-        agent: str | None,
-        type: str | None,
-        limit: str | int | None,
-        omit_agent: str | None,
+        self, agent: str | None, type: str | None, limit: str | int | None, omit_agent: str | None
     ) -> Iterator[Recorded]:
         for record in self._desk.read_backwards():
             if isinstance(limit, int) and record.id <= limit:

@@ -10,13 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from orchestrator.core import files, names
-from orchestrator.core.errors import (
-    BadInput,
-    NotFound,
-    OrchestratorError,
-    Refused,
-    missing,
-)
+from orchestrator.core.errors import BadInput, NotFound, OrchestratorError, Refused, missing
 from orchestrator.core.store import Documents
 from orchestrator.formulas.parse import LONGEST
 

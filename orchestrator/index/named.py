@@ -96,8 +96,7 @@ def values_in(sql: str, pairs: dict[str, str], now: str) -> dict[str, object]:
     for name in pairs:
         if re.search(rf"[:@$]{re.escape(name)}(?!\w)", sql) is None:
             raise UsageError(
-                f"The SQL has no parameter :{name}",
-                hint="`query --help` lists the options.",
+                f"The SQL has no parameter :{name}", hint="`query --help` lists the options."
             )
     return {name: _value(name, text, now) for name, text in pairs.items()}
 

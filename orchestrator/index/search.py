@@ -17,14 +17,7 @@ from orchestrator.core import clock
 from orchestrator.core.moments import moment
 from orchestrator.index.database import IndexFile
 from orchestrator.index.matching import match_of
-from orchestrator.index.ranking import (
-    CANDIDATES,
-    Condition,
-    both,
-    ranked,
-    rarity,
-    relevance,
-)
+from orchestrator.index.ranking import CANDIDATES, Condition, both, ranked, rarity, relevance
 from orchestrator.index.texts import runs
 
 if TYPE_CHECKING:

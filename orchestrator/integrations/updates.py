@@ -50,13 +50,7 @@ class Update:
     """
 
     def __init__(
-        self,
-        mine: Task,
-        theirs: Task,
-        same: Task,
-        now: str,
-        *,
-        untouched: Callable[[], bool],
+        self, mine: Task, theirs: Task, same: Task, now: str, *, untouched: Callable[[], bool]
     ) -> None:
         """Compare.
 

@@ -51,11 +51,7 @@ def export_line(entry: Recorded | dict[str, Any]) -> str:
 
 
 def import_board(
-    engine: Engine,
-    lines: IO[str],
-    *,
-    dry_run: bool = False,
-    progress: ShowProgress = no_progress,
+    engine: Engine, lines: IO[str], *, dry_run: bool = False, progress: ShowProgress = no_progress
 ) -> Imported:
     """Import a board that :func:`export_board` wrote, completely or not at all.
 

@@ -25,12 +25,7 @@ class Saved(Noun[State]):
 
     @command(_no_events, answers_request=False)
     def add(
-        self,
-        tx: Transaction[State],
-        name: str,
-        words: Iterable[str],
-        *,
-        prime: bool = False,
+        self, tx: Transaction[State], name: str, words: Iterable[str], *, prime: bool = False
     ) -> SavedQuestion:
         """Save a question; if it was saved so before, nothing changes.
 

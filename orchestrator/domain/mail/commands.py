@@ -15,12 +15,7 @@ from orchestrator.core import clock, names
 from orchestrator.core.errors import BadInput, NotFound, Refused, UsageError
 from orchestrator.core.events import Recorded
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
-from orchestrator.domain.agents.identity import (
-    act_now,
-    act_to_work,
-    is_outdated,
-    own_name,
-)
+from orchestrator.domain.agents.identity import act_now, act_to_work, is_outdated, own_name
 from orchestrator.domain.mail import addresses
 from orchestrator.domain.mail.events import (
     MailingListSet,
@@ -387,12 +382,7 @@ class Mail(Noun[State]):
 
     @command(own_quiet)
     def do_not_disturb(
-        self,
-        tx: Transaction[State],
-        on: bool = True,
-        *,
-        until: str = "",
-        agent: str | None = None,
+        self, tx: Transaction[State], on: bool = True, *, until: str = "", agent: str | None = None
     ) -> Quiet | None:
         """Keep mail from disturbing an agent: only urgent mail ends its waits and is put before it.
 

@@ -27,11 +27,7 @@ from orchestrator.domain.tasks.events import (
 )
 from orchestrator.domain.tasks.judged import is_begun
 from orchestrator.domain.tasks.records import ENDED, HELD, Task
-from orchestrator.domain.tasks.verification_events import (
-    TaskApproved,
-    TaskRejected,
-    TaskSubmitted,
-)
+from orchestrator.domain.tasks.verification_events import TaskApproved, TaskRejected, TaskSubmitted
 from orchestrator.domain.validation import LONGEST_TITLE
 
 _LONGEST = 1000

@@ -21,12 +21,7 @@ from orchestrator.domain.permissions.events import (
     PermissionTaken,
     digest_of,
 )
-from orchestrator.domain.permissions.records import (
-    BEHAVIORS,
-    TIME,
-    Behavior,
-    PermissionRequest,
-)
+from orchestrator.domain.permissions.records import BEHAVIORS, TIME, Behavior, PermissionRequest
 from orchestrator.domain.state import State
 from orchestrator.domain.validation import check_choice, check_line
 from orchestrator.domain.waiting import wait_for
@@ -60,12 +55,7 @@ class Permissions(Noun[State]):
     """``orc.permissions``: ask; allow, deny; get, all."""
 
     def ask(
-        self,
-        tool: str,
-        tool_input: dict[str, Any],
-        *,
-        agent: str | None = None,
-        time: float = TIME,
+        self, tool: str, tool_input: dict[str, Any], *, agent: str | None = None, time: float = TIME
     ) -> PermissionRequest:
         """Ask people whether an agent may use a tool, and wait for the answer.
 

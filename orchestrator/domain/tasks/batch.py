@@ -22,10 +22,7 @@ from orchestrator.domain.tasks.batch_fields import ADDING, EDITING, read_field, 
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.dependencies import Links
 from orchestrator.domain.tasks.edit_events import TaskEdited
-from orchestrator.domain.tasks.events import (
-    TaskAdded,
-    TaskAssigned,
-)
+from orchestrator.domain.tasks.events import TaskAdded, TaskAssigned
 from orchestrator.domain.tasks.lookup import find_live, nearest, resolve
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import KINDS

@@ -43,11 +43,7 @@ from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.several import SeveralTasks
 from orchestrator.domain.tasks.taking import TaskTaking
 from orchestrator.domain.tasks.transitions import check_transition, is_settled
-from orchestrator.domain.validation import (
-    check_required,
-    check_text,
-    lease_length,
-)
+from orchestrator.domain.validation import check_required, check_text, lease_length
 
 
 class Tasks(SeveralTasks, TaskTaking, name="tasks"):

@@ -223,11 +223,7 @@ class Links(Noun[State]):
     # Queries
 
     def ready(
-        self,
-        workstream: str | None = None,
-        *,
-        where: str = "",
-        limit: int | None = None,
+        self, workstream: str | None = None, *, where: str = "", limit: int | None = None
     ) -> list[Task]:
         """Return the tasks that any agent may take now, in the order in which they are taken.
 
@@ -361,10 +357,7 @@ def _replace(
     tx.record(cancelled(task, reason))
     drop_part(tx, task, reason)
     tasks = tx.state.tasks
-    for field, users in (
-        ("needs", tasks.needed_by),
-        ("needs_failure_of", tasks.failure_needed_by),
-    ):
+    for field, users in (("needs", tasks.needed_by), ("needs_failure_of", tasks.failure_needed_by)):
         for dependant in [*users.get(task.id, ())]:
             record = tasks[dependant]
             changed = (other.id if need == task.id else need for need in getattr(record, field))

@@ -89,8 +89,7 @@ class GivenFacts(TypedDict, total=False):
 
     description: Annotated[str | None, Fact("What is to be done.")]
     type: Annotated[
-        str | None,
-        Fact("A word such as task, bug, feature.", "word", filter="Only of this type."),
+        str | None, Fact("A word such as task, bug, feature.", "word", filter="Only of this type.")
     ]
     priority: Annotated[
         int | Literal[""] | None,
@@ -115,10 +114,7 @@ class GivenFacts(TypedDict, total=False):
     estimate: Annotated[
         float | Literal[""] | None,
         Fact(
-            "Minutes of work, or a duration: 90, 2h.",
-            "minutes",
-            by(check_estimate),
-            is_rare=True,
+            "Minutes of work, or a duration: 90, 2h.", "minutes", by(check_estimate), is_rare=True
         ),
     ]
     needs: Annotated[
@@ -164,11 +160,7 @@ class GivenFacts(TypedDict, total=False):
     ]
     defer: Annotated[
         str | None,
-        Fact(
-            "Not to be taken before: 2026-12-01, tomorrow, 3d.",
-            "time",
-            field="defer_until",
-        ),
+        Fact("Not to be taken before: 2026-12-01, tomorrow, 3d.", "time", field="defer_until"),
     ]
     due: Annotated[str | None, Fact("When it should be done: 2026-12-01, friday, 3d.", "time")]
     commits: Annotated[

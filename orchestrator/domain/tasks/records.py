@@ -16,14 +16,7 @@ DEFAULT_LEASE = 30 * 60.0
 """The default length of a claim, in seconds."""
 
 TaskStatus = Literal[
-    "pending",
-    "assigned",
-    "in_progress",
-    "blocked",
-    "in_review",
-    "done",
-    "failed",
-    "cancelled",
+    "pending", "assigned", "in_progress", "blocked", "in_review", "done", "failed", "cancelled"
 ]
 
 STATUSES: tuple[TaskStatus, ...] = get_args(TaskStatus)

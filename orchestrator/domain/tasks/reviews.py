@@ -13,19 +13,11 @@ from orchestrator.domain.agents.identity import act_in_session, act_to_work
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import ReviewReleased, TaskCompleted
 from orchestrator.domain.tasks.leases import claim_review, current_review, named_or
-from orchestrator.domain.tasks.lookup import (
-    changed_task,
-    find_live,
-)
+from orchestrator.domain.tasks.lookup import changed_task, find_live
 from orchestrator.domain.tasks.records import Task
-from orchestrator.domain.tasks.transitions import (
-    check_transition,
-)
+from orchestrator.domain.tasks.transitions import check_transition
 from orchestrator.domain.tasks.verification_events import TaskApproved, TaskRejected, TaskTrusted
-from orchestrator.domain.validation import (
-    check_required,
-    check_text,
-)
+from orchestrator.domain.validation import check_required, check_text
 
 
 def trusted_tasks(state: State, events: Committed) -> list[Task]:

@@ -50,12 +50,7 @@ class SeveralTasks(TaskQueries):
     """The commands of ``orc.tasks`` that take several tasks."""
 
     def each(
-        self,
-        verb: Verb,
-        tasks: Iterable[str],
-        *,
-        text: str = "",
-        agent: str | None = None,
+        self, verb: Verb, tasks: Iterable[str], *, text: str = "", agent: str | None = None
     ) -> list[Task]:
         """Make one transition with several tasks, in their order and in one commit: all of them, or none.
 

@@ -50,11 +50,7 @@ def gather(desk: Desk[State], task: str, checks: Checks, *, agent: str) -> tuple
 
 
 def _run(
-    command: str,
-    folder: str,
-    named: dict[str, str],
-    timeout: float,
-    look: Callable[[], object],
+    command: str, folder: str, named: dict[str, str], timeout: float, look: Callable[[], object]
 ) -> dict[str, Any]:
     from orchestrator.core import processes
 

@@ -15,12 +15,7 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.completion import Completion, complete
 from orchestrator.domain.tasks.edit_events import TaskEdited
-from orchestrator.domain.tasks.events import (
-    TaskClaimed,
-    TaskCompleted,
-    TaskNoted,
-    TaskSignalled,
-)
+from orchestrator.domain.tasks.events import TaskClaimed, TaskCompleted, TaskNoted, TaskSignalled
 from orchestrator.domain.tasks.leases import current_task, named_or, take
 from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve_all
 from orchestrator.domain.tasks.records import ENDED, Task

@@ -9,9 +9,7 @@ from orchestrator.domain.agents.identity import check_active
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.edit_events import TaskEdited
-from orchestrator.domain.tasks.events import (
-    TaskAdded,
-)
+from orchestrator.domain.tasks.events import TaskAdded
 from orchestrator.domain.tasks.lookup import find_live, new_id, resolve_all
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import Gate

@@ -14,9 +14,7 @@ from orchestrator.interfaces.cli.run import Run
 
 @BOARD.command("help", example="help time", reads=True)
 @argument(
-    "[topic...]",
-    f"A command, or {', '.join(TOPICS)}.",
-    types.Type("TOPIC", words=(*TOPICS, LIST)),
+    "[topic...]", f"A command, or {', '.join(TOPICS)}.", types.Type("TOPIC", words=(*TOPICS, LIST))
 )
 @flag("--all", "Also what is rarely needed.")
 def help_(run: Run, topic: tuple[str, ...], all: bool) -> Answer:

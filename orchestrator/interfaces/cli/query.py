@@ -48,12 +48,7 @@ if TYPE_CHECKING:
 @option("--timeout", "How long it may take.", types.DURATION, default="30s", rare=True)
 @flag("--stale", "Ask the index without updating it first.", rare=True)
 def query(
-    run: Run,
-    words: Sequence[str],
-    list_: bool,
-    schema: bool,
-    agent: str | None,
-    **how: Any,
+    run: Run, words: Sequence[str], list_: bool, schema: bool, agent: str | None, **how: Any
 ) -> Answer:
     """Query the board in SQL; nothing can be written.
 

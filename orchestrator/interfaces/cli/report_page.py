@@ -15,12 +15,7 @@ from orchestrator.interfaces.cli.layout import (
     terminal_width,
 )
 from orchestrator.reports.report.records import BoardReport
-from orchestrator.reports.report.sections import (
-    NUMBER,
-    ReportSection,
-    headline,
-    sections,
-)
+from orchestrator.reports.report.sections import NUMBER, ReportSection, headline, sections
 
 _HEIGHT, _WIDEST = 10, 90
 """The size of a chart: lines and columns."""

@@ -40,11 +40,7 @@ def outlook(engine: Engine, goal: str, *, progress: ShowProgress = no_progress) 
 
 
 def outlooks(
-    state: State,
-    goals: Sequence[Goal],
-    lives: Mapping[str, Life],
-    now: str,
-    progress: ShowProgress,
+    state: State, goals: Sequence[Goal], lives: Mapping[str, Life], now: str, progress: ShowProgress
 ) -> list[GoalOutlook]:
     """Return the same for open goals. All open tasks are simulated, because they share the workers."""
     played = Played(state, lives, None, now, progress, [goal.tasks for goal in goals])

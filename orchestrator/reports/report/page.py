@@ -13,12 +13,7 @@ from orchestrator.core import clock
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.reports.report.records import BoardReport
-from orchestrator.reports.report.sections import (
-    NUMBER,
-    ReportSection,
-    headline,
-    sections,
-)
+from orchestrator.reports.report.sections import NUMBER, ReportSection, headline, sections
 
 try:
     from jinja2 import Environment, StrictUndefined, Template
