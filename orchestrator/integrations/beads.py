@@ -136,7 +136,7 @@ def import_beads(
         BadInput: No line is an issue; with ``strict``: a line is not an issue. All such lines are named.
         Refused: See :meth:`orchestrator.integrations.incoming_tasks.TaskImport.arrive`.
     """
-    reading = _Reading(engine.now(), strict=options.get("strict", False))
+    reading = _IssueReading(engine.now(), strict=options.get("strict", False))
     if isinstance(source, str):
         reading.read_folder(source, progress)
     else:
@@ -153,7 +153,7 @@ def import_beads(
     )
 
 
-class _Reading:
+class _IssueReading:
     """Reads the records of an import."""
 
     def __init__(self, now: str, *, strict: bool) -> None:
