@@ -41,12 +41,14 @@ class Parameter(msgspec.Struct, frozen=True):
         schema: The JSON schema of a value.
         is_required: Whether a call needs it.
         declared: The parameter of the command; None: it is a part of the command's words.
+        has_place: Whether a line can have it by position.
     """
 
     name: str
     schema: dict[str, Any]
     is_required: bool = False
     declared: click.Parameter | None = None
+    has_place: bool = True
 
     def words(self, value: Any) -> list[str]:
         """The words for a value, as a line would have them: options with their flags.
@@ -98,8 +100,8 @@ class CommandCall:
 
     Args:
         command: Its words: ``task fail``.
-        names: Its arguments in order, ``!`` marks what is needed; by default all that the command declares,
-            without rare ones.
+        names: Its arguments in order, ``!`` marks what is needed; ``result:message`` is the option
+            ``--message`` under another name. By default all that the command declares, without rare ones.
         always: Options of every call.
     """
 
@@ -183,6 +185,7 @@ class _CallRun(Run):
         self.settings.agent = agent
         self.settings.board = orc.folder
         self.answer = Answer(None, str)
+        self.names_arguments = True
 
     @property
     def prog(self) -> str:
@@ -213,7 +216,9 @@ def _declared(command: Command) -> dict[str, Parameter]:
             parameters.setdefault(name, Parameter(name, schema, is_required))
         if not _parts(param):
             name = str(param.name)
-            parameters[name] = Parameter(name, _schema_of(param), param.required, param)
+            has_place = name in parameters or not isinstance(param, click.Option)
+            schema = _schema_of(param)
+            parameters[name] = Parameter(name, schema, param.required, param, has_place)
     return parameters
 
 
@@ -243,11 +248,16 @@ _FILES = (types.FILE, types.FOLDER, types.TEXT_FILE, types.OUTPUT_FILE, types.OU
 
 def _named(word: str, declared: Mapping[str, Parameter]) -> Parameter:
     name, needed = word.removesuffix("!"), word.endswith("!")
-    parameter = declared.get(name) or Parameter(name, {"type": "string"})
-    schema = parameter.schema
-    if name == "task" and not needed and not parameter.is_option:
+    name, _, option = name.partition(":")
+    parameter = declared.get(option or name) or Parameter(name, {"type": "string"})
+    schema, has_place = parameter.schema, parameter.has_place
+    if option:
+        schema, has_place = {"type": "string"}, name in declared
+    elif name == "task" and not needed and not parameter.is_option:
         schema = {**schema, "description": "Its id; else the one that you have."}
-    return msgspec.structs.replace(parameter, schema=schema, is_required=needed)
+    return msgspec.structs.replace(
+        parameter, name=name, schema=schema, is_required=needed, has_place=has_place
+    )
 
 
 _NUMBERS = (types.INTEGER, types.COUNT, types.POSITIVE, types.ID, types.PRIORITY)

@@ -1,10 +1,9 @@
 """``orc mcp``: serve the board to an agent over the Model Context Protocol."""
 
 import gc
-from typing import TYPE_CHECKING
 
 from orchestrator.core import clock
-from orchestrator.core.errors import NoBoard, UsageError, did_you_mean
+from orchestrator.core.errors import NoBoard, UsageError
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MCP
 from orchestrator.interfaces.cli.layout import table
@@ -12,13 +11,6 @@ from orchestrator.interfaces.cli.parameters import option
 from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.runtimes.permission_server import TOOL, is_there
-
-if TYPE_CHECKING:
-    from orchestrator import AsyncOrchestrator
-    from orchestrator.interfaces.mcp.messages import Self
-    from orchestrator.interfaces.mcp.server import ServedTool
-
-SETS = ("minimal", "standard", "all")
 
 _TOOLS = option(
     "--tools",
@@ -52,9 +44,11 @@ def serve_(run: Run, tools: str, client: str | None, poll: str | None) -> None:
     from orchestrator.interfaces.mcp.descriptors import take_descriptors
 
     taken = take_descriptors()
-    from orchestrator import AsyncOrchestrator, Orchestrator
+    from orchestrator import Orchestrator
     from orchestrator.delivery.channel import CAPABILITY, INSTRUCTIONS
     from orchestrator.interfaces.mcp.messages import Self
+    from orchestrator.interfaces.mcp.offer import agent_server
+    from orchestrator.interfaces.mcp.served_board import ServedBoard
     from orchestrator.interfaces.mcp.server import AgentServer
     from orchestrator.interfaces.mcp.session import ServerSession
 
@@ -68,18 +62,17 @@ def serve_(run: Run, tools: str, client: str | None, poll: str | None) -> None:
         if client is None:
             raise
         # The setup of a user starts the server in every folder; one that ends would be shown as a fault.
-        without = AgentServer([])
-        without.sdk.instructions = f"{error.message}. `orc init` makes one for later sessions."
-        without.serve(taken)
+        advice = f"{error.message}. `orc init` makes one for later sessions."
+        AgentServer([], instructions=advice).serve(taken)
         return
     with opened as orc:
-        shared = AsyncOrchestrator(orc)
+        shared = ServedBoard(orc)
         if tools == TOOL:  # the attempt that has started it is a session
-            AgentServer(_served(shared, tools, Self(orc.engine.agent), warnings)).serve(taken)
+            agent_server(shared, tools, Self(orc.engine.agent), warnings).serve(taken)
             return
         session = ServerSession(shared, name=agent, client=client, poll=seconds)
         try:
-            server = AgentServer(session.served(_served(shared, tools, session, warnings)))
+            server = agent_server(shared, tools, session, warnings, session.served)
             server.sdk.instructions = f"{server.sdk.instructions or ''} {INSTRUCTIONS}".strip()
             server.serve(taken, [session.run], {CAPABILITY: {}})
         finally:
@@ -91,15 +84,17 @@ def serve_(run: Run, tools: str, client: str | None, poll: str | None) -> None:
 def tools_(_run: Run, tools: str) -> Answer:
     """List the tools of a set, with what each costs in tokens: a quarter of its bytes."""
     _check_extra()
-    from orchestrator import AsyncOrchestrator, Orchestrator
+    from orchestrator import Orchestrator
     from orchestrator.interfaces.mcp.messages import Self
-    from orchestrator.interfaces.mcp.server import cost_of
+    from orchestrator.interfaces.mcp.offer import agent_server
+    from orchestrator.interfaces.mcp.served import cost_of
+    from orchestrator.interfaces.mcp.served_board import ServedBoard
 
     with Orchestrator.open("memory:") as orc:
-        served = _served(AsyncOrchestrator(orc), tools, Self("agent"), [])
-    costs = [cost_of(tool.definition) for tool in served]
+        served = agent_server(ServedBoard(orc), tools, Self("agent"), []).definitions
+    costs = [cost_of(tool) for tool in served]
     rows = [
-        {"tool": tool.definition.name, "tokens": cost, "about": tool.definition.description or ""}
+        {"tool": tool.name, "tokens": cost, "about": tool.description or ""}
         for tool, cost in zip(served, costs, strict=True)
     ]
 
@@ -115,44 +110,3 @@ def _check_extra() -> None:
         raise UsageError(
             "The extra mcp is not installed", hint="pip install 'agent-orchestrator[mcp]'"
         )
-
-
-def _served(
-    shared: "AsyncOrchestrator", wanted: str, me: "Self", warnings: list[str]
-) -> "list[ServedTool]":
-    """The tools of a set, or those that are named.
-
-    Args:
-        shared: The board.
-        wanted: The set, or names with commas.
-        me: Who acts.
-        warnings: What the board warns of; each answer takes what came.
-
-    Raises:
-        UsageError: There is no such tool.
-    """
-    from orchestrator.interfaces.mcp.board_tools import ALL, MINIMAL, STANDARD, board_tools
-    from orchestrator.interfaces.mcp.messages import message_tools
-    from orchestrator.interfaces.mcp.permission import permission_tool
-
-    messages = message_tools(shared, me, warnings)
-    if wanted in SETS:
-        rows = {"minimal": MINIMAL, "standard": STANDARD, "all": ALL}[wanted]
-        has_output = wanted == "all"
-        return [
-            *messages,
-            *board_tools(shared, rows, lambda: me.name, warnings, has_output=has_output),
-        ]
-    known = [
-        *messages,
-        *board_tools(shared, ALL, lambda: me.name, warnings),
-        permission_tool(shared, me.name),
-    ]
-    by_name = {tool.definition.name: tool for tool in known}
-    for name in wanted.split(","):
-        if name not in by_name:
-            raise UsageError(
-                f"There is no tool {name!a}{did_you_mean(name, [*SETS, *by_name])}",
-                hint="`mcp tools --tools all` lists them.",
-            )
-    return [by_name[name] for name in wanted.split(",")]

@@ -45,6 +45,7 @@ class Run:
     Attributes:
         context: The running command with its values; None while the line is read.
         hook_facts: What a client says of the event, if one of its hooks calls.
+        names_arguments: Whether the caller names each argument, so that no word is taken for another.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Run:
         self._warnings: set[str] = set()
         self.context: click.Context | None = None
         self.hook_facts: dict[str, Any] = {}
+        self.names_arguments = False
 
     @property
     def orc(self) -> "Orchestrator":

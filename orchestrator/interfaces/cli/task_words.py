@@ -159,7 +159,7 @@ def mine_or_named(run: Run, words: Words, **given: Any) -> tuple[str | None, str
         try:
             task = run.orc.tasks.get(split_task(run, words)[0]).id
         except NotFound as error:
-            if error.code != "task_not_found":
+            if error.code != "task_not_found" or run.names_arguments:
                 raise
             if not words[0]:  # an unset variable of the shell
                 error.hint = "The id is empty: leave it out for your own task."

@@ -1,5 +1,6 @@
 """Tools that are commands of the board: each is a row, the rest comes from the command's declaration."""
 
+import json
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +14,7 @@ from orchestrator import AsyncOrchestrator, Orchestrator
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.interfaces.catalogue import MARK, CommandCall, command_at, command_of
 from orchestrator.interfaces.cli.rendering import error_text, plain
-from orchestrator.interfaces.mcp.server import ServedTool, ToolRequest
+from orchestrator.interfaces.mcp.served import ServedTool, ToolRequest
 
 
 class CommandRow(msgspec.Struct, frozen=True):
@@ -21,8 +22,7 @@ class CommandRow(msgspec.Struct, frozen=True):
 
     Attributes:
         command: Its words.
-        names: The arguments of the tool, in order; ``!`` marks what is needed. A name that is no parameter of
-            the command is a part of its words. None: all that the command takes, without rare ones.
+        names: The arguments of the tool, as :class:`CommandCall` takes them.
         always: Options of every call.
         about: What it does, if the summary of the command is about the command line.
         also: Other commands that answers and hints name, which are this tool too.
@@ -37,7 +37,7 @@ class CommandRow(msgspec.Struct, frozen=True):
 
 _DAY: dict[str, CommandRow] = {
     "next": CommandRow("next", "workstream wait", also=("task next",)),
-    "done": CommandRow("done", "task result", also=("task complete",)),
+    "done": CommandRow("done", "task result:message", also=("task complete",)),
     "fail": CommandRow("task fail", "task reason!"),
     "note": CommandRow("task note", "task text!"),
     "show": CommandRow("task show", "task!"),
@@ -189,55 +189,68 @@ def _as_call(tool: BoardTool, words: list[str]) -> str | None:
     None: the tool does not take them.
     """
     given: dict[str, Any] = {}
-    parameters = {parameter.name: parameter for parameter in tool.call.parameters}
     flags = {
         flag: parameter
-        for parameter in parameters.values()
+        for parameter in tool.call.parameters
         if parameter.is_option and parameter.declared is not None
         for flag in parameter.declared.opts
     }
-    places = [p.name for p in parameters.values() if not p.is_option]
-    rest = list(words)
+    texts, rest = list[str](), list(words)
     while rest:
         word = rest.pop(0)
         flag, _, value = word.partition("=")
         if flag in flags:
             is_flag = getattr(flags[flag].declared, "is_flag", False)
             given[flags[flag].name] = True if is_flag else value or (rest.pop(0) if rest else "")
-        elif word in tool.row.always:
-            continue
-        elif word.startswith("--"):
+        elif word.startswith("--") and word not in tool.row.always:
             return None
-        elif places:
-            given[places.pop(0)] = word
-        else:
-            return None
-    texts = (
-        f"{name}={str(value).lower() if value is True else msgspec.json.encode(value).decode()}"
+        elif word not in tool.row.always:
+            texts.append(word)
+    placed = _placed(tool, texts)
+    if placed is None:
+        return None
+    given = placed | given
+    values = (
+        f"{name}={'true' if value is True else json.dumps(value, ensure_ascii=False)}"
         for name, value in given.items()
     )
-    return f"{tool.name}({', '.join(texts)})" if given else tool.name
+    return f"{tool.name}({', '.join(values)})" if given else tool.name
+
+
+def _placed(tool: BoardTool, texts: list[str]) -> dict[str, str] | None:
+    """The arguments that words by position are; None if there are too many.
+
+    ``RESULT`` stands for a result. Other words are what is needed, or all in order if there are more.
+    """
+    places = [parameter.name for parameter in tool.call.parameters if parameter.has_place]
+    needed = [p.name for p in tool.call.parameters if p.has_place and p.is_required]
+    given = {text.lower(): text for text in texts if text.isupper() and text.lower() in places}
+    others = [text for text in texts if text not in given.values()]
+    free = [
+        name for name in (needed if len(others) <= len(needed) else places) if name not in given
+    ]
+    if len(others) > len(free):
+        return None
+    given |= dict(zip(free, others, strict=False))
+    return {name: given[name] for name in places if name in given}
 
 
 def board_tools(
     orc: AsyncOrchestrator,
-    rows: Mapping[str, CommandRow],
+    tools: Iterable[BoardTool],
     agent: Callable[[], str],
     warnings: list[str],
-    *,
-    has_output: bool = False,
+    words: ToolWords,
 ) -> list[ServedTool]:
-    """The tools of these rows.
+    """Tools for the calls of an agent.
 
     Args:
         orc: The board, which stays open.
-        rows: The rows by name.
+        tools: The tools.
         agent: Returns who acts.
         warnings: What the board warns of; each answer takes what came.
-        has_output: Whether results are structured too.
+        words: Puts tools in place of command lines.
     """
-    tools = [BoardTool(name, row, has_output=has_output) for name, row in rows.items()]
-    words = ToolWords(tools)
 
     def served(tool: BoardTool) -> ServedTool:
         async def call(arguments: dict[str, Any], request: ToolRequest) -> CallToolResult:

@@ -10,7 +10,7 @@ from orchestrator import AsyncOrchestrator, Orchestrator
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.printable import escape, one_line
 from orchestrator.interfaces.mcp.board_tools import answered
-from orchestrator.interfaces.mcp.server import ServedTool, ToolRequest
+from orchestrator.interfaces.mcp.served import ServedTool, ToolRequest
 
 _NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
@@ -25,6 +25,9 @@ class Self:
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    async def join(self) -> None:
+        """Become an agent, if it is none yet."""
 
     def rename(self, orc: Orchestrator, to: str) -> None:
         """Change the name of the agent; its mail follows."""

@@ -11,7 +11,7 @@ from mcp_types import CallToolResult, TextContent, Tool
 from orchestrator import AsyncOrchestrator
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.domain.permissions.records import PermissionRequest
-from orchestrator.interfaces.mcp.server import ServedTool, ToolRequest
+from orchestrator.interfaces.mcp.served import ServedTool, ToolRequest
 from orchestrator.runtimes.permission_server import TOOL
 from orchestrator.supervisor.permission_rules import PermissionRules
 

@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import Any
 
 import anyio
-import msgspec
 from mcp import MCPError
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
@@ -28,45 +27,14 @@ from orchestrator.core import clock
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.interfaces.cli.rendering import warn
 from orchestrator.interfaces.mcp.descriptors import Descriptors
+from orchestrator.interfaces.mcp.resource_requests import serve_resources
+from orchestrator.interfaces.mcp.resources import BoardResources
+from orchestrator.interfaces.mcp.served import Due, ServedTool, ToolRequest
 from orchestrator.interfaces.mcp.stdio import HostLink, connected
 from orchestrator.version import __version__
 
-Due = Callable[[], Awaitable[object]]
-
 PROGRESS_EVERY = 5.0
 """Seconds between two signs of life of a call that waits; some hosts give up after 60 s of silence."""
-
-
-class ToolRequest:
-    """A call that is being answered.
-
-    Attributes:
-        due: What runs once the answer was written to the host.
-    """
-
-    def __init__(self) -> None:
-        self.due: list[Due] = []
-
-    def when_written(self, function: Due) -> None:
-        """Run a function once the answer was written, and not if the host gave the call up."""
-        self.due.append(function)
-
-
-Call = Callable[[dict[str, Any], ToolRequest], Awaitable[CallToolResult]]
-
-
-class ServedTool(msgspec.Struct, frozen=True):
-    """A tool, and what answers its calls.
-
-    Attributes:
-        definition: Its name, schema and annotations.
-        call: Answers a call.
-        waits: Whether a call with the argument ``wait`` may wait for others.
-    """
-
-    definition: Tool
-    call: Call
-    waits: bool = False
 
 
 INSTRUCTIONS = (
@@ -79,31 +47,41 @@ Background = Callable[[HostLink], Awaitable[None]]
 """Runs beside the server, and is cancelled when the host closes stdin."""
 
 
-def cost_of(tool: Tool) -> int:
-    """The tokens of a tool in the list that a model reads: a quarter of its bytes."""
-    return len(tool.model_dump_json(by_alias=True, exclude_none=True).encode()) // 4
-
-
 class AgentServer:
     """A server for an agent.
 
     Args:
         tools: The tools.
+        resources: The resources; None: it has no resources and no prompts.
+        instructions: What a client tells the agent about it.
 
     Attributes:
         sdk: The server of the SDK, for any transport.
     """
 
-    def __init__(self, tools: Sequence[ServedTool]) -> None:
+    def __init__(
+        self,
+        tools: Sequence[ServedTool],
+        resources: BoardResources | None = None,
+        *,
+        instructions: str | None = None,
+    ) -> None:
         self._tools = {tool.definition.name: tool for tool in tools}
         self._due: dict[RequestId, list[Due]] | None = None  # None: the transport does not tell
         self.sdk = Server[Any](
             "orc",
             version=__version__,
-            instructions=INSTRUCTIONS if "next" in self._tools else None,
+            instructions=instructions or (INSTRUCTIONS if "next" in self._tools else None),
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
         )
+        if resources is not None:
+            serve_resources(self.sdk, resources)
+
+    @property
+    def definitions(self) -> list[Tool]:
+        """The tools as clients list them."""
+        return [tool.definition for tool in self._tools.values()]
 
     def serve(
         self,
@@ -165,7 +143,7 @@ class AgentServer:
         return self._due.pop(message.id, [])
 
     async def _list_tools(self, _context: Any, _params: Any) -> ListToolsResult:
-        return ListToolsResult(tools=[tool.definition for tool in self._tools.values()])
+        return ListToolsResult(tools=self.definitions)
 
     async def _call_tool(
         self, context: ServerRequestContext[Any], params: CallToolRequestParams

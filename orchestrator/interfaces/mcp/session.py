@@ -26,7 +26,7 @@ from orchestrator.domain.agents.joining import running_servers
 from orchestrator.interfaces.cli.injection import block
 from orchestrator.interfaces.cli.rendering import error_text, warn
 from orchestrator.interfaces.mcp.messages import Self
-from orchestrator.interfaces.mcp.server import ServedTool, ToolRequest
+from orchestrator.interfaces.mcp.served import ServedTool, ToolRequest
 from orchestrator.interfaces.mcp.stdio import HostLink
 
 CLIENTS = ("claude", "codex", "cursor", "gemini", "opencode")
