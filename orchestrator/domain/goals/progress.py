@@ -10,11 +10,10 @@ from orchestrator.domain.tasks.records import ENDED
 from orchestrator.domain.tasks.stages import is_kept_back
 
 
-class GoalStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A goal with its progress.
+class GoalProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers of a goal.
 
     Attributes:
-        counts: Its tasks by status.
         total: The number of its tasks without cancelled ones.
         done: The number of done tasks.
         open: The number of tasks that have not ended.
@@ -24,11 +23,8 @@ class GoalStatus(msgspec.Struct, frozen=True, kw_only=True):
         without_estimate: The number of open tasks without an estimate.
         late: Seconds since its date, while it is open; else 0.
         moved: Seconds between its first date and the present one.
-        tasks: Each task with its status, title and agent.
     """
 
-    goal: Goal
-    counts: dict[str, int]
     total: int
     done: int
     open: int
@@ -38,6 +34,13 @@ class GoalStatus(msgspec.Struct, frozen=True, kw_only=True):
     without_estimate: int
     late: float
     moved: float
+
+
+class GoalStatus(GoalProgress, frozen=True, kw_only=True):
+    """A goal with its progress: its tasks by status, and each task with its status, title and agent."""
+
+    goal: Goal
+    counts: dict[str, int]
     tasks: list[dict[str, str | None]]
 
 

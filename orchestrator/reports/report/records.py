@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from orchestrator.domain.goals.progress import GoalProgress
 from orchestrator.planning.cycle_report import Failed, Finished, Learned, Share
 from orchestrator.planning.records import CriticalPath, TaskName
 
@@ -259,15 +260,10 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     rest_days: list[str] = []
 
 
-class GoalOutlook(msgspec.Struct, frozen=True, kw_only=True):
+class GoalOutlook(GoalProgress, frozen=True, kw_only=True):
     """How far a goal is, and when its tasks will have ended.
 
     Attributes:
-        moved: Seconds between its first date and the present one.
-        late: Seconds since its date, while it is open; else 0.
-        total: How many of its tasks are wanted: all but cancelled ones.
-        blocked: How many of the open ones no agent has or may take.
-        estimate: Minutes that its open tasks are estimated at; those without an estimate are counted.
         outcome: ``ended``: the goal is reached or dropped. ``done``: its tasks have ended. ``unknown``:
             ``reason`` says why. Else ``forecast``.
         p50: Half of the trials had ended its tasks by then.
@@ -279,15 +275,6 @@ class GoalOutlook(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     status: str
     due: str
-    moved: float
-    late: float
-    total: int
-    done: int
-    open: int
-    blocked: int
-    percent: int
-    estimate: float
-    without_estimate: int
     outcome: Literal["ended", "done", "forecast", "unknown"]
     reason: str = ""
     p50: str | None = None
