@@ -198,14 +198,12 @@ class Convoys(Noun[State]):
         state, now = self._state, self._desk.now()
         convoy = state.convoys.find(name)
         rows, counts = outlines(state, convoy.tasks)
-        total = len(rows)
-        ended = total - convoy.open_tasks
         return ConvoyStatus(
             convoy=convoy,
             counts=counts,
-            total=total,
-            ended=ended,
-            percent=100 * ended // total if total else 0,
+            total=len(rows),
+            ended=convoy.ended,
+            percent=convoy.percent,
             ready=sum(task.can_be_taken(now) for task in state.tasks.present(convoy.tasks)),
             tasks=rows,
         )

@@ -29,6 +29,16 @@ class Convoy(Record, frozen=True, kw_only=True):
     reason: str = ""
     landings: int = 0
 
+    @property
+    def ended(self) -> int:
+        """How many of its tasks have ended."""
+        return len(self.tasks) - self.open_tasks
+
+    @property
+    def percent(self) -> int:
+        """The share of its tasks that have ended."""
+        return 100 * self.ended // len(self.tasks) if self.tasks else 0
+
 
 class ConvoySlice(MapSlice[str, Convoy]):
     """The convoys by name.

@@ -97,8 +97,8 @@ def list_(run: Run, all: bool) -> Answer:
         run.orc.convoys.all(ended=all),
         ("convoy", "name"),
         "status",
-        ("progress", lambda convoy: bar(_percent(convoy))),
-        ("ended", lambda convoy: f"{_ended(convoy)}/{len(convoy.tasks)}"),
+        ("progress", lambda convoy: bar(convoy.percent)),
+        ("ended", lambda convoy: f"{convoy.ended}/{len(convoy.tasks)}"),
         "description",
         empty="No convoys.",
     )
@@ -117,16 +117,8 @@ def _changed(run: Run, convoy: "Convoy", what: str) -> Answer:
 
 
 def _line(convoy: "Convoy") -> str:
-    progress = f"{convoy.status}, {_ended(convoy)} of {len(convoy.tasks)} ended"
+    progress = f"{convoy.status}, {convoy.ended} of {len(convoy.tasks)} ended"
     return f"{escape(convoy.name)} ({progress})"
-
-
-def _ended(convoy: "Convoy") -> int:
-    return len(convoy.tasks) - convoy.open_tasks
-
-
-def _percent(convoy: "Convoy") -> int:
-    return 100 * _ended(convoy) // len(convoy.tasks) if convoy.tasks else 0
 
 
 def _page(status: "ConvoyStatus") -> str:
