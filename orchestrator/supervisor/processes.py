@@ -227,13 +227,6 @@ def start_daemon(
     return system.start_daemon(words, folder, variables)
 
 
-KEEPER = (
-    sys.executable,
-    os.path.join(os.path.dirname(os.path.abspath(__file__)), "keeper.py"),
-)
-"""The command line of a keeper."""
-
-
 class Keeper:
     """A process that ends the agents of this one if it is killed.
 
@@ -243,7 +236,8 @@ class Keeper:
     """
 
     def __init__(self, notes: str, runner: ProcessIdentity) -> None:
-        words = [*KEEPER, notes, msgspec.json.encode(runner).decode()]
+        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "keeper.py")
+        words = [sys.executable, program, notes, msgspec.json.encode(runner).decode()]
         variables = {**passed_on(os.environ), MARK: "keeper"}  # it is not left of an attempt
         reading, self._pipe = os.pipe()
         try:

@@ -19,7 +19,7 @@ Processes                      ``identity`` and ``condition``: whether a process
                                ``Program``: one in a group of its own, and what it prints;
                                ``processes_with``, ``kill_group``: what is left of one whose parent
                                was killed; ``adopt_orphans``, ``left_behind``: what is left of one
-                               that has ended; ``go_on_as_child``, ``end_descendants``: a parent that
+                               that has ended; ``go_on_as_child``: a parent that
                                ends all that a killed process has started; ``start_daemon``: one that
                                goes on after this process; ``VARIABLES``: what programs need beside
                                the usual variables;

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 
 from orchestrator.core.system import polling
@@ -78,14 +78,13 @@ def adopt_orphans() -> bool:
     return has_children and not ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
 
 
-def go_on_as_child(keeper: Sequence[str], starting: threading.Lock) -> int:
+def go_on_as_child(starting: threading.Lock) -> int:
     """Go on in a child of this process, which becomes the keeper: its parent, and that of its orphans.
 
-    The keeper gets the pid of the child as its last word. INTERRUPTS and SIGCHLD are blocked in it. If it is
-    killed, this process ends at once, with all that it has started.
+    The keeper is ``linux_keeper.py``, with the signals blocked that it waits for. If it is killed, this
+    process ends at once, with all that it has started.
 
     Args:
-        keeper: The command line of the keeper.
         starting: Held while a program is started.
 
     Returns:
@@ -99,7 +98,8 @@ def go_on_as_child(keeper: Sequence[str], starting: threading.Lock) -> int:
     reading, writing = os.pipe()
     if child := os.fork():
         os.set_inheritable(writing, True)  # it closes when the keeper ends
-        os.execv(keeper[0], [*keeper, str(child)])  # noqa: S606 -- no shell; the caller checks the words
+        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "linux_keeper.py")
+        os.execv(sys.executable, [sys.executable, program, str(child)])  # noqa: S606 -- no shell
     os.setpgid(0, 0)  # the keeper passes on what the terminal, or another one, sends to its group
     signal.signal(
         signal.SIGTTOU, signal.SIG_IGN

@@ -130,7 +130,6 @@ if sys.platform == "darwin":
     from orchestrator.core.system.polling import PollingAlarm
     from orchestrator.core.system.processes import adopt_orphans as adopt_orphans
     from orchestrator.core.system.processes import condition as condition
-    from orchestrator.core.system.processes import end_descendants as end_descendants
     from orchestrator.core.system.processes import go_on_as_child as go_on_as_child
     from orchestrator.core.system.processes import identity as identity
     from orchestrator.core.system.processes import left_behind as left_behind
@@ -220,17 +219,11 @@ else:
         global _is_adopting  # noqa: PLW0603 -- it is a property of the process
         _is_adopting = adopt_orphans()
 
-    def go_on_as_child(keeper: Sequence[str]) -> int:
+    def go_on_as_child() -> int:
         """Go on in a child of this process, which itself becomes the keeper; the pid of that, or 0."""
         from orchestrator.core.system.linux import go_on_as_child
 
-        return go_on_as_child(keeper, _starting)
-
-    def end_descendants() -> None:
-        """Kill every descendant of this process, which has adopted orphans."""
-        from orchestrator.core.system.linux import end_descendants
-
-        end_descendants()
+        return go_on_as_child(_starting)
 
     def left_behind(variable: str, value: str) -> list[int]:
         """What is left of a program that has ended and was started with this value of a variable.

@@ -1,7 +1,5 @@
 """Identify processes with ``psutil`` on systems without ``/proc``; it is imported only when needed."""
 
-from collections.abc import Sequence
-
 
 def identity(pid: int | None = None) -> tuple[int, str]:
     """Empty: here a process is identified by its pid and its start before its identity was recorded."""
@@ -26,13 +24,9 @@ def adopt_orphans() -> None:
     """Do nothing: orphans have no other parent here."""
 
 
-def go_on_as_child(keeper: Sequence[str]) -> int:
+def go_on_as_child() -> int:
     """Do nothing, and return 0: a keeper would not become the parent of orphans here."""
     return 0
-
-
-def end_descendants() -> None:
-    """Do nothing: who has started an orphan cannot be known here."""
 
 
 left_behind = processes_with

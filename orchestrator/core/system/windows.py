@@ -14,7 +14,6 @@ from orchestrator.core.system.paths import folded
 from orchestrator.core.system.polling import PollingAlarm
 from orchestrator.core.system.processes import adopt_orphans as adopt_orphans
 from orchestrator.core.system.processes import condition as condition
-from orchestrator.core.system.processes import end_descendants as end_descendants
 from orchestrator.core.system.processes import go_on_as_child as go_on_as_child
 from orchestrator.core.system.processes import identity as identity
 from orchestrator.core.system.processes import left_behind as left_behind

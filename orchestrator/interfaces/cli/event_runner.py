@@ -60,7 +60,6 @@ def run_(run: Run, **options: Any) -> None:
     from orchestrator.supervisor import daemon
     from orchestrator.supervisor.dispatcher import Dispatcher
     from orchestrator.supervisor.places import project_of
-    from orchestrator.supervisor.processes import KEEPER
 
     class DaemonPrinter(LinePrinter):
         def note(self, type: str, agent: str, text: str) -> None:
@@ -72,7 +71,7 @@ def run_(run: Run, **options: Any) -> None:
     folder = agents_folder(run, options["agents_dir"])
     is_daemon = bool(os.environ.pop(daemon.VARIABLE, ""))
     gc.enable()  # `process` has disabled it for commands that end soon
-    keeper = system.go_on_as_child(KEEPER)
+    keeper = system.go_on_as_child()
     system.adopt_orphans()
     with run.lasting() as orc:
         place = runner_place(orc)
