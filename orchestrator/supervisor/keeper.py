@@ -1,7 +1,8 @@
 """A process that ends the agents of a runner that was killed; ``processes.Keeper`` starts it.
 
 It waits until its stdin ends, and imports nothing before: so it needs 10 MB, and no time. A word on stdin
-says that the runner has ended by itself. `runner run` on Linux has another keeper: ``core/system/linux_keeper.py``.
+says that the runner has ended by itself. On Linux `runner run` has another one:
+``core/system/linux_keeper.py``.
 """
 
 import os
