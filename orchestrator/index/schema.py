@@ -269,7 +269,7 @@ TRANSITIONS = IndexTable(
         C("agent", "Who."),
         C("before", "The status before; NULL: the task was added."),
         C("after", "The status after."),
-        C("reason", "Why, if the event says so."),
+        C("reason", "Why, if the event has a reason."),
     ),
     ("event", "task"),
     ("task, event", "after, ts"),

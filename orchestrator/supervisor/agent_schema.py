@@ -224,7 +224,7 @@ def _pattern(value: Any) -> str:
 FIELDS: dict[str, AgentField] = {
     "type": AgentField("busytown's word for `runtime`.", _choice("claude", "shell"), "claude"),
     "runtime": AgentField(
-        "What runs the agent; `claude` if nothing is said.",
+        "What runs the agent; `claude` if it is not given.",
         _choice(*RUNTIMES),
         " | ".join(RUNTIMES),
     ),
@@ -261,7 +261,7 @@ FIELDS: dict[str, AgentField] = {
     "every": AgentField("Start it so often.", _interval, "1h"),
     "cron": AgentField("Start it at these times.", _cron, '"0 7 * * 1-5"'),
     "timezone": AgentField(
-        "The time zone of `cron`; that of the machine if nothing is said.", _zone, "Europe/Berlin"
+        "The time zone of `cron`; that of the machine if it is not given.", _zone, "Europe/Berlin"
     ),
     "ignore_self": AgentField("Events of its own do not start it.", _truth, "true"),
     "allowed_tools": AgentField(

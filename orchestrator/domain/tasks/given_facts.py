@@ -216,7 +216,7 @@ class GivenFacts(TypedDict, total=False):
     artifacts: Annotated[
         Iterable[str] | None,
         Fact(
-            "A file or folder that must be there then, and hold something. Repeatable.",
+            "A file or folder that must exist then and not be empty. Repeatable.",
             "lines",
             check_artifacts,
             field="checks",
