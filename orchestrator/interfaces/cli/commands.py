@@ -231,6 +231,7 @@ BOARD = Group(
         "search": "search",
         "task_listing": "ls",
         "task_board": "board",
+        "dashboard": "dashboard",
         "questions": "similar timeline orphans",
         "setup": "setup onboard",
         "help": "help",

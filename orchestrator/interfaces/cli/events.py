@@ -60,14 +60,14 @@ def list_(
     if is_busytown or any(value is not None for value in own.values()):
         return _as_queue(run, own, how)
     is_new = run.settings.utc or is_terminal()
-    return _listed(run, sentence_line(run) if is_new else None, **how)
+    return _listed(run, sentence_line(run.orc) if is_new else None, **how)
 
 
 @BOARD.command("log", example="log --last 5 --type 'task.*'", reads=True, filters_agent=True)
 @_FILTERS
 def log(run: Run, **how: Any) -> Answer | None:
     """Show what happened, oldest first, a sentence for each event."""
-    return _listed(run, sentence_line(run), **how)
+    return _listed(run, sentence_line(run.orc), **how)
 
 
 def _listed(

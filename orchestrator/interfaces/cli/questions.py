@@ -72,7 +72,7 @@ def similar(run: Run, text: str, where: str, limit: int) -> Answer:
 def timeline(run: Run, subject: str | None, **how: Any) -> Answer:
     """Show the events of a task, a workstream or an agent, with the pauses between them."""
     line = run.orc.timeline(subject, **how)
-    says = sentence_line(run, subject=line.task)
+    says = sentence_line(run.orc, subject=line.task)
     value = [
         {**as_dict(event), "after": after, "says": says(event)}
         for event, after in zip(line.events, line.after, strict=True)

@@ -9,7 +9,7 @@ from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.layout import GAP, cut, padded, terminal_width, wrapped
-from orchestrator.interfaces.cli.parameters import ONLY_WORKSTREAM, option
+from orchestrator.interfaces.cli.parameters import ONLY_WORKSTREAM, flag, option
 from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run
 
@@ -44,11 +44,17 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     tasks: "list[Task]"
 
 
-@BOARD.command("board", example="board build", reads=True)
+@BOARD.command("board", example="board build", reads=("watch",))
 @ONLY_WORKSTREAM
 @option("--limit", "Cards of a column at most.", types.COUNT, default=CARDS)
-def board(run: Run, workstream: str | None, limit: int) -> Answer:
+@flag("--watch", "Follow them live, as `dashboard` does.")
+def board(run: Run, workstream: str | None, limit: int, watch: bool) -> Answer | None:
     """Show the tasks in columns: ready, in progress, in review, waiting, and what ended last."""
+    if watch:
+        from orchestrator.interfaces.cli import dashboard
+
+        dashboard.watch(run, workstream, in_lines=False)
+        return None
     from orchestrator.domain.tasks.stages import STAGES, stage_of
 
     state, now = run.orc.engine.read(), run.orc.engine.now()

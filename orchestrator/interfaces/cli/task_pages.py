@@ -18,6 +18,7 @@ from orchestrator.interfaces.cli.task_lines import line, why
 from orchestrator.interfaces.cli.task_words import Words, mine_or_only, task_words
 
 if TYPE_CHECKING:
+    from orchestrator import Orchestrator
     from orchestrator.core.events import Recorded
     from orchestrator.domain.tasks.blockers import Blocker, Edge
     from orchestrator.domain.tasks.records import Evidence, Task
@@ -30,9 +31,15 @@ def show(run: Run, words: Words) -> Answer:
     """Show everything about a task, with its history."""
     task = run.orc.tasks.get(mine_or_only(run, words))
     history = run.orc.tasks.history(task.id)
-    around = _Around.of(run, task)
+    around = _Around.of(run.orc, task)
     record = {**plain(task), **plain(around), "history": _history(history)}
-    return Answer(record, lambda: _page(run, task, around, history))
+    return Answer(record, lambda: _page(run.orc, task, around, history))
+
+
+def task_page(orc: "Orchestrator", task_id: str) -> str:
+    """Everything about a task, as safe lines."""
+    task = orc.tasks.get(task_id)
+    return _page(orc, task, _Around.of(orc, task), orc.tasks.history(task.id))
 
 
 class _Around(msgspec.Struct):
@@ -45,15 +52,15 @@ class _Around(msgspec.Struct):
     kept_back_by: "list[Blocker]"
 
     @classmethod
-    def of(cls, run: Run, task: "Task") -> "_Around":
+    def of(cls, orc: "Orchestrator", task: "Task") -> "_Around":
         is_open = task.status not in ENDED
-        state = run.orc.engine.read()
+        state = orc.engine.read()
         return cls(
-            needed_by=[dependant.id for dependant in run.orc.tasks.needed_by(task.id)],
+            needed_by=[dependant.id for dependant in orc.tasks.needed_by(task.id)],
             children=list(state.tasks.children.get(task.id, ())),
-            linked_by=run.orc.links.linked(task.id),
+            linked_by=orc.links.linked(task.id),
             goals=list(state.goals.goals_of.get(task.id, ())),
-            kept_back_by=run.orc.links.blockers(task.id) if is_open else [],
+            kept_back_by=orc.links.blockers(task.id) if is_open else [],
         )
 
 
@@ -63,11 +70,11 @@ def _history(events: "list[Recorded]") -> list[dict[str, Any]]:
     return [as_dict(event) for event in events]
 
 
-def _page(run: Run, task: "Task", around: _Around, history: "list[Recorded]") -> str:
+def _page(orc: "Orchestrator", task: "Task", around: _Around, history: "list[Recorded]") -> str:
     notes = "\n".join(
         f"{shown_time(note.at)} {note.agent}: {note.text}".lstrip() for note in task.notes
     )
-    line_of_event = sentence_line(run, subject=task.id)
+    line_of_event = sentence_line(orc, subject=task.id)
     return parts(
         line(task),
         fields(_facts(task, around)),

@@ -1,0 +1,420 @@
+"""The dashboard in a terminal, with Textual."""
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.events import Click, Key, Resize
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.printable import escape
+from orchestrator.interfaces.tui.actions import ACTIONS, TASKS, Action, act
+from orchestrator.interfaces.tui.feed import Feed
+from orchestrator.interfaces.tui.line_list import LineList, TextLines, text_panel
+from orchestrator.interfaces.tui.pages import HELP, OPENABLE, page_of
+from orchestrator.interfaces.tui.view import BOARD, EVENTS, MAIL, PERMISSIONS, Update, View
+
+_WIDE = 120
+"""Columns from which the events are shown beside every panel."""
+
+_REST = 0.05
+"""Seconds between two redraws at least."""
+
+_RETRY = 2.0
+"""Seconds after which a board that could not be read is read again."""
+
+_KEYS = "j k move  Tab panel  / search  m mail  s system events  ? help  q quit"
+
+_KEYS_OF = {
+    **dict.fromkeys(
+        TASKS, "Enter open  / search  c claim  r release  a approve  x reject  m mail  ? help  q"
+    ),
+    PERMISSIONS: "j k choose  y allow  n deny  Enter open  Tab panel  ? help  q quit",
+    MAIL: "j k move  Enter read  m write  / search  Tab panel  ? help  q quit",
+    EVENTS: "j k move  Enter open  / search  s system events  Tab panel  ? help  q quit",
+}
+"""The keys that the last line names, by panel."""
+
+_SHORT = {PERMISSIONS: "Permit"}
+"""Titles of panels in the line of panels, if they differ from their names."""
+
+_NARROW = 76
+"""Columns below which only the present panel has its title in the line of panels."""
+
+
+class Changed(Message):
+    """The board has changed; sent by the thread that follows it."""
+
+    def __init__(self, update: Update) -> None:
+        super().__init__()
+        self.update = update
+
+
+class Said(Message):
+    """A thread has an answer or a problem to show."""
+
+    def __init__(self, text: str, *, is_problem: bool = False) -> None:
+        super().__init__()
+        self.text = text
+        self.is_problem = is_problem
+
+
+class Page(ModalScreen[None]):
+    """A text of any length over the whole screen.
+
+    Args:
+        text: Safe lines.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter,question_mark", "dismiss", show=False),
+        Binding("j,down", "move(1)", show=False),
+        Binding("k,up", "move(-1)", show=False),
+        Binding("pagedown,space,ctrl+d", "move(15)", show=False),
+        Binding("pageup,ctrl+u", "move(-15)", show=False),
+        Binding("home,g", "move(-1000000)", show=False),
+        Binding("end,G", "move(1000000)", show=False),
+    ]
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        """The text, and the keys below it."""
+        yield TextLines(text_panel("page", self._text, 80))
+        yield Static("j k scroll  Esc back", markup=False)
+
+    def on_resize(self, event: Resize) -> None:
+        """Wrap the text to the new width."""
+        lines = self.query_one(TextLines)
+        lines.show(text_panel("page", self._text, event.size.width - 1))
+        lines.focus()
+
+    def action_move(self, step: int) -> None:
+        """Scroll."""
+        self.query_one(TextLines).move(step)
+
+
+class Dashboard(App[None]):
+    """A board, live.
+
+    Args:
+        feed: What is shown, and what actions are done on.
+    """
+
+    TITLE = "orc dashboard"
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    Screen { layout: vertical; background: ansi_default; color: ansi_default; }
+    Static { height: 1; width: 100%; }
+    Horizontal { height: 1fr; }
+    Vertical { height: 1fr; }
+    LineList { height: 1fr; scrollbar-size-vertical: 1; background: ansi_default; }
+    #side { display: none; width: 42%; border-left: solid ansi_bright_black; }
+    #detail { display: none; height: auto; max-height: 50%; border-top: solid ansi_bright_black; }
+    #said { height: auto; max-height: 3; }
+    #prompt { display: none; border: none; height: 1; padding: 0; background: ansi_default; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "move(1)", show=False),
+        Binding("k,up", "move(-1)", show=False),
+        Binding("pagedown,space,ctrl+d", "page(1)", show=False),
+        Binding("pageup,ctrl+u", "page(-1)", show=False),
+        Binding("home,g", "move(-1000000)", show=False),
+        Binding("end,G", "move(1000000)", show=False),
+        Binding("tab", "panel(1)", show=False, priority=True),
+        Binding("shift+tab", "panel(-1)", show=False, priority=True),
+        *(Binding(str(n), f"panel_number({n})", show=False) for n in range(1, 10)),
+        Binding("enter", "open", show=False),
+        Binding("slash", "search", show=False),
+        Binding("escape", "leave", show=False),
+        Binding("s", "system", show=False),
+        Binding("question_mark", "help", show=False),
+        Binding("q", "quit", show=False),
+        *(Binding(key, f"do('{key}')", show=False) for key in ACTIONS),
+    ]
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__(ansi_color=True)
+        self.theme = "ansi-dark"
+        self._feed = feed
+        self._view = View()
+        self._panel = BOARD
+        self._is_wide = False
+        self._hides_system = False
+        self._searched = ""
+        self._asked: list[str] = []
+        self._answers: list[str] = []
+        self._finish: Callable[..., None] = lambda *_: None
+        self._thread = threading.Thread(target=self._follow, name="dashboard", daemon=True)
+
+    def compose(self) -> ComposeResult:
+        """One line each for the numbers and the panels, the rows, and one line each for answers and keys."""
+        yield Static(id="head", markup=False)
+        yield Static(id="tabs", markup=False)
+        with Horizontal():
+            with Vertical():
+                yield LineList(self._view.panels[self._panel], self._show_detail, id="rows")
+                yield Static(id="detail", markup=False)
+            yield TextLines(self._view.panels[EVENTS], id="side")
+        yield Static(id="said", markup=False)
+        yield Input(id="prompt", select_on_focus=False)
+        yield Static(id="keys", markup=False)
+
+    def on_mount(self) -> None:
+        """Show the board, then follow it."""
+        self.query_one("#prompt", Input).cursor_blink = False
+        self.query_one("#side", TextLines).can_focus = False
+        self._apply(self._feed.first())
+        self.rows.show(self._view.panels[self._panel])
+        self.rows.focus()
+        self._thread.start()
+
+    def on_unmount(self) -> None:
+        """End the thread that follows the board."""
+        self._feed.close()
+
+    @property
+    def rows(self) -> LineList:
+        """The list of the present panel."""
+        return self.query_one("#rows", LineList)
+
+    # Updates
+
+    def _follow(self) -> None:
+        """Pass on what changes; runs in a thread of its own."""
+        while True:
+            try:
+                update = self._feed.next()
+            except (OrchestratorError, OSError) as error:
+                self.post_message(Said(f"The board cannot be read: {error}", is_problem=True))
+                update, rest = None, _RETRY
+            else:
+                if update is None:
+                    return
+                rest = _REST
+                if update.event != self._view.event or update.patches:
+                    self.post_message(Changed(update))
+            if self._feed.rests(rest):
+                return
+
+    def on_changed(self, message: Changed) -> None:
+        """Show what has changed."""
+        self._apply(message.update)
+
+    def _apply(self, update: Update) -> None:
+        changed = self._view.apply(update)
+        self._show_head()
+        if self._panel in changed:
+            self.rows.update_lines(selects=self._panel != PERMISSIONS)
+        if EVENTS in changed:
+            self.query_one("#side", TextLines).update_lines()
+
+    def _show_head(self) -> None:
+        self.query_one("#side").display = self._is_wide and self._panel != EVENTS
+        searched = f"/{escape(self._searched)}" if self._searched else ""
+        parts = [searched, self._view.summary, self._view.cycle, f"event {self._view.event}"]
+        head = Text(". ".join(filter(None, parts)), no_wrap=True, overflow="ellipsis")
+        if self._view.panels[PERMISSIONS].total:
+            head.highlight_regex("^[^,]*for permission", "bold yellow")
+        self.query_one("#head", Static).update(head)
+        tabs = Text(no_wrap=True, overflow="ellipsis")
+        for number, name in enumerate(self._view.panels, start=1):
+            is_present = name == self._panel
+            title = _SHORT.get(name, name) if is_present or self.size.width >= _NARROW else ""
+            label = f"{number} {title}".strip()
+            tabs.append(f"[{label}]" if is_present else f" {label}", "reverse" * is_present)
+        self.query_one("#tabs", Static).update(tabs)
+        keys = Text(_KEYS_OF.get(self._panel, _KEYS), no_wrap=True, overflow="ellipsis")
+        self.query_one("#keys", Static).update(keys)
+
+    def _show_detail(self) -> None:
+        """Show more about the selected row, if there is more."""
+        if not self.is_running:
+            return
+        row = self._view.panels[self._panel].row(self.rows.selected)
+        detail = self.query_one("#detail", Static)
+        detail.display = bool(row and row.detail)
+        detail.update(Text(row.detail if row else ""))
+
+    def on_resize(self, event: Resize) -> None:
+        """Use the new size."""
+        self._is_wide = event.size.width >= _WIDE
+        if self.is_running:
+            self._show_head()
+
+    # Moving
+
+    def action_move(self, step: int) -> None:
+        """Select another row."""
+        self.rows.move(step)
+
+    def action_page(self, pages: int) -> None:
+        """Select a row that is a page away."""
+        self.rows.move(pages * max(1, self.rows.size.height - 1))
+
+    def action_panel(self, step: int) -> None:
+        """Show the next panel; while a text is asked for, do nothing."""
+        if not self.query_one("#prompt").display:
+            names = [*self._view.panels]
+            self.show_panel(names[(names.index(self._panel) + step) % len(names)])
+
+    def action_panel_number(self, number: int) -> None:
+        """Show a panel by its number."""
+        self.show_panel([*self._view.panels][number - 1])
+
+    def show_panel(self, name: str) -> None:
+        """Show a panel."""
+        self._view.panels[self._panel].search("")
+        self._panel, self._searched = name, ""
+        self.rows.show(self._view.panels[name])
+        self._show_head()
+
+    def on_click(self, event: Click) -> None:
+        """Select the row that was clicked."""
+        if event.widget is self.rows:
+            self.rows.select_line(event.y + self.rows.scroll_offset.y)
+
+    def action_system(self) -> None:
+        """Show or hide the records of the machinery."""
+        self._hides_system = not self._hides_system
+        self._view.panels[EVENTS].hide_system(self._hides_system)
+        self.rows.update_lines()
+        self.query_one("#side", TextLines).update_lines()
+        self._say(f"System events are {'hidden' if self._hides_system else 'shown'}")
+
+    # Texts
+
+    def _say(self, text: str, *, is_problem: bool = False) -> None:
+        self.query_one("#said", Static).update(Text(escape(text), "bold red" if is_problem else ""))
+
+    def on_said(self, message: Said) -> None:
+        """Show what a thread says."""
+        self._say(message.text, is_problem=message.is_problem)
+
+    def action_help(self) -> None:
+        """Show the keys."""
+        self.push_screen(Page(HELP))
+
+    def action_open(self) -> None:
+        """Show everything about the selected row."""
+        panel, key = self._panel, self.rows.selected
+        if key is None or panel not in OPENABLE:
+            return
+        self._in_thread(lambda: page_of(self._feed, panel, key), self._open)
+
+    def _open(self, text: str) -> None:
+        self.push_screen(Page(text))
+
+    # Actions
+
+    def action_do(self, key: str) -> None:
+        """Do the action of a key on the selected row, or say why not."""
+        action, selected = ACTIONS[key], self.rows.selected or ""
+        if action.panels and self._panel not in action.panels:
+            self.show_panel(action.panels[0])
+            self._say(f"Choose with j and k, then {key}: {action.about}")
+            return
+        if action.panels and not selected:
+            self._say("Nothing is selected: j and k select.")
+            return
+        about = f" {selected}" if action.panels else ""
+        self._ask(
+            [f"{action.word}{about}: {name}" for name in action.asks],
+            lambda *texts: self._act(action, selected, texts),
+        )
+
+    def _act(self, action: Action, selected: str, texts: Iterable[str]) -> None:
+        self._in_thread(lambda: act(self._feed, action, selected, *texts), self._say)
+
+    def _in_thread(self, work: Callable[[], str], show: Callable[[str], None]) -> None:
+        """Use the board in a thread; the screen goes on meanwhile."""
+
+        def run() -> None:
+            try:
+                text = work()
+            except OrchestratorError as error:
+                hint = f" {error.hint}" if error.hint else ""
+                self.post_message(Said(f"{error.message}.{hint}", is_problem=True))
+            except OSError as error:
+                self.post_message(Said(str(error), is_problem=True))
+            else:
+                self.call_later(show, text)
+
+        self.run_worker(run, thread=True, exit_on_error=True)
+
+    # Asking for texts
+
+    def action_search(self) -> None:
+        """Ask for words that rows must have; the list follows while they are typed."""
+        self._ask(["search [words]"], self._search)
+
+    def _search(self, text: str) -> None:
+        self._searched = text
+        self._view.panels[self._panel].search(text)
+        self.rows.update_lines()
+        self._show_head()
+
+    def action_leave(self) -> None:
+        """End the search, or what was asked for."""
+        if self.query_one("#prompt").display:
+            self._end_asking()
+            self._say("Nothing was done.")
+        else:
+            self._say("")
+        self._search("")
+
+    def _ask(self, names: list[str], finish: Callable[..., None]) -> None:
+        """Ask for some texts, one after another."""
+        self._asked, self._answers, self._finish = names, [], finish
+        if not names:
+            finish()
+            return
+        self._ask_next()
+
+    def _ask_next(self) -> None:
+        prompt = self.query_one("#prompt", Input)
+        name = self._asked[len(self._answers)]
+        is_optional = "[" in name
+        plain = name.replace("[", "").replace("]", "")
+        self._say(f"{plain}{' (may be empty)' if is_optional else ''}: Enter goes on, Esc gives up")
+        prompt.value = ""
+        prompt.display = True
+        prompt.focus()
+
+    def _end_asking(self) -> None:
+        self._asked = []
+        self.query_one("#prompt", Input).display = False
+        self.rows.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Search while words are typed."""
+        if self._asked and self._asked[0].startswith("search"):
+            self._search(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Ask for the next text, or do what they were asked for."""
+        name = self._asked[len(self._answers)]
+        if not event.value.strip() and "[" not in name:
+            return
+        self._answers.append(event.value)
+        if len(self._answers) < len(self._asked):
+            self._ask_next()
+            return
+        self._end_asking()
+        self._say("")
+        self._finish(*self._answers)
+
+    def on_key(self, event: Key) -> None:
+        """Leave the prompt with Escape, which no binding sees while a text is typed."""
+        if event.key == "escape" and self.query_one("#prompt").display:
+            event.stop()
+            self.action_leave()

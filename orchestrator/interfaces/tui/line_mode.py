@@ -1,0 +1,181 @@
+"""The dashboard as plain lines that are never redrawn: for screen readers, pipes and dumb terminals."""
+
+import shlex
+import sys
+import threading
+
+from orchestrator.core.errors import OrchestratorError, did_you_mean
+from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli.rendering import write
+from orchestrator.interfaces.tui.actions import ACTIONS, Action, act
+from orchestrator.interfaces.tui.feed import Feed
+from orchestrator.interfaces.tui.pages import page_of
+from orchestrator.interfaces.tui.view import BOARD, EVENTS, MAIL, PERMISSIONS, Row, View
+
+_SHOWN = 20
+"""How many rows of a panel are written; a search shows others."""
+
+_RETRY = 2.0
+"""Seconds after which a board that could not be read is read again."""
+
+_REST = 0.2
+"""Seconds between two looks at the board, so that events of one moment are read together."""
+
+
+class LineMode:
+    """A dashboard that reads words from stdin and writes lines to stdout.
+
+    Args:
+        feed: What is shown, and what actions are done on.
+    """
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._view = View()
+        self._writing = threading.Lock()
+        self._hides_system = False
+
+    def run(self) -> None:
+        """Follow the board until stdin ends or the person quits; without stdin until an interrupt."""
+        self._view.apply(self._feed.first())
+        self._say(self._summary, "Type `help` for the words, `quit` to leave.")
+        follower = threading.Thread(target=self._follow, name="dashboard", daemon=True)
+        follower.start()
+        try:
+            while (line := sys.stdin.readline() if sys.stdin else "") and self.answer(line):
+                pass
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self._feed.close()
+            follower.join()
+
+    @property
+    def _summary(self) -> str:
+        parts = [f"Board at event {self._view.event}", self._view.summary, self._view.cycle]
+        return ": ".join(filter(None, parts))
+
+    def _say(self, *lines: str) -> None:
+        data = "".join(f"{line}\n" for line in lines)
+        with self._writing:
+            encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+            write(data.encode(encoding, "backslashreplace"))
+
+    def _follow(self) -> None:
+        """Write each new event as a sentence, and each request for permission."""
+        while True:
+            try:
+                update = self._feed.next()
+            except (OrchestratorError, OSError) as error:
+                self._say(escape(f"The board cannot be read: {error}"))
+                if self._feed.rests(_RETRY):
+                    return
+                continue
+            if update is None:
+                return
+            with self._writing:
+                self._view.apply(update)
+                shown = self._view.panels[EVENTS]
+                news = [row.text for key in update.news if (row := shown.row(key))]
+            if news:
+                self._say(*news)
+            if self._feed.rests(_REST):
+                return
+
+    # Words
+
+    def answer(self, line: str) -> bool:
+        """Do what a line says, and write the answer; False: the person leaves."""
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            self._say(f"{error}: quotes come in pairs.")
+            return True
+        if not words:
+            self._say(self._summary)
+            return True
+        word, rest = words[0].lower(), words[1:]
+        if word in ("q", "quit", "exit"):
+            return False
+        try:
+            self._say(*self._lines(word, rest))
+        except OrchestratorError as error:
+            self._say(escape(f"{error.message}. {error.hint}".strip()))
+        except OSError as error:
+            self._say(escape(str(error)))
+        return True
+
+    def _lines(self, word: str, rest: list[str]) -> list[str]:
+        panels = {name.lower(): name for name in self._view.panels}
+        actions = {name: action for key, action in ACTIONS.items() for name in (key, action.word)}
+        if word in ("help", "?"):
+            return _HELP
+        if word in ("s", "system"):
+            self._hides_system = not self._hides_system
+            with self._writing:
+                self._view.panels[EVENTS].hide_system(self._hides_system)
+            return [f"System events are {'hidden' if self._hides_system else 'shown'}"]
+        if word == "open" and rest:
+            return self._opened(rest[0])
+        if word in actions and (texts := self._texts(actions[word], rest)) is not None:
+            return [act(self._feed, actions[word], *texts)]
+        if word in actions:
+            return [f"Write: {_form(actions[word])}"]
+        if word in panels:
+            return self._panel(panels[word], " ".join(rest))
+        known = [*panels, *actions, "help", "open", "system", "quit"]
+        return [f"There is no word {word!a}{did_you_mean(word, known)}. `help` lists them."]
+
+    def _texts(self, action: Action, rest: list[str]) -> tuple[str, ...] | None:
+        """The row and the texts of an action; None if one is missing. The last text takes all words."""
+        names = [*(["id"] if action.panels else []), *action.asks]
+        needed = sum("[" not in name for name in names)
+        if len(rest) < needed:
+            return None
+        texts = (
+            rest
+            if len(rest) <= len(names)
+            else [*rest[: len(names) - 1], " ".join(rest[len(names) - 1 :])]
+        )
+        return (*texts,) if action.panels else ("", *texts)
+
+    def _opened(self, key: str) -> list[str]:
+        panels = self._view.panels
+        places = (name for name in (PERMISSIONS, MAIL) if panels[name].row(key) is not None)
+        return page_of(self._feed, next(places, BOARD), key).split("\n")
+
+    def _panel(self, name: str, searched: str) -> list[str]:
+        """The first rows of a panel, those of a search if words are given."""
+        panel = self._view.panels[name]
+        with self._writing:
+            panel.search(searched)
+            try:
+                lines = [panel.line(number) for number in range(min(len(panel), _SHOWN))]
+                left_out = len(panel) - len(lines)
+            finally:
+                panel.search("")
+        texts = [
+            f"{name}:",
+            *(f"  {line.text}" if isinstance(line, Row) else f" {line.text}" for line in lines),
+        ]
+        return (
+            [*texts, f"and {left_out} more: `{name.lower()} WORDS` searches"] if left_out else texts
+        )
+
+
+def _form(action: Action) -> str:
+    names = [*(["ID"] if action.panels else []), *(name.upper() for name in action.asks)]
+    return " ".join([action.word, *names])
+
+
+_HELP = [
+    "Words, each with Enter; a text of several words in quotes:",
+    "  board, permissions, agents, mail, locks, files, claims, events, cycle",
+    "      show a panel; with words behind it only rows that have them",
+    "  open ID          everything about a task, a message or a request",
+    *(f"  {_form(action)}: {action.about}" for action in ACTIONS.values()),
+    "  system           hide or show events of the machinery",
+    "  an empty line    the numbers of the board",
+    "  quit             leave",
+    "New events are written as they happen.",
+]
