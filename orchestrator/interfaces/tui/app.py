@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.events import Click, Key, Resize
+from textual.events import Click, Resize
 from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
@@ -412,9 +412,3 @@ class Dashboard(App[None]):
         self._end_asking()
         self._say("")
         self._finish(*self._answers)
-
-    def on_key(self, event: Key) -> None:
-        """Leave the prompt with Escape, which no binding sees while a text is typed."""
-        if event.key == "escape" and self.query_one("#prompt").display:
-            event.stop()
-            self.action_leave()

@@ -120,7 +120,10 @@ class Feed:
     def next(self) -> Update | None:
         """Wait for the next events, or until time alone has changed what is shown; None once it is closed."""
         with self._turn:
-            wait, left = self._orc.engine.watch(), clock.between(self._orc.engine.now(), self._due)
+            state, now = self._look()
+            # An action of the person may have read on already.
+            left = clock.between(now, self._due) if state.event == self._event else 0.0
+            wait = self._orc.engine.watch()
         while left > 0 and not self._is_closed.is_set() and not wait(min(left, _SLICE)):
             left -= _SLICE
         return None if self._is_closed.is_set() else self.changes()

@@ -129,14 +129,10 @@ class LineMode:
     def _texts(self, action: Action, rest: list[str]) -> tuple[str, ...] | None:
         """The row and the texts of an action; None if one is missing. The last text takes all words."""
         names = [*(["id"] if action.panels else []), *action.asks]
-        needed = sum("[" not in name for name in names)
-        if len(rest) < needed:
+        if len(rest) < sum("[" not in name for name in names):
             return None
-        texts = (
-            rest
-            if len(rest) <= len(names)
-            else [*rest[: len(names) - 1], " ".join(rest[len(names) - 1 :])]
-        )
+        last = len(names) - 1
+        texts = rest if len(rest) <= last else [*rest[:last], " ".join(rest[last:])]
         return (*texts,) if action.panels else ("", *texts)
 
     def _opened(self, key: str) -> list[str]:
@@ -154,13 +150,9 @@ class LineMode:
                 left_out = len(panel) - len(lines)
             finally:
                 panel.search("")
-        texts = [
-            f"{name}:",
-            *(f"  {line.text}" if isinstance(line, Row) else f" {line.text}" for line in lines),
-        ]
-        return (
-            [*texts, f"and {left_out} more: `{name.lower()} WORDS` searches"] if left_out else texts
-        )
+        texts = [f"  {line.text}" if isinstance(line, Row) else line.text for line in lines]
+        more = f"and {left_out} more: `{name.lower()} WORDS` searches"
+        return [f"{name}:", *texts, *([more] if left_out else [])]
 
 
 def _form(action: Action) -> str:

@@ -248,7 +248,7 @@ class View:
                 ),
                 Panel(CLAIMS, ("Tasks", "Reviews", "Events"), "No claims."),
                 Panel(EVENTS, (), "No events.", is_titled=False),
-                Panel(CYCLE, (), "No cycle. `orc runner plan` begins one."),
+                Panel(CYCLE, COLUMNS, "No cycle. `orc runner plan` begins one."),
             )
         }
         self.event = 0
