@@ -19,7 +19,14 @@ from orchestrator.interfaces.tui.actions import ACTIONS, TASKS, Action, act
 from orchestrator.interfaces.tui.feed import Feed
 from orchestrator.interfaces.tui.line_list import LineList, TextLines, text_panel
 from orchestrator.interfaces.tui.pages import HELP, OPENABLE, page_of
-from orchestrator.interfaces.tui.view import BOARD, EVENTS, MAIL, PERMISSIONS, Update, View
+from orchestrator.interfaces.tui.view import (
+    BOARD,
+    EVENTS,
+    MAIL,
+    PERMISSIONS,
+    DashboardView,
+    ViewUpdate,
+)
 
 _WIDE = 120
 """Columns from which the events are shown beside every panel."""
@@ -49,15 +56,15 @@ _NARROW = 76
 """Columns below which only the present panel has its title in the line of panels."""
 
 
-class Changed(Message):
+class BoardChanged(Message):
     """The board has changed; sent by the thread that follows it."""
 
-    def __init__(self, update: Update) -> None:
+    def __init__(self, update: ViewUpdate) -> None:
         super().__init__()
         self.update = update
 
 
-class Said(Message):
+class AnswerLine(Message):
     """A thread has an answer or a problem to show."""
 
     def __init__(self, text: str, *, is_problem: bool = False) -> None:
@@ -120,7 +127,7 @@ class Dashboard(App[None]):
     LineList { height: 1fr; scrollbar-size-vertical: 1; background: ansi_default; }
     #side { display: none; width: 42%; border-left: solid ansi_bright_black; }
     #detail { display: none; height: auto; max-height: 50%; border-top: solid ansi_bright_black; }
-    #said { height: auto; max-height: 3; }
+    #answer { height: auto; max-height: 3; }
     #prompt { display: none; border: none; height: 1; padding: 0; background: ansi_default; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -146,7 +153,7 @@ class Dashboard(App[None]):
         super().__init__(ansi_color=True)
         self.theme = "ansi-dark"
         self._feed = feed
-        self._view = View()
+        self._view = DashboardView()
         self._panel = BOARD
         self._is_wide = False
         self._hides_system = False
@@ -165,7 +172,7 @@ class Dashboard(App[None]):
                 yield LineList(self._view.panels[self._panel], self._show_detail, id="rows")
                 yield Static(id="detail", markup=False)
             yield TextLines(self._view.panels[EVENTS], id="side")
-        yield Static(id="said", markup=False)
+        yield Static(id="answer", markup=False)
         yield Input(id="prompt", select_on_focus=False)
         yield Static(id="keys", markup=False)
 
@@ -195,22 +202,22 @@ class Dashboard(App[None]):
             try:
                 update = self._feed.next()
             except (OrchestratorError, OSError) as error:
-                self.post_message(Said(f"The board cannot be read: {error}", is_problem=True))
+                self.post_message(AnswerLine(f"The board cannot be read: {error}", is_problem=True))
                 update, rest = None, _RETRY
             else:
                 if update is None:
                     return
                 rest = _REST
                 if update.event != self._view.event or update.patches:
-                    self.post_message(Changed(update))
+                    self.post_message(BoardChanged(update))
             if self._feed.rests(rest):
                 return
 
-    def on_changed(self, message: Changed) -> None:
+    def on_board_changed(self, message: BoardChanged) -> None:
         """Show what has changed."""
         self._apply(message.update)
 
-    def _apply(self, update: Update) -> None:
+    def _apply(self, update: ViewUpdate) -> None:
         changed = self._view.apply(update)
         self._show_head()
         if self._panel in changed:
@@ -289,16 +296,18 @@ class Dashboard(App[None]):
         self._view.panels[EVENTS].hide_system(self._hides_system)
         self.rows.update_lines()
         self.query_one("#side", TextLines).update_lines()
-        self._say(f"System events are {'hidden' if self._hides_system else 'shown'}")
+        self._show_answer(f"System events are {'hidden' if self._hides_system else 'shown'}")
 
     # Texts
 
-    def _say(self, text: str, *, is_problem: bool = False) -> None:
-        self.query_one("#said", Static).update(Text(escape(text), "bold red" if is_problem else ""))
+    def _show_answer(self, text: str, *, is_problem: bool = False) -> None:
+        self.query_one("#answer", Static).update(
+            Text(escape(text), "bold red" if is_problem else "")
+        )
 
-    def on_said(self, message: Said) -> None:
-        """Show what a thread says."""
-        self._say(message.text, is_problem=message.is_problem)
+    def on_answer_line(self, message: AnswerLine) -> None:
+        """Show the answer of a thread."""
+        self._show_answer(message.text, is_problem=message.is_problem)
 
     def action_help(self) -> None:
         """Show the keys."""
@@ -321,10 +330,10 @@ class Dashboard(App[None]):
         action, selected = ACTIONS[key], self.rows.selected or ""
         if action.panels and self._panel not in action.panels:
             self.show_panel(action.panels[0])
-            self._say(f"Choose with j and k, then {key}: {action.about}")
+            self._show_answer(f"Choose with j and k, then {key}: {action.about}")
             return
         if action.panels and not selected:
-            self._say("Nothing is selected: j and k select.")
+            self._show_answer("Nothing is selected: j and k select.")
             return
         about = f" {selected}" if action.panels else ""
         self._ask(
@@ -333,7 +342,7 @@ class Dashboard(App[None]):
         )
 
     def _act(self, action: Action, selected: str, texts: Iterable[str]) -> None:
-        self._in_thread(lambda: act(self._feed, action, selected, *texts), self._say)
+        self._in_thread(lambda: act(self._feed, action, selected, *texts), self._show_answer)
 
     def _in_thread(self, work: Callable[[], str], show: Callable[[str], None]) -> None:
         """Use the board in a thread; the screen goes on meanwhile."""
@@ -343,9 +352,9 @@ class Dashboard(App[None]):
                 text = work()
             except OrchestratorError as error:
                 hint = f" {error.hint}" if error.hint else ""
-                self.post_message(Said(f"{error.message}.{hint}", is_problem=True))
+                self.post_message(AnswerLine(f"{error.message}.{hint}", is_problem=True))
             except OSError as error:
-                self.post_message(Said(str(error), is_problem=True))
+                self.post_message(AnswerLine(str(error), is_problem=True))
             else:
                 self.call_later(show, text)
 
@@ -367,9 +376,9 @@ class Dashboard(App[None]):
         """End the search, or what was asked for."""
         if self.query_one("#prompt").display:
             self._end_asking()
-            self._say("Nothing was done.")
+            self._show_answer("Nothing was done.")
         else:
-            self._say("")
+            self._show_answer("")
         self._search("")
 
     def _ask(self, names: list[str], finish: Callable[..., None]) -> None:
@@ -385,7 +394,9 @@ class Dashboard(App[None]):
         name = self._asked[len(self._answers)]
         is_optional = "[" in name
         plain = name.replace("[", "").replace("]", "")
-        self._say(f"{plain}{' (may be empty)' if is_optional else ''}: Enter goes on, Esc gives up")
+        self._show_answer(
+            f"{plain}{' (may be empty)' if is_optional else ''}: Enter goes on, Esc gives up"
+        )
         prompt.value = ""
         prompt.display = True
         prompt.focus()
@@ -410,5 +421,5 @@ class Dashboard(App[None]):
             self._ask_next()
             return
         self._end_asking()
-        self._say("")
+        self._show_answer("")
         self._finish(*self._answers)

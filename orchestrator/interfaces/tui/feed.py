@@ -33,7 +33,7 @@ from orchestrator.interfaces.tui.view import (
     PERMISSIONS,
     Patch,
     Row,
-    Update,
+    ViewUpdate,
 )
 from orchestrator.reports.sentences import Sentences
 
@@ -112,12 +112,12 @@ class Feed:
 
     # Updates
 
-    def first(self) -> Update:
+    def first(self) -> ViewUpdate:
         """Everything that is shown."""
         with self._turn:
             return self._everything(*self._look())
 
-    def next(self) -> Update | None:
+    def next(self) -> ViewUpdate | None:
         """Wait for the next events, or until time alone has changed what is shown; None once it is closed."""
         with self._turn:
             state, now = self._look()
@@ -128,7 +128,7 @@ class Feed:
             left -= _SLICE
         return None if self._is_closed.is_set() else self.changes()
 
-    def changes(self) -> Update:
+    def changes(self) -> ViewUpdate:
         """What has changed since the last update."""
         with self._turn:
             state, now = self._look()
@@ -150,7 +150,7 @@ class Feed:
                 *self._whole(stale, state, now),
             ]
             self._set_due(state, now)
-            return Update(
+            return ViewUpdate(
                 event=state.event,
                 cycle=self._cycle(state, now),
                 patches=tuple(p for p in patches if p.rows or p.gone or p.is_whole),
@@ -160,7 +160,7 @@ class Feed:
     def _look(self) -> tuple[State, str]:
         return self._orc.engine.read(), self._orc.engine.now()
 
-    def _everything(self, state: State, now: str) -> Update:
+    def _everything(self, state: State, now: str) -> ViewUpdate:
         self._known, self._limits, self._made = {}, {}, {}
         self._events.clear()
         self._event = state.event
@@ -173,7 +173,7 @@ class Feed:
             self._news(recent, now),
         )
         self._set_due(state, now)
-        return Update(
+        return ViewUpdate(
             event=state.event,
             cycle=self._cycle(state, now),
             patches=(

@@ -10,7 +10,7 @@ from orchestrator.interfaces.cli.rendering import write
 from orchestrator.interfaces.tui.actions import ACTIONS, Action, act
 from orchestrator.interfaces.tui.feed import Feed
 from orchestrator.interfaces.tui.pages import page_of
-from orchestrator.interfaces.tui.view import BOARD, EVENTS, MAIL, PERMISSIONS, Row, View
+from orchestrator.interfaces.tui.view import BOARD, EVENTS, MAIL, PERMISSIONS, DashboardView, Row
 
 _SHOWN = 20
 """How many rows of a panel are written; a search shows others."""
@@ -31,14 +31,14 @@ class LineMode:
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._view = View()
+        self._view = DashboardView()
         self._writing = threading.Lock()
         self._hides_system = False
 
     def run(self) -> None:
         """Follow the board until stdin ends or the person quits; without stdin until an interrupt."""
         self._view.apply(self._feed.first())
-        self._say(self._summary, "Type `help` for the words, `quit` to leave.")
+        self._write(self._summary, "Type `help` for the words, `quit` to leave.")
         follower = threading.Thread(target=self._follow, name="dashboard", daemon=True)
         follower.start()
         try:
@@ -55,7 +55,7 @@ class LineMode:
         parts = [f"Board at event {self._view.event}", self._view.summary, self._view.cycle]
         return ": ".join(filter(None, parts))
 
-    def _say(self, *lines: str) -> None:
+    def _write(self, *lines: str) -> None:
         data = "".join(f"{line}\n" for line in lines)
         with self._writing:
             encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
@@ -67,7 +67,7 @@ class LineMode:
             try:
                 update = self._feed.next()
             except (OrchestratorError, OSError) as error:
-                self._say(escape(f"The board cannot be read: {error}"))
+                self._write(escape(f"The board cannot be read: {error}"))
                 if self._feed.rests(_RETRY):
                     return
                 continue
@@ -78,31 +78,31 @@ class LineMode:
                 shown = self._view.panels[EVENTS]
                 news = [row.text for key in update.news if (row := shown.row(key))]
             if news:
-                self._say(*news)
+                self._write(*news)
             if self._feed.rests(_REST):
                 return
 
     # Words
 
     def answer(self, line: str) -> bool:
-        """Do what a line says, and write the answer; False: the person leaves."""
+        """Do what a line asks for, and write the answer; False: the person leaves."""
         try:
             words = shlex.split(line)
         except ValueError as error:
-            self._say(f"{error}: quotes come in pairs.")
+            self._write(f"{error}: quotes come in pairs.")
             return True
         if not words:
-            self._say(self._summary)
+            self._write(self._summary)
             return True
         word, rest = words[0].lower(), words[1:]
         if word in ("q", "quit", "exit"):
             return False
         try:
-            self._say(*self._lines(word, rest))
+            self._write(*self._lines(word, rest))
         except OrchestratorError as error:
-            self._say(escape(f"{error.message}. {error.hint}".strip()))
+            self._write(escape(f"{error.message}. {error.hint}".strip()))
         except OSError as error:
-            self._say(escape(str(error)))
+            self._write(escape(str(error)))
         return True
 
     def _lines(self, word: str, rest: list[str]) -> list[str]:

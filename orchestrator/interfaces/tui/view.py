@@ -60,7 +60,7 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     is_whole: bool = False
 
 
-class Section:
+class RowSection:
     """The rows of a section in their order."""
 
     def __init__(self, title: str) -> None:
@@ -104,7 +104,7 @@ class Panel:
         self._empty = empty
         self._is_titled = is_titled
         self._rows: dict[str, Row] = {}
-        self._sections = {title: Section(title) for title in sections}
+        self._sections = {title: RowSection(title) for title in sections}
         self._words: tuple[str, ...] = ()
         self._hides_system = False
 
@@ -126,7 +126,7 @@ class Panel:
     def _put(self, row: Row) -> None:
         self._rows[row.key] = row
         if self._shows(row):
-            self._sections.setdefault(row.section, Section(row.section)).add(row)
+            self._sections.setdefault(row.section, RowSection(row.section)).add(row)
 
     def _drop(self, key: str) -> None:
         row = self._rows.pop(key, None)
@@ -145,7 +145,7 @@ class Panel:
 
     def _sort_again(self) -> None:
         rows, self._rows = self._rows, {}
-        self._sections = {title: Section(title) for title in self._sections}
+        self._sections = {title: RowSection(title) for title in self._sections}
         for row in rows.values():
             self._put(row)
 
@@ -172,7 +172,7 @@ class Panel:
     def __len__(self) -> int:
         return max(1, sum(self._height(section) for section in self._sections.values()))
 
-    def _height(self, section: Section) -> int:
+    def _height(self, section: RowSection) -> int:
         return len(section) + self._is_titled if section else 0
 
     def line(self, number: int) -> ViewLine:
@@ -228,7 +228,7 @@ COLUMNS = ("Ready", "In progress", "In review", "Waiting", "Ended")
 """The columns of the board."""
 
 
-class View:
+class DashboardView:
     """All panels, as the last patch left them."""
 
     def __init__(self) -> None:
@@ -254,7 +254,7 @@ class View:
         self.event = 0
         self.cycle = ""
 
-    def apply(self, update: "Update") -> set[str]:
+    def apply(self, update: "ViewUpdate") -> set[str]:
         """Apply the changes of some commits; return the names of the panels that changed."""
         self.event, self.cycle = update.event, update.cycle
         for patch in update.patches:
@@ -271,7 +271,7 @@ class View:
         return ", ".join(parts) or "No tasks"
 
 
-class Update(msgspec.Struct, frozen=True, kw_only=True):
+class ViewUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """What some commits changed.
 
     Attributes:

@@ -452,7 +452,7 @@ def test_the_selection_stays_with_its_row_and_goes_to_the_next_when_it_leaves(li
     drive(live, scene)
 
 
-def test_a_board_that_cannot_be_read_is_told_and_read_again(live: Board, monkeypatch):
+def test_a_board_that_cannot_be_read_is_reported_and_read_again(live: Board, monkeypatch):
     next_update, failures = live.feed.next, [OSError("the disk is away")]
 
     def failing():

@@ -9,19 +9,19 @@ from orchestrator import Orchestrator
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.interfaces.tui import feed as feeds
 from orchestrator.interfaces.tui.feed import Feed
-from orchestrator.interfaces.tui.view import Row, View
+from orchestrator.interfaces.tui.view import DashboardView, Row
 
 from .conftest import HOSTILE, Board, asked, fill
 
 
-def shown(view: View) -> dict[str, list[str]]:
+def shown(view: DashboardView) -> dict[str, list[str]]:
     """The lines of each panel; of events only which, as their sentences keep the titles of then."""
     lines = {name: [line.text for line in panel.lines()] for name, panel in view.panels.items()}
     return {**lines, "Events": [line.key for line in view.panels["Events"].lines()]}
 
 
 def fresh(orc: Orchestrator, workstream: str | None = None) -> dict[str, list[str]]:
-    view = View()
+    view = DashboardView()
     view.apply(Feed(orc, "kim", workstream).first())
     return shown(view)
 
@@ -55,8 +55,8 @@ def test_each_panel_shows_its_part_of_the_board(live: Board):
     assert f"P5 {ids.guide} Write the guide" in panels["Cycle"]
 
 
-def test_the_cycle_is_told_with_its_progress(live: Board):
-    view = View()
+def test_the_cycle_is_shown_with_its_progress(live: Board):
+    view = DashboardView()
     view.apply(live.feed.first())
     before = view.cycle
     assert before.startswith("Cycle 1 since ")
@@ -79,7 +79,7 @@ def test_an_event_changes_only_the_rows_that_it_concerns(live: Board):
 
 
 def test_a_task_that_ends_frees_those_that_wait_for_it(live: Board):
-    view = View()
+    view = DashboardView()
     view.apply(live.feed.first())
     live.agents.tasks.complete(live.ids.parser, agent="ann")
     view.apply(live.feed.changes())
@@ -88,7 +88,7 @@ def test_a_task_that_ends_frees_those_that_wait_for_it(live: Board):
 
 def test_a_lease_that_ends_is_shown_without_an_event(orc: Orchestrator, clock: SettableClock):
     ids = fill(orc)
-    feed, view = Feed(orc, "kim"), View()
+    feed, view = Feed(orc, "kim"), DashboardView()
     view.apply(feed.first())
     asked(orc, command="make")
     view.apply(feed.changes())
@@ -103,7 +103,7 @@ def test_a_lease_that_ends_is_shown_without_an_event(orc: Orchestrator, clock: S
 
 def test_a_task_that_is_put_off_becomes_ready_in_time(orc: Orchestrator, clock: SettableClock):
     ids = fill(orc)
-    feed, view = Feed(orc, "kim"), View()
+    feed, view = Feed(orc, "kim"), DashboardView()
     orc.tasks.edit(ids.config, defer="1h")
     view.apply(feed.first())
     assert view.panels["Board"].row(ids.config).text.endswith("[deferred]")
@@ -130,7 +130,7 @@ def test_text_of_agents_is_escaped_in_every_panel(live: Board):
     orc.events.log("ann", "file.modify", path=HOSTILE)
     orc.events.log("ann", "deployed", text=HOSTILE)
     asked(orc, command=HOSTILE)
-    view = View()
+    view = DashboardView()
     view.apply(live.feed.first())
     rows = [line for panel in view.panels.values() for line in panel.lines()]
     assert sum("gnp.exe" in line.text for line in rows) >= 6
@@ -141,7 +141,7 @@ def test_text_of_agents_is_escaped_in_every_panel(live: Board):
 
 def test_events_beyond_the_kept_ones_leave(live: Board, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(feeds, "KEPT", 5)
-    view = View()
+    view = DashboardView()
     view.apply(live.feed.first())
     assert len(view.panels["Events"]) == 5
     for number in range(12):
@@ -154,7 +154,7 @@ def test_events_beyond_the_kept_ones_leave(live: Board, monkeypatch: pytest.Monk
 
 
 def test_only_tasks_of_a_workstream_are_shown_also_when_they_move(live: Board):
-    feed, view = Feed(live.shown, "kim", "docs"), View()
+    feed, view = Feed(live.shown, "kim", "docs"), DashboardView()
     view.apply(feed.first())
     assert view.panels["Board"].row(live.ids.config) is None
     live.agents.tasks.move([live.ids.config], "docs")
@@ -207,7 +207,7 @@ def test_after_any_commands_the_rows_are_those_of_a_fresh_look(
 ):
     fill(orc)
     chance = random.Random(seed)
-    feed, view = Feed(orc, "kim"), View()
+    feed, view = Feed(orc, "kim"), DashboardView()
     view.apply(feed.first())
     done = set()
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from orchestrator.interfaces.tui.view import Heading, Panel, Patch, Row, Update, View
+from orchestrator.interfaces.tui.view import DashboardView, Heading, Panel, Patch, Row, ViewUpdate
 
 
 def row(key: str, section: str = "A", order: int = 0, text: str = "", **facts: bool) -> Row:
@@ -79,7 +79,7 @@ def test_records_of_the_machinery_are_hidden_and_shown_again(panel):
     assert "s" in texts(panel)
 
 
-def test_any_order_of_patches_leaves_what_the_last_ones_say():
+def test_any_order_of_patches_leaves_what_the_last_ones_have():
     chance = random.Random(5)
     panel, known = Panel("P", ("A", "B", "C"), "Nothing."), {}
     for _ in range(3000):
@@ -99,12 +99,12 @@ def test_any_order_of_patches_leaves_what_the_last_ones_say():
 
 
 def test_the_summary_begins_with_what_asks_for_the_person():
-    view = View()
+    view = DashboardView()
     assert view.summary == "No tasks"
     rows = (row("t", "Ready"),)
     patches = Patch(panel="Board", rows=rows), Patch(panel="Permissions", rows=(row("p", ""),))
     mail = Patch(panel="Mail", rows=(row("1", "Unread"),))
-    assert view.apply(Update(event=3, cycle="", patches=(*patches, mail))) == {
+    assert view.apply(ViewUpdate(event=3, cycle="", patches=(*patches, mail))) == {
         "Board",
         "Permissions",
         "Mail",
