@@ -1,8 +1,9 @@
 """The tasks that a report counts, archived ones included, and how they are grouped."""
 
 import math
+import statistics
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -61,6 +62,23 @@ def first_moment(now: str, days: int) -> str:
 def share(part: float, whole: float) -> float:
     """Return a share, 0 if the whole is 0."""
     return round(part / whole, 4) if whole > 0 else 0.0
+
+
+def spread(lengths: Iterable[float], **shares: float) -> dict[str, Any]:
+    """Return the count, the mean, the median and quantiles of durations; all are 0 without any.
+
+    A duration is at least 0, even if the clock was set back.
+
+    Args:
+        lengths: The durations in seconds.
+        **shares: The share of each quantile, by its name.
+    """
+    ranked = sorted(max(0.0, length) for length in lengths)
+    if not ranked:
+        return {"count": 0, "mean": 0.0, "median": 0.0, **dict.fromkeys(shares, 0.0)}
+    values = {"mean": statistics.fmean(ranked), "median": statistics.median(ranked)}
+    values |= {name: quantile(ranked, share) for name, share in shares.items()}
+    return {"count": len(ranked), **{name: round(value, 3) for name, value in values.items()}}
 
 
 def quantile(values: Iterable[float], share: float) -> float:

@@ -3,7 +3,6 @@
 Without data a rate or duration is zero, so an empty board has every number.
 """
 
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -16,7 +15,7 @@ from orchestrator.domain.agents.commands import Agents
 from orchestrator.domain.cycles.events import CyclePlanned
 from orchestrator.domain.tasks.records import Task
 from orchestrator.engine import Engine
-from orchestrator.reports.history import DAY, all_tasks, first_moment, grouped, quantile, share
+from orchestrator.reports.history import DAY, all_tasks, first_moment, grouped, share, spread
 
 
 class Durations(msgspec.Struct, frozen=True, kw_only=True):
@@ -262,13 +261,6 @@ def _crew(engine: Engine, now: str, agent: str | None) -> Crew:
 
 
 def _durations(spans: Iterable[tuple[str | None, str | None]]) -> Durations:
-    """Summarise the known spans; a span is at least 0, even if the clock was set back."""
-    lengths = [max(0.0, clock.between(start, end)) for start, end in spans if start and end]
-    if not lengths:
-        return Durations(count=0, mean=0.0, median=0.0, p90=0.0)
-    return Durations(
-        count=len(lengths),
-        mean=round(statistics.fmean(lengths), 3),
-        median=round(statistics.median(lengths), 3),
-        p90=quantile(lengths, 0.9),
-    )
+    """Summarise the known spans."""
+    lengths = (clock.between(start, end) for start, end in spans if start and end)
+    return Durations(**spread(lengths, p90=0.9))

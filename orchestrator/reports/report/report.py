@@ -1,6 +1,5 @@
 """A report of a board: its figures, made from the state and one pass over the log."""
 
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -18,7 +17,7 @@ from orchestrator.engine import Engine
 from orchestrator.planning.critical_path import critical_path
 from orchestrator.planning.cycle_report import Learned, Share
 from orchestrator.planning.survey import about
-from orchestrator.reports.history import DAY, quantile, share
+from orchestrator.reports.history import DAY, share, spread
 from orchestrator.reports.report.cycles import Rounds, gantt
 from orchestrator.reports.report.forecast import Played, forecast
 from orchestrator.reports.report.goals import outlooks
@@ -407,12 +406,10 @@ def _times(done: Iterable[Life]) -> FlowTimes:
 
 
 def _spread(lengths: Iterable[float]) -> Spread:
-    """Summarise durations; they are at least 0 even if the clock was set back."""
-    ranked = sorted(max(0.0, length) for length in lengths)
-    if not ranked:
-        return Spread(count=0, median=0.0, p85=0.0)
-    median = round(statistics.median(ranked), 3)
-    return Spread(count=len(ranked), median=median, p85=round(quantile(ranked, 0.85), 3))
+    """Summarise durations."""
+    numbers = spread(lengths, p85=0.85)
+    del numbers["mean"]
+    return Spread(**numbers)
 
 
 def _between(begin: float, end: float) -> float:
