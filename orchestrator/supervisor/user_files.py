@@ -105,6 +105,7 @@ class UserFile(Generic[T]):
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             with os.fdopen(system.open_file(new, flags), "wb") as file:
+                os.chmod(new, 0o600)
                 file.write(data)
                 file.flush()
                 system.sync(file.fileno())

@@ -234,6 +234,7 @@ BOARD = Group(
         "dashboard": "dashboard",
         "questions": "similar timeline orphans",
         "setup": "setup onboard",
+        "web_server": "serve",
         "help": "help",
     },
     groups=(

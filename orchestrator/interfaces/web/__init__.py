@@ -1,0 +1,1 @@
+"""``orc serve``: the board over HTTP, for people's programs and pages."""

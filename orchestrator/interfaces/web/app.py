@@ -1,0 +1,228 @@
+"""The application: routes to the board, behind the gate of :mod:`.access`."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import anyio
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from orchestrator import AsyncOrchestrator, Orchestrator
+from orchestrator.core.errors import OrchestratorError, TimedOut
+from orchestrator.interfaces.catalogue import CommandCall
+from orchestrator.interfaces.web import command_routes, openapi
+from orchestrator.interfaces.web.access import SAFE, Access, Rules, read_body
+from orchestrator.interfaces.web.answers import Problem, answer, page_of, problem, tagged, to_json
+from orchestrator.interfaces.web.endpoints import (
+    Endpoint,
+    Given,
+    Reply,
+    decoded_body,
+    decoded_query,
+    json_object,
+)
+from orchestrator.interfaces.web.original import ORIGINAL
+from orchestrator.interfaces.web.stream import EventStream, LiveLog, stream_of
+
+LONGEST = 60.0
+"""Seconds that a request may take; commands that wait end without a change."""
+
+T = TypeVar("T")
+
+Answering = Callable[[Request], Any]
+
+
+class Service:
+    """What the routes share.
+
+    Args:
+        orc: The board.
+        agent: The person, under whose name requests act that name no agent.
+    """
+
+    def __init__(self, orc: AsyncOrchestrator, agent: str) -> None:
+        self.orc = orc
+        self.agent = agent
+        self.log = LiveLog(orc)
+        self._openapi = b""
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Follow the log while the server runs."""
+        async with anyio.create_task_group() as tasks:
+            await self.log.begin()
+            tasks.start_soon(self.log.follow)
+            yield
+            tasks.cancel_scope.cancel()
+
+    async def on_board(self, request: Request, function: Callable[[Orchestrator], T]) -> T:
+        """Run a function on the board; a request id makes a change happen once.
+
+        Raises:
+            TimedOut: It waited for too long.
+        """
+        key = request.headers.get("idempotency-key") if request.method not in SAFE else None
+
+        def call(orc: Orchestrator) -> T:
+            if key is None:
+                return function(orc)
+            with orc.request(key):
+                return function(orc)
+
+        try:
+            with anyio.fail_after(LONGEST):
+                return await self.orc.run(f"{request.method} {request.url.path}", call)
+        except TimeoutError:
+            raise TimedOut(f"The request took longer than {LONGEST:g} s") from None
+
+    def endpoint(self, route: Endpoint) -> Answering:
+        """Answer requests of a declared route."""
+
+        async def respond(request: Request) -> Response:
+            given = decoded_body(await read_body(request), route.body)
+            page_of(request.query_params)
+            query = decoded_query(_without_paging(request), route.query)
+
+            def work(orc: Orchestrator) -> Response:
+                value = route.run(orc, Given(self.agent, request.path_params, query, given))
+                if not isinstance(value, Reply):
+                    return answer(request, value, route.status)
+                body = (
+                    value.value.encode() if isinstance(value.value, str) else to_json(value.value)
+                )
+                return tagged(request, body, value.media_type, value.status, {})
+
+            return await self.on_board(request, work)
+
+        return respond
+
+    async def command(self, request: Request) -> Response:
+        """Run a command of the catalogue."""
+        call = command_routes.calls().get(request.path_params["path"])
+        if call is None:
+            raise Problem(
+                404, "no_command", "There is no such command", hint="GET /api/openapi.json"
+            )
+        method = command_routes.method_of(call)
+        allowed = ("GET", "HEAD") if method == "GET" else ("POST",)
+        if request.method not in allowed:
+            allow = ", ".join(allowed)
+            raise Problem(405, "method", f"This command takes {method}", Allow=allow)
+        body = await read_body(request)
+        page_of(request.query_params)
+        if method == "GET":
+            arguments = command_routes.arguments_of(call, request.query_params)
+        else:
+            arguments = json_object(body)
+        return await self._answered(request, call, arguments)
+
+    async def _answered(
+        self, request: Request, call: CommandCall, arguments: dict[str, Any]
+    ) -> Response:
+        as_text = request.headers.get("accept", "").startswith("text/plain")
+
+        def work(orc: Orchestrator) -> Response:
+            result = command_routes.run(call, orc, self.agent, arguments)
+            headers = {"Exit-Status": str(result.exit_status)}
+            if as_text:
+                text = command_routes.text_of(result).encode("utf-8", "backslashreplace")
+                reply = tagged(request, text, "text/plain", 200, headers)
+            else:
+                reply = answer(request, result.value, headers=headers)
+            if (after := result.after) is not None:
+                # It runs when the answer was sent, with the board of this call.
+                reply.background = BackgroundTask(
+                    self.orc.run, "after", lambda _: after(), earlier=orc
+                )
+            return reply
+
+        return await self.on_board(request, work)
+
+    async def stream(self, request: Request) -> EventStream:
+        """Follow the log."""
+        return await stream_of(self.log, request)
+
+    async def openapi(self, request: Request) -> Response:
+        """The OpenAPI document."""
+        if not self._openapi:
+            self._openapi = to_json(openapi.document())
+        return tagged(request, self._openapi, "application/json", 200, {})
+
+    async def home(self, _: Request) -> Response:
+        """Say what is here."""
+        return PlainTextResponse("The board over HTTP: /api/openapi.json describes it.\n")
+
+
+def _without_paging(request: Request) -> list[tuple[str, str]]:
+    pairs = request.query_params.multi_items()
+    return [(name, text) for name, text in pairs if name not in ("page", "per_page")]
+
+
+class Answered:
+    """A route as an application: what it raises is a problem.
+
+    Args:
+        respond: Answers a request.
+    """
+
+    def __init__(self, respond: Answering) -> None:
+        self._respond = respond
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        request = Request(scope, receive)
+        try:
+            reply = await self._respond(request)
+        except (OrchestratorError, Problem) as error:
+            reply = problem(error)
+        await reply(scope, receive, send)
+
+
+def _by_method(answering: dict[str, Answering]) -> Answering:
+    """Answer each method of a path; a route for each would not know the others."""
+
+    async def respond(request: Request) -> Any:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await answering[method](request)
+
+    return respond
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    """A path or a method that no route has, as a problem."""
+    assert isinstance(error, HTTPException)
+    code = {404: "no_route", 405: "method"}.get(error.status_code, "http")
+    headers = {name.replace("-", "_"): value for name, value in (error.headers or {}).items()}
+    hint = "GET /api/openapi.json"
+    return problem(Problem(error.status_code, code, error.detail, hint=hint, **headers))
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    return problem(error)
+
+
+def application(service: Service, rules: Rules) -> ASGIApp:
+    """The routes, behind the gate that lets in what passes the rules."""
+    declared: dict[str, dict[str, Answering]] = {}
+    for route in ORIGINAL:
+        declared.setdefault(route.path, {})[route.method] = service.endpoint(route)
+    routes = [
+        *(
+            Route(path, Answered(_by_method(by_method)), methods=[*by_method])
+            for path, by_method in declared.items()
+        ),
+        Route(command_routes.PREFIX + "{path:path}", Answered(service.command)),
+        Route("/api/stream", Answered(service.stream), methods=["GET"]),
+        Route("/api/openapi.json", Answered(service.openapi), methods=["GET"]),
+        Route("/", Answered(service.home), methods=["GET"]),
+    ]
+    handlers: Any = {HTTPException: _refused, Exception: _failed}
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=service.lifespan)
+    app.router.redirect_slashes = False
+    return Access(app, rules)

@@ -1,0 +1,110 @@
+"""Every command of the board as a route, made from the catalogue: ``/api/commands/task/claim``."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import click
+from starlette.datastructures import QueryParams
+
+from orchestrator import Orchestrator
+from orchestrator.core.errors import UsageError
+from orchestrator.interfaces.catalogue import MARK, CommandCall
+from orchestrator.interfaces.cli.commands import BOARD
+from orchestrator.interfaces.cli.groups import Command, Group
+from orchestrator.interfaces.cli.rendering import Answer
+
+PREFIX = "/api/commands/"
+
+_PAGING = ("page", "per_page")
+
+_OF_THE_MACHINE = frozenset(
+    [
+        *("agent/template", "completion", "doctor", "events/watch", "export", "guard", "help"),
+        *("import", "index", "init", "mcp", "onboard", "orphans", "serve", "setup", "version"),
+        *("runner/check", "runner/install", "runner/logs", "runner/restart", "runner/run"),
+        *("runner/start", "runner/stop", "task/batch", "task/trust", "trust"),
+    ]
+)
+"""Commands and groups that are about this machine, its files and programs: they stay on the command line."""
+
+
+_ENDLESS = ("follow", "watch")
+"""Options with which a command prints without end: a client has the stream."""
+
+
+@cache
+def calls() -> dict[str, CommandCall]:
+    """The commands that are routes, by their path after the prefix."""
+    return {path: _call(path) for path in _paths(BOARD, "")}
+
+
+def _call(path: str) -> CommandCall:
+    call = CommandCall(path.replace("/", " "))
+    call.parameters = [each for each in call.parameters if each.name not in _ENDLESS]
+    return call
+
+
+def _paths(group: Group, above: str) -> Iterator[str]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        path = f"{above}{name}"
+        if path in _OF_THE_MACHINE:
+            continue
+        command = group.get_command(context, name)
+        if isinstance(command, Group):
+            yield from _paths(command, f"{path}/")
+        elif isinstance(command, Command):
+            yield path
+
+
+def method_of(call: CommandCall) -> str:
+    """``GET`` for a command that changes nothing."""
+    return "GET" if call.is_read_only else "POST"
+
+
+def run(call: CommandCall, orc: Orchestrator, agent: str, arguments: dict[str, Any]) -> Answer:
+    """Run a command; a mistake that click finds is one of usage.
+
+    Raises:
+        UsageError: The arguments are wrong.
+    """
+    try:
+        return call.run(orc, agent, arguments)
+    except click.ClickException as error:
+        raise UsageError(error.format_message()) from None
+
+
+def text_of(answer: Answer) -> str:
+    """The text of an answer for people."""
+    return answer.text().replace(MARK, "")
+
+
+def arguments_of(call: CommandCall, query: QueryParams) -> dict[str, Any]:
+    """The arguments in a query.
+
+    Raises:
+        UsageError: A value that is true or false is neither.
+    """
+    kinds = {parameter.name: parameter.schema["type"] for parameter in call.parameters}
+    arguments: dict[str, Any] = {}
+    for name in query:
+        if name in _PAGING:
+            continue
+        values = query.getlist(name)
+        kind = kinds.get(name, "string")
+        if kind == "array":
+            arguments[name] = values
+        elif len(values) > 1:
+            raise UsageError(f"{name!a} is there twice")
+        elif kind == "boolean":
+            arguments[name] = _boolean(name, values[0])
+        else:
+            arguments[name] = values[0]
+    return arguments
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text not in ("true", "false"):
+        raise UsageError(f"{name!a} is true or false, not {text[:40]!a}")
+    return text == "true"

@@ -1,0 +1,268 @@
+"""The OpenAPI 3.1 document, made from the declarations of the routes and of the commands."""
+
+from collections.abc import Iterator
+from typing import Any, get_origin
+
+import msgspec
+
+from orchestrator.interfaces.catalogue import CommandCall, Parameter
+from orchestrator.interfaces.web import command_routes
+from orchestrator.interfaces.web.answers import LARGEST_PAGE, PROBLEM, ProblemDetails
+from orchestrator.interfaces.web.endpoints import Endpoint, Nothing
+from orchestrator.interfaces.web.original import ORIGINAL
+from orchestrator.version import __version__
+
+_REFERENCE = "#/components/schemas/{name}"
+_EVERY = (400, 401, 403, 422, 503)
+"""The errors of every route."""
+
+_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The request id: repeating the request has one effect and gives the first result.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+}
+_TAG: dict[str, Any] = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "The ETag of the answer that the client has: 304 if it is still the same.",
+    "schema": {"type": "string"},
+}
+_PAGES: list[dict[str, Any]] = [
+    {
+        "name": "page",
+        "in": "query",
+        "description": "The number of a page of a list; the header Link has its neighbours.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
+    },
+    {
+        "name": "per_page",
+        "in": "query",
+        "description": "The size of a page.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE},
+    },
+]
+
+
+def document() -> dict[str, Any]:
+    """The document."""
+    types = [kind for route in ORIGINAL for kind in (route.body, *_results(route))]
+    _, components = msgspec.json.schema_components(
+        [ProblemDetails, *types], ref_template=_REFERENCE
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ORIGINAL:
+        path = route.path.replace(":path", "")
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
+    for path, call in command_routes.calls().items():
+        method = command_routes.method_of(call).lower()
+        paths[f"{command_routes.PREFIX}{path}"] = {method: _command(path, call)}
+    paths["/api/stream"] = {"get": _STREAM}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "The board",
+            "version": __version__,
+            "description": "Every answer that is an error is a problem (RFC 9457).",
+        },
+        "security": [{"token": []}, {"cookie": []}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": "orc_PORT"},
+            },
+        },
+    }
+
+
+def _operation(route: Endpoint) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": _name(route),
+        "summary": route.about,
+        "tags": ["original"],
+        "parameters": [*_parameters(route), *_shared(route.method, _is_list(route))],
+        "responses": {
+            str(route.status): _content("Done.", _any_of(_results(route)), route.media_type),
+            **_others(route.method, route.errors),
+        },
+    }
+    if route.body is not Nothing:
+        content: dict[str, Any] = {"schema": _schema(route.body)}
+        if route.example:
+            content["example"] = route.example
+        operation["requestBody"] = {
+            "required": bool(_schema_fields(route.body)),
+            "content": {"application/json": content},
+        }
+    return operation
+
+
+def _results(route: Endpoint) -> tuple[Any, ...]:
+    return route.result if isinstance(route.result, tuple) else (route.result,)
+
+
+def _any_of(kinds: tuple[Any, ...]) -> dict[str, Any]:
+    schemas = [_schema(kind) for kind in kinds]
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+
+def _name(route: Endpoint) -> str:
+    words = [word for word in route.path.split("/")[2:] if not word.startswith("{")]
+    return "_".join([route.method.lower(), *words, *(["one"] if route.path.endswith("}") else [])])
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    (schema,), _ = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
+    return schema
+
+
+def _schema_fields(kind: type[msgspec.Struct]) -> list[str]:
+    return [field.name for field in msgspec.structs.fields(kind) if field.required]
+
+
+def _parameters(route: Endpoint) -> Iterator[dict[str, Any]]:
+    for word in route.path.split("/"):
+        if word.startswith("{"):
+            name = word.strip("{}").removesuffix(":path")
+            yield {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string", "minLength": 1},
+            }
+    for field in msgspec.structs.fields(route.query):
+        yield {"name": field.name, "in": "query", "schema": _schema(field.type)}
+
+
+def _is_list(route: Endpoint) -> bool:
+    return get_origin(route.result) is list
+
+
+def _shared(method: str, is_list: bool = True) -> list[dict[str, Any]]:
+    if method != "GET":
+        return [_KEY]
+    return [_TAG, *_PAGES] if is_list else [_TAG]
+
+
+def _others(method: str, errors: tuple[int, ...]) -> dict[str, Any]:
+    """The answers of a route that are not its result."""
+    if method == "GET":
+        return {"304": {"description": "The client has it."}, **_problems((*errors, *_EVERY))}
+    return _problems((409, *errors, *_EVERY))
+
+
+def _content(about: str, schema: dict[str, Any], media_type: str) -> dict[str, Any]:
+    return {"description": about, "content": {media_type: {"schema": schema}}}
+
+
+def _problems(statuses: tuple[int, ...]) -> dict[str, Any]:
+    reference = {"$ref": _REFERENCE.format(name="ProblemDetails")}
+    return {
+        str(status): _content("A problem.", reference, PROBLEM) for status in sorted({*statuses})
+    }
+
+
+def _command(path: str, call: CommandCall) -> dict[str, Any]:
+    method = command_routes.method_of(call)
+    operation: dict[str, Any] = {
+        "operationId": "command_" + path.replace("/", "_").replace("-", "_"),
+        "summary": call.command.summary,
+        "description": f"`orc {call.words}`. With `Accept: text/plain`: the text for people.",
+        "tags": [path.partition("/")[0]],
+        "parameters": _shared(method),
+        "responses": {
+            "200": {
+                "description": "The answer; Exit-Status is that of the command line.",
+                "headers": {"Exit-Status": {"schema": {"type": "integer"}}},
+                "content": {
+                    "application/json": {"schema": {}},
+                    "text/plain": {"schema": {"type": "string"}},
+                },
+            },
+            **_others(method, (404, 409)),
+        },
+    }
+    if method == "GET":
+        operation["parameters"] = [*map(_argument, call.parameters), *_shared(method)]
+    else:
+        operation["requestBody"] = {
+            "required": any(parameter.is_required for parameter in call.parameters),
+            "content": {
+                "application/json": {
+                    "schema": {**call.input_schema(), "additionalProperties": False},
+                    "example": _example(call),
+                }
+            },
+        }
+    return operation
+
+
+def _argument(parameter: Parameter) -> dict[str, Any]:
+    schema = {name: value for name, value in parameter.schema.items() if name != "description"}
+    argument: dict[str, Any] = {
+        "name": parameter.name,
+        "in": "query",
+        "required": parameter.is_required,
+        "schema": schema,
+        "example": _value(parameter),
+    }
+    if "description" in parameter.schema:
+        argument["description"] = parameter.schema["description"]
+    return argument
+
+
+def _example(call: CommandCall) -> dict[str, Any]:
+    return {p.name: _value(p) for p in call.parameters if p.is_required}
+
+
+_VALUES: dict[str, Any] = {
+    "task": "299833bc",
+    "workstream": "build",
+    "topic": "parser",
+    "resource": "src/parser.py",
+    "title": "Write the parser",
+    "reason": "It is not needed",
+}
+
+
+def _value(parameter: Parameter) -> Any:
+    kind = parameter.schema["type"]
+    if "enum" in parameter.schema:
+        return parameter.schema["enum"][0]
+    if kind == "array":
+        return [_VALUES.get(parameter.name.rstrip("s"), "a")]
+    return {"integer": 1, "boolean": True}.get(kind) or _VALUES.get(parameter.name, "text")
+
+
+_STREAM: dict[str, Any] = {
+    "operationId": "get_stream",
+    "summary": "The events of the log as they happen, as server-sent events; each has the id of its event.",
+    "tags": ["events"],
+    "parameters": [
+        {
+            "name": "Last-Event-ID",
+            "in": "header",
+            "description": "Continue after this event; without it: from now.",
+            "schema": {"type": "integer", "minimum": 0},
+        },
+        {
+            "name": "since",
+            "in": "query",
+            "description": "The same, for the first request.",
+            "schema": {"type": "integer", "minimum": 0},
+        },
+        {"name": "agent", "in": "query", "schema": {"type": "string"}},
+        {
+            "name": "type",
+            "in": "query",
+            "schema": {"type": "string"},
+            "example": "task.*",
+        },
+    ],
+    "responses": {
+        "200": _content("Events.", {"type": "string"}, "text/event-stream"),
+        **_problems((409, *_EVERY)),
+    },
+}

@@ -1,0 +1,357 @@
+"""The routes of the Node original, with its shapes; where a rule refuses, ours answer 404 or 409, not 500."""
+
+from typing import Any
+
+import msgspec
+
+from orchestrator import Orchestrator
+from orchestrator.core.errors import NotFound, Refused
+from orchestrator.domain.agents.commands import AgentView
+from orchestrator.domain.event_log import as_dict
+from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.workstreams.records import Workstream
+from orchestrator.interfaces.web.answers import PROBLEM, details_of
+from orchestrator.interfaces.web.endpoints import Endpoint, Given, Reply
+from orchestrator.reports.status import Status
+
+# Bodies and queries
+
+
+class NewWorkstream(msgspec.Struct, forbid_unknown_fields=True):
+    """A new workstream."""
+
+    name: str
+    description: str = ""
+    priority: int = 5
+
+
+class NewTask(msgspec.Struct, forbid_unknown_fields=True):
+    """A new task."""
+
+    title: str
+    description: str = ""
+    priority: int = 5
+    estimate: float | str | None = None
+    agent: str | None = None
+
+
+class Actor(msgspec.Struct, forbid_unknown_fields=True):
+    """Who acts; else the person of the server."""
+
+    agent: str | None = None
+
+
+class Completion(msgspec.Struct, forbid_unknown_fields=True):
+    """The result of a task, and who has done it; else its holder."""
+
+    result: str | None = None
+    agent: str | None = None
+
+
+class NewAgent(msgspec.Struct, forbid_unknown_fields=True):
+    """A new agent."""
+
+    id: str
+    type: str = "general"
+    capabilities: list[str] = []
+
+
+class Text(msgspec.Struct, forbid_unknown_fields=True):
+    """The text of a topic, and who wrote it."""
+
+    content: str
+    agent: str | None = None
+
+
+class NewLock(msgspec.Struct, forbid_unknown_fields=True):
+    """A lock: what, for whom, and for how many milliseconds."""
+
+    resource: str
+    agent: str | None = None
+    ttl: float = 60_000
+
+
+class EventQuery(msgspec.Struct):
+    """Which events: of an agent, of a type (``action``), from a time or after an event, the last ones."""
+
+    agent: str | None = None
+    action: str | None = None
+    since: str | None = None
+    last: int | None = None
+
+
+# Results
+
+
+class CountedStream(Workstream, frozen=True, kw_only=True):
+    """A workstream with the number of its tasks by status."""
+
+    counts: dict[str, int]
+
+
+class Done(msgspec.Struct):
+    """It is done."""
+
+    ok: bool = True
+
+
+class Acquired(msgspec.Struct):
+    """Whether the lock was acquired."""
+
+    acquired: bool
+
+
+class Released(msgspec.Struct):
+    """Whether the lock was held and is released."""
+
+    released: bool
+
+
+class Topic(msgspec.Struct):
+    """A topic with its text."""
+
+    topic: str
+    content: str
+
+
+class NoTask(msgspec.Struct):
+    """There is none."""
+
+    message: str
+
+
+# What they do
+
+
+def _status(orc: Orchestrator, _: Given) -> Status:
+    return orc.status()
+
+
+def _status_text(orc: Orchestrator, _: Given) -> Reply:
+    return Reply(orc.status().text(), media_type="text/plain")
+
+
+def _streams(orc: Orchestrator, _: Given) -> list[CountedStream]:
+    return [_counted(orc, stream) for stream in orc.workstreams.all()]
+
+
+def _counted(orc: Orchestrator, stream: Workstream) -> CountedStream:
+    counts = orc.workstreams.counts(stream.name)
+    return CountedStream(**msgspec.structs.asdict(stream), counts=counts)
+
+
+def _create_stream(orc: Orchestrator, given: Given) -> CountedStream:
+    new: NewWorkstream = given.body
+    stream = orc.workstreams.create(
+        new.name, description=new.description, priority=new.priority, agent=given.agent
+    )
+    return _counted(orc, stream)
+
+
+def _tasks(orc: Orchestrator, given: Given) -> list[Task]:
+    name = orc.workstreams.get(given.path["ws"]).name
+    return orc.tasks.all(workstream=name)
+
+
+def _add_task(orc: Orchestrator, given: Given) -> Task:
+    new: NewTask = given.body
+    facts: dict[str, Any] = {"description": new.description, "priority": new.priority}
+    if new.estimate is not None:
+        facts["estimate"] = new.estimate
+    stream = orc.workstreams.get(given.path["ws"]).name
+    return orc.tasks.add(stream, title=new.title, agent=new.agent or given.agent, **facts)
+
+
+def _task_in(orc: Orchestrator, given: Given) -> Task:
+    """The task of a path.
+
+    Raises:
+        NotFound: The workstream has no such task.
+    """
+    stream = orc.workstreams.get(given.path["ws"]).name
+    task = orc.tasks.get(given.path["task"])
+    if task.workstream != stream:
+        raise NotFound(f"Task {task.id} is not in {stream}", code="task_not_found")
+    return task
+
+
+def _claim(orc: Orchestrator, given: Given) -> Task:
+    return orc.tasks.claim(_task_in(orc, given).id, agent=given.body.agent or given.agent)
+
+
+def _complete(orc: Orchestrator, given: Given) -> Task:
+    task = _task_in(orc, given)
+    agent = given.body.agent or task.assigned_to or given.agent
+    return orc.tasks.complete(task.id, result=given.body.result, agent=agent)
+
+
+def _next(orc: Orchestrator, given: Given) -> Task | NoTask:
+    stream = orc.workstreams.get(given.path["ws"]).name
+    task = orc.tasks.next(stream, agent=given.body.agent or given.agent)
+    return task or NoTask("No pending tasks")
+
+
+def _agents(orc: Orchestrator, _: Given) -> list[AgentView]:
+    return orc.agents.all()
+
+
+def _register(orc: Orchestrator, given: Given) -> AgentView:
+    new: NewAgent = given.body
+    orc.agents.register(new.id, type=new.type, capabilities=new.capabilities)
+    return orc.agents.get(new.id)
+
+
+def _heartbeat(orc: Orchestrator, given: Given) -> Done:
+    orc.agents.heartbeat(given.path["id"])
+    return Done()
+
+
+def _events(orc: Orchestrator, given: Given) -> list[dict[str, Any]]:
+    query: EventQuery = given.query
+    records = orc.events.read(
+        agent=query.agent, type=query.action, since=query.since, last=query.last
+    )
+    return [as_dict(record) for record in records]
+
+
+def _topics(orc: Orchestrator, _: Given) -> list[str]:
+    return [topic.name for topic in orc.knowledge.all()]
+
+
+def _read_topic(orc: Orchestrator, given: Given) -> Topic:
+    text = orc.knowledge.read(given.path["topic"])
+    if text is None:
+        raise _no_topic(given)
+    return Topic(given.path["topic"], text)
+
+
+def _no_topic(given: Given) -> NotFound:
+    return NotFound(f"There is no topic {given.path['topic']!a}", code="topic_not_found")
+
+
+def _write_topic(orc: Orchestrator, given: Given) -> Done:
+    agent = given.body.agent or given.agent
+    orc.knowledge.write(given.path["topic"], given.body.content, agent=agent)
+    return Done()
+
+
+def _delete_topic(orc: Orchestrator, given: Given) -> Done:
+    if not orc.knowledge.delete(given.path["topic"], agent=given.agent):
+        raise _no_topic(given)
+    return Done()
+
+
+def _locks(orc: Orchestrator, _: Given) -> list[Any]:
+    return orc.locks.all()
+
+
+def _acquire(orc: Orchestrator, given: Given) -> Reply:
+    lock: NewLock = given.body
+    try:
+        orc.locks.acquire(lock.resource, agent=lock.agent or given.agent, ttl=lock.ttl / 1000)
+    except Refused as error:
+        if error.code != "lock_denied":
+            raise
+        return Reply({"acquired": False, **details_of(error)}, 409, PROBLEM)
+    return Reply(Acquired(True))
+
+
+def _release(orc: Orchestrator, given: Given) -> Released:
+    try:
+        orc.locks.release(given.path["resource"], agent=given.body.agent or given.agent)
+    except (NotFound, Refused):
+        return Released(False)
+    return Released(True)
+
+
+_AGENT = {"agent": "ann"}
+
+ORIGINAL = (
+    Endpoint(method="GET", path="/api/status", about="The status.", run=_status, result=Status),
+    Endpoint(
+        method="GET",
+        path="/api/status/text",
+        about="The status as text.",
+        run=_status_text,
+        result=str,
+        media_type="text/plain",
+    ),
+    Endpoint(
+        method="GET", path="/api/workstreams", about="The workstreams, by priority.", run=_streams,
+        result=list[CountedStream],
+    ),
+    Endpoint(
+        method="POST", path="/api/workstreams", about="Create a workstream.", run=_create_stream,
+        body=NewWorkstream, result=CountedStream, status=201,
+        example={"name": "build", "description": "The build", "priority": 2},
+    ),
+    Endpoint(
+        method="GET", path="/api/workstreams/{ws}/tasks", about="The tasks of a workstream.",
+        run=_tasks, result=list[Task], errors=(404,),
+    ),
+    Endpoint(
+        method="POST", path="/api/workstreams/{ws}/tasks", about="Add a task.", run=_add_task,
+        body=NewTask, result=Task, status=201, errors=(404,),
+        example={"title": "Write the parser", "priority": 2},
+    ),
+    Endpoint(
+        method="POST", path="/api/workstreams/{ws}/tasks/{task}/claim", about="Claim a task.",
+        run=_claim, body=Actor, result=Task, errors=(404,), example=_AGENT,
+    ),
+    Endpoint(
+        method="POST", path="/api/workstreams/{ws}/tasks/{task}/complete",
+        about="Complete a task; its holder acts if no agent is named.",
+        run=_complete, body=Completion, result=Task, errors=(404,),
+        example={"result": "Shipped"},
+    ),
+    Endpoint(
+        method="POST", path="/api/workstreams/{ws}/next", about="Claim the task to do next.",
+        run=_next, body=Actor, result=(Task, NoTask), errors=(404,), example=_AGENT,
+    ),
+    Endpoint(
+        method="GET", path="/api/agents", about="The agents, with `stale`.", run=_agents,
+        result=list[AgentView],
+    ),
+    Endpoint(
+        method="POST", path="/api/agents", about="Register an agent.", run=_register,
+        body=NewAgent, result=AgentView, status=201,
+        example={"id": "ann", "type": "coder", "capabilities": ["python"]},
+    ),
+    Endpoint(
+        method="POST", path="/api/agents/{id:path}/heartbeat", about="Say that an agent is active.",
+        run=_heartbeat, result=Done, errors=(404,),
+    ),
+    Endpoint(
+        method="GET", path="/api/events", about="The events, the oldest first.", run=_events,
+        query=EventQuery, result=list[dict[str, Any]],
+    ),
+    Endpoint(
+        method="GET", path="/api/knowledge", about="The names of the topics.", run=_topics,
+        result=list[str],
+    ),
+    Endpoint(
+        method="GET", path="/api/knowledge/{topic:path}", about="A topic.", run=_read_topic,
+        result=Topic, errors=(404,),
+    ),
+    Endpoint(
+        method="PUT", path="/api/knowledge/{topic:path}", about="Write a topic.", run=_write_topic,
+        body=Text, result=Done, example={"content": "Parsers by hand are fast"},
+    ),
+    Endpoint(
+        method="DELETE", path="/api/knowledge/{topic:path}", about="Delete a topic.",
+        run=_delete_topic, result=Done, errors=(404,),
+    ),
+    Endpoint(
+        method="GET", path="/api/locks", about="The locks that are held.", run=_locks,
+        result=list[Any],
+    ),
+    Endpoint(
+        method="POST", path="/api/locks", about="Acquire a lock.", run=_acquire, body=NewLock,
+        result=Acquired, example={"resource": "git", "agent": "ann", "ttl": 60000},
+    ),
+    Endpoint(
+        method="DELETE", path="/api/locks/{resource:path}", about="Release a lock.", run=_release,
+        body=Actor, result=Released, example=_AGENT,
+    ),
+)  # fmt: skip
+"""The routes of the original."""

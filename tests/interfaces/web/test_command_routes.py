@@ -1,0 +1,102 @@
+"""Every command of the board is a route, made from the catalogue."""
+
+import pytest
+from starlette.testclient import TestClient
+
+from orchestrator.interfaces.web import command_routes
+
+
+def test_commands_of_the_board_are_routes_and_those_of_the_machine_are_not():
+    calls = command_routes.calls()
+    for path in (
+        "task/claim",
+        "task/dep/add",
+        "mail/send",
+        "query",
+        "search",
+        "permission/allow",
+        "report",
+    ):
+        assert path in calls
+    for path in (
+        "init",
+        "serve",
+        "mcp/serve",
+        "setup",
+        "runner/run",
+        "trust",
+        "task/trust",
+        "doctor",
+    ):
+        assert path not in calls
+    assert not any(path.startswith(("import", "export", "guard")) for path in calls)
+
+
+def test_a_command_that_only_reads_is_got_and_others_are_posted(client: TestClient):
+    added = client.post("/api/commands/task/add", json={"workstream": "build", "title": "--help"})
+    assert (added.status_code, added.json()["title"]) == (200, "--help")
+    listed = client.get("/api/commands/task/list?workstream=build&where=title%20%3D%20help")
+    assert [task["title"] for task in listed.json()] == ["--help"]
+    claimed = client.post("/api/commands/task/claim", json={"task": added.json()["id"]})
+    assert claimed.json()["assigned_to"] == "kim"
+
+
+def test_an_answer_as_text_has_no_marks_of_tools(client: TestClient):
+    text = client.post("/api/commands/next", json={}, headers={"Accept": "text/plain"}).text
+    assert text.startswith("Claimed next task: ")
+    assert "orc " in text
+    assert "\x02" not in text
+
+
+def test_the_exit_status_of_an_answer_is_in_a_header(client: TestClient):
+    assert client.post("/api/commands/next", json={}).headers["exit-status"] == "0"
+    nothing = client.post("/api/commands/next", json={})
+    assert (nothing.status_code, nothing.headers["exit-status"]) == (200, "1")
+
+
+def test_the_pages_of_a_list_are_no_arguments(client: TestClient):
+    reply = client.get("/api/commands/task/list?per_page=1")
+    assert (reply.headers["total-count"], len(reply.json())) == ("1", 1)
+
+
+def test_no_argument_reaches_a_file_or_stdin(client: TestClient, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    for arguments in (
+        {"topic": "t", "file": str(secret)},
+        {"topic": "t", "content": "-"},
+        {"topic": "t", "content": ["--file", str(secret)]},
+        {"topic": f"--file={secret}", "content": "x"},
+    ):
+        reply = client.post("/api/commands/knowledge/write", json=arguments)
+        assert reply.status_code in (400, 422), arguments
+    assert client.get("/api/knowledge").json() == []
+
+
+def test_a_query_cannot_write(client: TestClient):
+    reply = client.get("/api/commands/query", params={"sql": "DELETE FROM tasks"})
+    assert reply.status_code in (400, 409)
+
+
+def test_mail_counts_as_shown_after_it_was_sent(client: TestClient):
+    sent = client.post(
+        "/api/commands/mail/send", json={"to": "kim", "subject": "Look", "message": "B"}
+    )
+    assert sent.status_code == 200, sent.text
+    check = {"inject": True}
+    assert "Look" in client.post("/api/commands/mail/check", json=check).text
+    assert "Look" not in client.post("/api/commands/mail/check", json=check).text
+
+
+def test_a_command_that_prints_without_end_is_left_to_the_stream(client: TestClient):
+    assert client.get("/api/commands/log?follow=true").status_code == 400
+
+
+@pytest.mark.parametrize("path", sorted(command_routes.calls()))
+def test_every_command_answers_a_bare_request(client: TestClient, path: str):
+    """With an answer, or a problem that says what is missing; never with a failure of the server."""
+    call = command_routes.calls()[path]
+    if path in ("request", "next"):
+        return
+    reply = client.request(command_routes.method_of(call), f"/api/commands/{path}")
+    assert reply.status_code < 500, reply.text

@@ -1,0 +1,161 @@
+"""The process of the server: its link, its token, its log, slow and many connections, its end."""
+
+import json
+import signal
+import socket
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator import Orchestrator
+from orchestrator.core.errors import UsageError
+from orchestrator.interfaces.web import server as web
+from orchestrator.interfaces.web.server import Place, Serving, token_of
+
+from .process import PROGRAM, ROOT, ServerProcess, serving
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    with Orchestrator.open(tmp_path / "board") as orc:
+        orc.workstreams.create("build")
+    return tmp_path / "board"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def test_the_token_of_a_board_stays_until_another_one_is_wanted(home: Path):
+    first = token_of("/a", folder=str(home))
+    assert len(first) >= 43  # 256 bits
+    assert token_of("/a", folder=str(home)) == first
+    assert token_of("/b", folder=str(home)) != first
+    second = token_of("/a", new=True, folder=str(home))
+    assert second not in (first, "")
+    assert token_of("/a", folder=str(home)) == second
+
+
+@pytest.mark.needs("modes")
+def test_only_the_user_can_read_the_token(home: Path):
+    token_of("/a", folder=str(home))
+    assert stat.S_IMODE((home / "serve.json").stat().st_mode) == 0o600
+
+
+def test_the_token_is_in_no_log(place: Path, home: Path):
+    with serving(place, home, "--port", "0") as server:
+        assert server.request("POST", "/api/workstreams/build/tasks", {"title": "T"})[0] == 201
+        connection = server.connection()
+        connection.request("GET", f"/?token={server.token}")
+        assert connection.getresponse().status == 303
+        err = server.end()
+        assert server.token not in err
+        assert err == ""
+    for path in place.rglob("*"):
+        if path.is_file():
+            assert server.token.encode() not in path.read_bytes()
+
+
+def test_it_ends_at_once_with_clients_that_follow(place: Path, home: Path):
+    from .process import Follower
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with serving(place, home, "--port", "0") as server:
+            follower = Follower(server)
+            assert server.end(number) == ""
+            assert list(follower.events()) == []
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    """Whether the server closes the connection; its answer, if it gives one, is read before."""
+    connection.settimeout(60)
+    try:
+        while connection.recv(65536):
+            pass
+    except ConnectionError:
+        pass
+    return True
+
+
+def test_a_client_that_sends_a_head_slowly_is_disconnected(
+    place: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with serving(place, home, "--port", "0") as server:
+        begun = time.monotonic()
+        slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
+        for each in slow[:10]:
+            each.sendall(b"GET /api/status HTTP/1.1\r\nHost: ")
+        assert server.request("GET", "/api/workstreams")[0] == 200
+        assert all(_is_closed(each) for each in slow)
+        assert time.monotonic() - begun >= web.HEAD_TIME * 0.9
+
+
+def test_a_head_that_is_too_long_is_refused(place: Path, home: Path):
+    with serving(place, home, "--port", "0") as server:
+        client = socket.create_connection(("127.0.0.1", server.port))
+        client.sendall(b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 100_000 + b"\r\n")
+        assert _is_closed(client)
+        assert server.request("GET", "/api/workstreams")[0] == 200
+
+
+def test_many_requests_at_once_are_answered_or_refused(place: Path, home: Path):
+    with serving(place, home, "--port", "0") as server:
+        head = f"GET /api/workstreams HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+        head += f"Authorization: Bearer {server.token}\r\nConnection: close\r\n\r\n"
+        clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(300)]
+        for each in clients:
+            each.sendall(head.encode())
+        for each in clients:
+            each.settimeout(60)
+            assert each.recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 503")
+        assert server.request("GET", "/api/workstreams")[0] == 200
+
+
+def test_two_servers_do_not_get_one_port(place: Path, home: Path):
+    with serving(place, home, "--port", "0") as server:
+        other = subprocess.run(
+            [*PROGRAM, "--board", place, "--agent", "kim", "serve", "--port", str(server.port)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert other.returncode == 74
+        assert "takes a free one" in other.stderr or "--port 0" in other.stderr
+
+
+def test_an_address_for_other_machines_needs_a_word_and_warns_without_tls(place: Path, home: Path):
+    with serving(place, home, "--port", "0", "--host", "0.0.0.0") as server:
+        assert server.request("GET", "/api/workstreams")[0] == 200
+        connection = server.connection()
+        connection.request("GET", "/api/status", headers={**server.headers, "Host": "evil.example"})
+        assert connection.getresponse().status == 421
+        assert "without --cert" in server.end()
+    listening = Serving(Place(), "t")
+    assert listening.url.startswith("http://127.0.0.1:")
+    listening.close()
+
+
+def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path):
+    with pytest.raises(UsageError):
+        Serving(Place(certificate=str(tmp_path / "none.pem")), "t")
+
+
+def test_a_command_of_a_request_does_not_see_the_terminal_of_the_server(place: Path, home: Path):
+    """Else `task edit` would open an editor there."""
+    with serving(place, home, "--port", "0") as server:
+        _, task = server.request("POST", "/api/workstreams/build/tasks", {"title": "T"})
+        status, problem = server.request("POST", "/api/commands/task/edit", {"task": task["id"]})
+        assert status in (400, 422)
+        assert problem["code"] == "usage"
+
+
+def test_the_link_is_json_with_json(place: Path, home: Path):
+    server = ServerProcess(place, home, "--port", "0")
+    assert server.token
+    assert json.dumps(server.headers)
+    server.end()
