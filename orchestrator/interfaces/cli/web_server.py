@@ -59,11 +59,11 @@ def serve(
         )
     person = names.agent(run.agent or getpass.getuser())
     from orchestrator import Orchestrator
-    from orchestrator.interfaces.web.server import Place, Serving, token_of
+    from orchestrator.interfaces.web.server import Address, Serving, token_of
 
     gc.enable()  # `process` has disabled it for commands that end soon
-    with Orchestrator.open(run.settings.board, agent=person, warn=_warn) as orc:
-        place = Place(
+    with Orchestrator.open(run.settings.board, agent=person, warn=_warn, reads=True) as orc:
+        address = Address(
             host=host or "127.0.0.1",
             port=port,
             names=allow_host or (),
@@ -72,10 +72,10 @@ def serve(
             key=key or "",
             is_read_only=read_only,
         )
-        serving = Serving(place, token_of(orc.folder or "memory:", new=new_token))
-        if place.is_open and not cert:
+        serving = Serving(address, token_of(orc.folder or "memory:", new=new_token))
+        if address.is_open and not cert:
             warn(
-                f"other machines reach this server on {place.host}, and without --cert everybody on the way"
+                f"other machines reach this server on {address.host}, and without --cert everybody on the way"
                 " can read the token"
             )
         shown = {"url": serving.url, "link": serving.link, "agent": person}

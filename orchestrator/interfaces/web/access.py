@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestrator.interfaces.web.answers import Problem, problem
+from orchestrator.interfaces.web.answers import HttpProblem, problem
 
 LARGEST_BODY = 2 << 20
 """Bytes of the body of a request."""
@@ -113,7 +113,7 @@ class Access:
 
         try:
             reply = self._reply(scope, headers, origin)
-        except Problem as error:
+        except HttpProblem as error:
             reply = problem(error)
         if reply is not None:
             await reply(scope, receive, sending)
@@ -124,16 +124,16 @@ class Access:
         """The answer of the gate; None: the request is let in."""
         rules = self._rules
         if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_QUERY:
-            raise Problem(413, "too_large", "The address is too long")
+            raise HttpProblem(413, "too_large", "The address is too long")
         if headers.get("host", "").lower() not in rules.hosts:
-            raise Problem(
+            raise HttpProblem(
                 421,
                 "other_host",
                 "This server is not reached under that name",
                 hint="Open the link that `orc serve` has printed.",
             )
         if origin and origin not in rules.origins and origin not in rules.others:
-            raise Problem(403, "other_origin", "A page of another site may not use this server")
+            raise HttpProblem(403, "other_origin", "A page of another site may not use this server")
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             return Response(status_code=204)  # it asks what `_add_headers` says
         if scope["path"] == "/" and scope["method"] == "GET" and scope["query_string"]:
@@ -142,7 +142,7 @@ class Access:
                 return self._entered(given[0])
         self._check_token(headers, is_change=scope["method"] not in SAFE, origin=origin)
         if rules.is_read_only and scope["method"] not in SAFE:
-            raise Problem(403, "read_only", "This server only shows the board")
+            raise HttpProblem(403, "read_only", "This server only shows the board")
         return None
 
     def _entered(self, token: str) -> Response:
@@ -167,11 +167,11 @@ class Access:
         self._check(_cookie(headers, self._rules.cookie))
         # A browser names the origin of each request that changes something.
         if is_change and not origin and headers.get("sec-fetch-site") != "same-origin":
-            raise Problem(403, "no_origin", "A change by a cookie needs the header Origin")
+            raise HttpProblem(403, "no_origin", "A change by a cookie needs the header Origin")
 
     def _check(self, token: str) -> None:
         if not hmac.compare_digest(token.encode(), self._rules.token.encode()):
-            raise Problem(
+            raise HttpProblem(
                 401,
                 "token",
                 "The token is missing or wrong",
@@ -205,9 +205,9 @@ async def read_body(request: Request) -> bytes:
     """The body of a request, within the limits of size and time.
 
     Raises:
-        Problem: It is too large, or arrives too slowly.
+        HttpProblem: It is too large, or arrives too slowly.
     """
-    too_large = Problem(413, "too_large", f"A body has at most {LARGEST_BODY} bytes")
+    too_large = HttpProblem(413, "too_large", f"A body has at most {LARGEST_BODY} bytes")
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or len(length) > 12 or int(length) > LARGEST_BODY:
         raise too_large
@@ -220,5 +220,7 @@ async def read_body(request: Request) -> bytes:
                     raise too_large
                 parts.append(part)
     except TimeoutError:
-        raise Problem(408, "too_slow", "The body of the request did not arrive in time") from None
+        raise HttpProblem(
+            408, "too_slow", "The body of the request did not arrive in time"
+        ) from None
     return b"".join(parts)

@@ -48,7 +48,7 @@ PROBLEM = "application/problem+json"
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-class Problem(Exception):
+class HttpProblem(Exception):
     """An error of the protocol, not of the board."""
 
     def __init__(
@@ -101,7 +101,7 @@ _TITLES = {
 def problem(error: Exception) -> Response:
     """The answer for an error; what is unexpected says nothing of the cause."""
     headers: dict[str, str] = {}
-    if isinstance(error, Problem):
+    if isinstance(error, HttpProblem):
         headers = {name.replace("_", "-"): value for name, value in error.headers.items()}
     elif isinstance(error, TimedOut):
         headers["Retry-After"] = "1"
@@ -117,7 +117,7 @@ def details_of(error: Exception) -> dict[str, Any]:
         status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
         code, message, hint = error.code, error.message, error.hint
         retryable = error.retryable
-    elif isinstance(error, Problem):
+    elif isinstance(error, HttpProblem):
         status, code, message, hint = error.status, error.code, error.message, error.hint
     details = ProblemDetails(
         title=_TITLES.get(status, "Error"),

@@ -18,7 +18,14 @@ from orchestrator.core.errors import OrchestratorError, TimedOut
 from orchestrator.interfaces.catalogue import CommandCall
 from orchestrator.interfaces.web import command_routes, openapi
 from orchestrator.interfaces.web.access import SAFE, Access, Rules, read_body
-from orchestrator.interfaces.web.answers import Problem, answer, page_of, problem, tagged, to_json
+from orchestrator.interfaces.web.answers import (
+    HttpProblem,
+    answer,
+    page_of,
+    problem,
+    tagged,
+    to_json,
+)
 from orchestrator.interfaces.web.endpoints import (
     Endpoint,
     Given,
@@ -106,14 +113,14 @@ class Service:
         """Run a command of the catalogue."""
         call = command_routes.calls().get(request.path_params["path"])
         if call is None:
-            raise Problem(
+            raise HttpProblem(
                 404, "no_command", "There is no such command", hint="GET /api/openapi.json"
             )
         method = command_routes.method_of(call)
         allowed = ("GET", "HEAD") if method == "GET" else ("POST",)
         if request.method not in allowed:
             allow = ", ".join(allowed)
-            raise Problem(405, "method", f"This command takes {method}", Allow=allow)
+            raise HttpProblem(405, "method", f"This command takes {method}", Allow=allow)
         body = await read_body(request)
         page_of(request.query_params)
         if method == "GET":
@@ -179,7 +186,7 @@ class Answered:
         request = Request(scope, receive)
         try:
             reply = await self._respond(request)
-        except (OrchestratorError, Problem) as error:
+        except (OrchestratorError, HttpProblem) as error:
             reply = problem(error)
         await reply(scope, receive, send)
 
@@ -200,7 +207,7 @@ async def _refused(_: Request, error: Exception) -> Response:
     code = {404: "no_route", 405: "method"}.get(error.status_code, "http")
     headers = {name.replace("-", "_"): value for name, value in (error.headers or {}).items()}
     hint = "GET /api/openapi.json"
-    return problem(Problem(error.status_code, code, error.detail, hint=hint, **headers))
+    return problem(HttpProblem(error.status_code, code, error.detail, hint=hint, **headers))
 
 
 async def _failed(_: Request, error: Exception) -> Response:

@@ -89,7 +89,7 @@ class CountedStream(Workstream, frozen=True, kw_only=True):
     counts: dict[str, int]
 
 
-class Done(msgspec.Struct):
+class Confirmed(msgspec.Struct):
     """It is done."""
 
     ok: bool = True
@@ -107,7 +107,7 @@ class Released(msgspec.Struct):
     released: bool
 
 
-class Topic(msgspec.Struct):
+class TopicText(msgspec.Struct):
     """A topic with its text."""
 
     topic: str
@@ -201,9 +201,9 @@ def _register(orc: Orchestrator, given: Given) -> AgentView:
     return orc.agents.get(new.id)
 
 
-def _heartbeat(orc: Orchestrator, given: Given) -> Done:
+def _heartbeat(orc: Orchestrator, given: Given) -> Confirmed:
     orc.agents.heartbeat(given.path["id"])
-    return Done()
+    return Confirmed()
 
 
 def _events(orc: Orchestrator, given: Given) -> list[dict[str, Any]]:
@@ -218,27 +218,27 @@ def _topics(orc: Orchestrator, _: Given) -> list[str]:
     return [topic.name for topic in orc.knowledge.all()]
 
 
-def _read_topic(orc: Orchestrator, given: Given) -> Topic:
+def _read_topic(orc: Orchestrator, given: Given) -> TopicText:
     text = orc.knowledge.read(given.path["topic"])
     if text is None:
         raise _no_topic(given)
-    return Topic(given.path["topic"], text)
+    return TopicText(given.path["topic"], text)
 
 
 def _no_topic(given: Given) -> NotFound:
     return NotFound(f"There is no topic {given.path['topic']!a}", code="topic_not_found")
 
 
-def _write_topic(orc: Orchestrator, given: Given) -> Done:
+def _write_topic(orc: Orchestrator, given: Given) -> Confirmed:
     agent = given.body.agent or given.agent
     orc.knowledge.write(given.path["topic"], given.body.content, agent=agent)
-    return Done()
+    return Confirmed()
 
 
-def _delete_topic(orc: Orchestrator, given: Given) -> Done:
+def _delete_topic(orc: Orchestrator, given: Given) -> Confirmed:
     if not orc.knowledge.delete(given.path["topic"], agent=given.agent):
         raise _no_topic(given)
-    return Done()
+    return Confirmed()
 
 
 def _locks(orc: Orchestrator, _: Given) -> list[Any]:
@@ -319,7 +319,7 @@ ORIGINAL = (
     ),
     Endpoint(
         method="POST", path="/api/agents/{id:path}/heartbeat", about="Say that an agent is active.",
-        run=_heartbeat, result=Done, errors=(404,),
+        run=_heartbeat, result=Confirmed, errors=(404,),
     ),
     Endpoint(
         method="GET", path="/api/events", about="The events, the oldest first.", run=_events,
@@ -331,15 +331,15 @@ ORIGINAL = (
     ),
     Endpoint(
         method="GET", path="/api/knowledge/{topic:path}", about="A topic.", run=_read_topic,
-        result=Topic, errors=(404,),
+        result=TopicText, errors=(404,),
     ),
     Endpoint(
         method="PUT", path="/api/knowledge/{topic:path}", about="Write a topic.", run=_write_topic,
-        body=Text, result=Done, example={"content": "Parsers by hand are fast"},
+        body=Text, result=Confirmed, example={"content": "Parsers by hand are fast"},
     ),
     Endpoint(
         method="DELETE", path="/api/knowledge/{topic:path}", about="Delete a topic.",
-        run=_delete_topic, result=Done, errors=(404,),
+        run=_delete_topic, result=Confirmed, errors=(404,),
     ),
     Endpoint(
         method="GET", path="/api/locks", about="The locks that are held.", run=_locks,

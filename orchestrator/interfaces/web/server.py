@@ -117,7 +117,7 @@ class EndingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class Address(msgspec.Struct, frozen=True, kw_only=True):
     """Where and how a server is reached.
 
     Attributes:
@@ -148,7 +148,7 @@ class Serving:
     """A server that listens, and has not answered yet.
 
     Args:
-        place: Where it is reached.
+        address: Where it is reached.
         token: What every request needs.
 
     Raises:
@@ -156,19 +156,19 @@ class Serving:
         UsageError: The certificate cannot be used.
     """
 
-    def __init__(self, place: Place, token: str) -> None:
-        self._place = place
+    def __init__(self, address: Address, token: str) -> None:
+        self._address = address
         self._token = token
-        self._tls = _tls_of(place)
-        self._socket = _listening(place)
+        self._tls = _tls_of(address)
+        self._socket = _listening(address)
         self.port: int = self._socket.getsockname()[1]
 
     @property
     def url(self) -> str:
         """Its address."""
-        name = f"[{self._place.host}]" if ":" in self._place.host else self._place.host
+        name = f"[{self._address.host}]" if ":" in self._address.host else self._address.host
         if name in ("0.0.0.0", "[::]"):  # noqa: S104  they are no names of a server
-            name = self._place.names[0] if self._place.names else "127.0.0.1"
+            name = self._address.names[0] if self._address.names else "127.0.0.1"
         return f"{'https' if self._tls else 'http'}://{name}:{self.port}/"
 
     @property
@@ -178,15 +178,15 @@ class Serving:
 
     def run(self, orc: Orchestrator, agent: str) -> None:
         """Answer requests until SIGINT or SIGTERM."""
-        place = self._place
-        host = f"[{place.host}]" if ":" in place.host else place.host
+        address = self._address
+        host = f"[{address.host}]" if ":" in address.host else address.host
         rules = rules_of(
             self._token,
-            {*LOOPBACK, host, *(name.lower() for name in place.names)},
+            {*LOOPBACK, host, *(name.lower() for name in address.names)},
             self.port,
-            others=place.origins,
+            others=address.origins,
             is_secure=self._tls is not None,
-            is_read_only=place.is_read_only,
+            is_read_only=address.is_read_only,
         )
         asyncio.run(self._serve(orc, agent, rules))
 
@@ -216,13 +216,13 @@ class Serving:
         self._socket.close()
 
 
-def _tls_of(place: Place) -> ssl.SSLContext | None:
-    if not place.certificate:
+def _tls_of(address: Address) -> ssl.SSLContext | None:
+    if not address.certificate:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(place.certificate, place.key or None)
+        context.load_cert_chain(address.certificate, address.key or None)
     except (OSError, ssl.SSLError) as error:
         raise UsageError(
             f"The certificate cannot be used: {error.strerror or error}",
@@ -231,24 +231,24 @@ def _tls_of(place: Place) -> ssl.SSLContext | None:
     return context
 
 
-def _listening(place: Place) -> socket.socket:
+def _listening(address: Address) -> socket.socket:
     try:
         families: Sequence[Any] = socket.getaddrinfo(
-            place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        family, _, _, _, address = families[0]
+        family, _, _, _, bound = families[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
         if sys.platform != "win32":  # there it would let two servers have one port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind(address)
+            listener.bind(bound)
             listener.listen(1024)
         except BaseException:
             listener.close()
             raise
     except OSError as error:
         raise InputOutputError(
-            f"The server cannot listen on {place.host} port {place.port}: {error.strerror}",
+            f"The server cannot listen on {address.host} port {address.port}: {error.strerror}",
             hint="`orc serve --port 0` takes a free port.",
         ) from None
     listener.setblocking(False)

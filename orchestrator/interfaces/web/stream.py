@@ -19,7 +19,7 @@ from orchestrator.core.events import Recorded
 from orchestrator.domain.event_log import as_dict
 from orchestrator.domain.subscriptions.patterns import matches
 from orchestrator.interfaces.cli.rendering import warn
-from orchestrator.interfaces.web.answers import Problem
+from orchestrator.interfaces.web.answers import HttpProblem
 
 MOST = 256
 """How many clients follow at once."""
@@ -54,7 +54,7 @@ def sent(record: Recorded) -> SentEvent:
     return SentEvent(record.id, record.type, record.agent, data)
 
 
-class Filter(msgspec.Struct, frozen=True):
+class WantedEvents(msgspec.Struct, frozen=True):
     """Which events a client wants: those of an agent, of a type such as ``task.*``."""
 
     agent: str = ""
@@ -124,7 +124,7 @@ class LiveLog:
         records = await self._orc.events.read(first=AT_ONCE, since=event)
         return [sent(record) for record in records]
 
-    async def batches(self, after: int, wanted: Filter) -> AsyncIterator[bytes]:
+    async def batches(self, after: int, wanted: WantedEvents) -> AsyncIterator[bytes]:
         """What a client is sent, until the server ends."""
         yield b"retry: 1000\n\n"
         while not self._is_ended:
@@ -151,7 +151,7 @@ class EventStream:
         wanted: What it wants.
     """
 
-    def __init__(self, log: LiveLog, after: int, wanted: Filter) -> None:
+    def __init__(self, log: LiveLog, after: int, wanted: WantedEvents) -> None:
         self._log = log
         self._after = after
         self._wanted = wanted
@@ -190,7 +190,7 @@ async def stream_of(log: LiveLog, request: Request) -> EventStream:
 
     Raises:
         UsageError: It is not the number of an event.
-        Problem: The log does not have this event, or too many clients follow.
+        HttpProblem: The log does not have this event, or too many clients follow.
     """
     text = request.headers.get("last-event-id") or request.query_params.get("since")
     if text is None:
@@ -200,13 +200,15 @@ async def stream_of(log: LiveLog, request: Request) -> EventStream:
     else:
         raise UsageError(f"{text[:40]!a} is not the number of an event")
     if not await log.has(after):
-        raise Problem(
+        raise HttpProblem(
             409,
             "log_behind",
             f"The log ends at event {log.head}, before {after}: it was replaced",
             hint="Read the board again, and follow from now.",
         )
     if log.clients >= MOST:
-        raise Problem(503, "too_many_followers", f"{MOST} clients follow already", Retry_After="10")
+        raise HttpProblem(
+            503, "too_many_followers", f"{MOST} clients follow already", Retry_After="10"
+        )
     query = request.query_params
-    return EventStream(log, after, Filter(query.get("agent", ""), query.get("type", "")))
+    return EventStream(log, after, WantedEvents(query.get("agent", ""), query.get("type", "")))

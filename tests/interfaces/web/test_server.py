@@ -1,10 +1,14 @@
 """The process of the server: its link, its token, its log, slow and many connections, its end."""
 
 import json
+import re
+import shlex
+import shutil
 import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +17,7 @@ import pytest
 from orchestrator import Orchestrator
 from orchestrator.core.errors import UsageError
 from orchestrator.interfaces.web import server as web
-from orchestrator.interfaces.web.server import Place, Serving, token_of
+from orchestrator.interfaces.web.server import Address, Serving, token_of
 
 from .process import PROGRAM, ROOT, ServerProcess, serving
 
@@ -135,14 +139,14 @@ def test_an_address_for_other_machines_needs_a_word_and_warns_without_tls(place:
         connection.request("GET", "/api/status", headers={**server.headers, "Host": "evil.example"})
         assert connection.getresponse().status == 421
         assert "without --cert" in server.end()
-    listening = Serving(Place(), "t")
+    listening = Serving(Address(), "t")
     assert listening.url.startswith("http://127.0.0.1:")
     listening.close()
 
 
 def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path):
     with pytest.raises(UsageError):
-        Serving(Place(certificate=str(tmp_path / "none.pem")), "t")
+        Serving(Address(certificate=str(tmp_path / "none.pem")), "t")
 
 
 def test_a_command_of_a_request_does_not_see_the_terminal_of_the_server(place: Path, home: Path):
@@ -152,6 +156,55 @@ def test_a_command_of_a_request_does_not_see_the_terminal_of_the_server(place: P
         status, problem = server.request("POST", "/api/commands/task/edit", {"task": task["id"]})
         assert status in (400, 422)
         assert problem["code"] == "usage"
+
+
+def test_without_a_board_there_is_no_server_and_no_new_board(tmp_path: Path):
+    program = [
+        *PROGRAM,
+        "--board",
+        str(tmp_path / "typo"),
+        "--agent",
+        "kim",
+        "serve",
+        "--port",
+        "0",
+    ]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert not (tmp_path / "typo").exists()
+
+
+def test_other_commands_do_not_load_the_server(place: Path):
+    program = (
+        "import sys; from orchestrator.interfaces.cli.main import console\n"
+        "try: console()\n"
+        "finally: print({'starlette', 'uvicorn', 'anyio', 'orchestrator.interfaces.web'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--board", place, "next", "build", "ann"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "set()" in done.stdout.splitlines()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_requests_of_the_guide_are_answered(place: Path, home: Path):
+    guide = (ROOT / "docs" / "guides" / "window.md").read_text()
+    lines = re.findall(r"^\$ (curl .*)$", guide, re.MULTILINE)
+    assert len(lines) > 10
+    with serving(place, home, "--port", "0") as server:
+        auth, url = f"Authorization: Bearer {server.token}", f"http://127.0.0.1:{server.port}"
+        for line in lines:
+            words = shlex.split(line.replace("$AUTH", auth).replace("$URL", url))
+            done = subprocess.run(
+                [*words, "-w", "\n%{http_code}"], capture_output=True, text=True, check=False
+            )
+            assert done.stdout.splitlines()[-1] in ("200", "201"), (line, done.stdout)
+            if "/api/stream" in line:
+                assert "id: 3\ndata: " in done.stdout
 
 
 def test_the_link_is_json_with_json(place: Path, home: Path):
