@@ -20,7 +20,16 @@ _PAGING = ("page", "per_page")
 
 _OF_THE_MACHINE = frozenset(
     [
-        *("agent/template", "completion", "doctor", "events/watch", "export", "guard", "help"),
+        *(
+            "agent/template",
+            "completion",
+            "dashboard",
+            "doctor",
+            "events/watch",
+            "export",
+            "guard",
+            "help",
+        ),
         *("import", "index", "init", "mcp", "onboard", "orphans", "serve", "setup", "version"),
         *("runner/check", "runner/install", "runner/logs", "runner/restart", "runner/run"),
         *("runner/start", "runner/stop", "task/batch", "task/trust", "trust"),

@@ -41,7 +41,7 @@ class Actor(msgspec.Struct, forbid_unknown_fields=True):
     agent: str | None = None
 
 
-class Completion(msgspec.Struct, forbid_unknown_fields=True):
+class GivenResult(msgspec.Struct, forbid_unknown_fields=True):
     """The result of a task, and who has done it; else its holder."""
 
     result: str | None = None
@@ -301,7 +301,7 @@ ORIGINAL = (
     Endpoint(
         method="POST", path="/api/workstreams/{ws}/tasks/{task}/complete",
         about="Complete a task; its holder acts if no agent is named.",
-        run=_complete, body=Completion, result=Task, errors=(404,),
+        run=_complete, body=GivenResult, result=Task, errors=(404,),
         example={"result": "Shipped"},
     ),
     Endpoint(

@@ -175,19 +175,26 @@ def test_without_a_board_there_is_no_server_and_no_new_board(tmp_path: Path):
 
 
 def test_other_commands_do_not_load_the_server(place: Path):
-    program = (
-        "import sys; from orchestrator.interfaces.cli.main import console\n"
-        "try: console()\n"
-        "finally: print({'starlette', 'uvicorn', 'anyio', 'orchestrator.interfaces.web'} & {*sys.modules})"
-    )
     done = subprocess.run(
-        [sys.executable, "-c", program, "--board", place, "next", "build", "ann"],
+        [
+            sys.executable,
+            "-X",
+            "importtime",
+            *PROGRAM[1:],
+            "--board",
+            place,
+            "next",
+            "build",
+            "ann",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "set()" in done.stdout.splitlines()
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "orchestrator.interfaces.cli.next_work" in loaded
+    assert loaded.isdisjoint({"starlette", "uvicorn", "anyio", "orchestrator.interfaces.web"})
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
