@@ -193,7 +193,7 @@ def test_other_commands_do_not_load_the_server(place: Path):
         check=False,
     )
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "orchestrator.interfaces.cli.next_work" in loaded
+    assert "orchestrator.engine" in loaded
     assert loaded.isdisjoint({"starlette", "uvicorn", "anyio", "orchestrator.interfaces.web"})
 
 
