@@ -61,11 +61,12 @@ runtimes: $(READY) ## install the real programs of agents, for the tests of thei
 	npm install --no-audit --no-fund --prefix $(VENV)/runtimes @anthropic-ai/claude-code@2.1.197 \
 		@openai/codex@0.171.0 @google/gemini-cli@0.61.0 opencode-ai@1.18.33
 
-docs: $(READY) ## write the pages of docs/commands, the types of both facades and plugins/ from the declarations
+docs: $(READY) ## write the pages of docs/commands, the types of both facades, plugins/ and the pictures of guides
 	$(BIN)/python -m orchestrator.interfaces.cli.reference docs/commands
 	$(BIN)/python -m orchestrator.index.description docs/index.md
 	$(BIN)/python tests/async_stub.py
 	$(BIN)/python -m orchestrator.integrations.clients.packages .
+	$(BIN)/python tests/interfaces/tui/pictures.py docs/guides/pictures
 
 bench: $(READY) ## every figure as a ratio in one run; --json in benchmarks/results.json
 	$(BIN)/python -m benchmarks

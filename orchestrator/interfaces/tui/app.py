@@ -17,10 +17,11 @@ from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.tui.actions import ACTIONS, TASKS, Action, act
 from orchestrator.interfaces.tui.feed import Feed
-from orchestrator.interfaces.tui.line_list import LineList, TextLines, text_panel
+from orchestrator.interfaces.tui.line_list import LineList, TextLines, text_panel, wrapped_lines
 from orchestrator.interfaces.tui.pages import HELP, OPENABLE, page_of
 from orchestrator.interfaces.tui.view import (
     BOARD,
+    CYCLE,
     EVENTS,
     MAIL,
     PERMISSIONS,
@@ -96,13 +97,13 @@ class Page(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """The text, and the keys below it."""
-        yield TextLines(text_panel("page", self._text, 80))
+        yield TextLines(text_panel(self._text, 80))
         yield Static("j k scroll  Esc back", markup=False)
 
     def on_resize(self, event: Resize) -> None:
         """Wrap the text to the new width."""
         lines = self.query_one(TextLines)
-        lines.show(text_panel("page", self._text, event.size.width - 1))
+        lines.show(text_panel(self._text, event.size.width - 1))
         lines.focus()
 
     def action_move(self, step: int) -> None:
@@ -121,13 +122,13 @@ class Dashboard(App[None]):
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     Screen { layout: vertical; background: ansi_default; color: ansi_default; }
-    Static { height: 1; width: 100%; }
+    Static { height: 1; width: 100%; text-wrap: nowrap; text-overflow: ellipsis; }
     Horizontal { height: 1fr; }
     Vertical { height: 1fr; }
     LineList { height: 1fr; scrollbar-size-vertical: 1; background: ansi_default; }
     #side { display: none; width: 42%; border-left: solid ansi_bright_black; }
-    #detail { display: none; height: auto; max-height: 50%; border-top: solid ansi_bright_black; }
-    #answer { height: auto; max-height: 3; }
+    #detail { display: none; height: auto; border-top: solid ansi_bright_black; }
+    #answer { height: auto; max-height: 3; text-wrap: wrap; }
     #prompt { display: none; border: none; height: 1; padding: 0; background: ansi_default; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -228,10 +229,13 @@ class Dashboard(App[None]):
     def _show_head(self) -> None:
         self.query_one("#side").display = self._is_wide and self._panel != EVENTS
         searched = f"/{escape(self._searched)}" if self._searched else ""
-        parts = [searched, self._view.summary, self._view.cycle, f"event {self._view.event}"]
+        parts = [self._view.summary, self._view.cycle]
+        if self._panel == CYCLE:
+            parts.reverse()
+        parts = [searched, *parts, f"event {self._view.event}"]
         head = Text(". ".join(filter(None, parts)), no_wrap=True, overflow="ellipsis")
         if self._view.panels[PERMISSIONS].total:
-            head.highlight_regex("^[^,]*for permission", "bold yellow")
+            head.highlight_regex(r"\d+ requests? for permission", "bold yellow")
         self.query_one("#head", Static).update(head)
         tabs = Text(no_wrap=True, overflow="ellipsis")
         for number, name in enumerate(self._view.panels, start=1):
@@ -248,15 +252,20 @@ class Dashboard(App[None]):
         if not self.is_running:
             return
         row = self._view.panels[self._panel].row(self.rows.selected)
+        lines = wrapped_lines(row.detail, self.size.width - 2) if row and row.detail else []
+        room = max(2, self.size.height // 2 - 2)
+        if len(lines) > room:  # what is left out is named: a person decides by this text
+            lines = [f"({len(lines) - room + 1} more lines: Enter shows all)", *lines[: room - 1]]
         detail = self.query_one("#detail", Static)
-        detail.display = bool(row and row.detail)
-        detail.update(Text(row.detail if row else ""))
+        detail.display = bool(lines)
+        detail.update(Text("\n".join(lines)))
 
     def on_resize(self, event: Resize) -> None:
         """Use the new size."""
         self._is_wide = event.size.width >= _WIDE
         if self.is_running:
             self._show_head()
+            self._show_detail()
 
     # Moving
 

@@ -132,14 +132,20 @@ class TextLines(LineList):
         return strip_of(line.text, width, Style(color=colour or None))
 
 
-def text_panel(name: str, text: str, width: int) -> Panel:
-    """A panel with the lines of a safe text, wrapped to a width."""
+def wrapped_lines(text: str, width: int) -> list[str]:
+    """A safe text of several lines, wrapped to a width; indented lines stay indented."""
     lines: list[str] = []
     for line in text.expandtabs(4).split("\n"):
         indent = line[: len(line) - len(line.lstrip())]
         room = max(width - len(indent), 10)
         lines += [indent + part for part in wrapped(line.strip(), room)] or [""]
-    panel = Panel(name, (), "", is_titled=False)
-    rows = (Row(key=str(n), section="", order=(n,), text=line) for n, line in enumerate(lines))
-    panel.apply(Patch(panel=name, rows=tuple(rows)))
+    return lines
+
+
+def text_panel(text: str, width: int) -> Panel:
+    """A panel with the lines of a safe text, wrapped to a width."""
+    panel = Panel("text", (), "", is_titled=False)
+    lines = enumerate(wrapped_lines(text, width))
+    rows = (Row(key=str(n), section="", order=(n,), text=line) for n, line in lines)
+    panel.apply(Patch(panel=panel.name, rows=tuple(rows)))
     return panel

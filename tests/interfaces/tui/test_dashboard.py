@@ -165,6 +165,8 @@ def test_tab_shift_tab_and_numbers_show_the_panels(live: Board):
         assert "modify src/a.py" in person.screen
         await person.press("7")
         assert "ann has" in person.screen
+        await person.press("9")
+        assert person.lines[0].startswith("Cycle 1 since ")
 
     drive(live, scene)
 
@@ -389,6 +391,21 @@ def test_a_request_is_never_answered_before_it_was_looked_at(live: Board):
 
     drive(live, scene)
     assert live.agents.permissions.get(second).status == "allowed"
+
+
+def test_a_long_input_is_never_cut_without_a_remark(live: Board):
+    request = asked(live.agents, command="echo " + "x " * 900 + "; rm -rf /")
+
+    async def scene(person: Driver) -> None:
+        await person.press("2")
+        assert re.search(r"\(\d+ more lines: Enter shows all\)", person.screen)
+        assert "rm -rf" not in person.screen
+        await person.press("enter")
+        await person.sees(request)
+        await person.press("end")
+        await person.sees("rm -rf /")
+
+    drive(live, scene)
 
 
 def test_a_refusal_is_the_sentence_of_the_rule(live: Board):
