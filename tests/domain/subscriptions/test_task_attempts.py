@@ -208,6 +208,9 @@ class TestEnds:
 
 AGENTS = st.sampled_from(["coder", "critic"])
 RUNNERS = st.integers(0, 1)
+NEWEST = st.integers(0, 3)
+"""Which of the attempts, counted from the newest."""
+ENDS = st.sampled_from(["finish", "fail", "end"])
 
 
 class TaskMachine(RuleBasedStateMachine):
@@ -261,7 +264,7 @@ class TaskMachine(RuleBasedStateMachine):
         task = orc.tasks.get(attempt.task)
         return task.token == attempt.event and task.lease_until > orc.engine.now()
 
-    @rule(runner=RUNNERS, which=st.integers(0, 3), how=st.sampled_from(["finish", "fail", "end"]))
+    @rule(runner=RUNNERS, which=NEWEST, how=ENDS)
     def end(self, runner: int, which: int, how: str) -> None:
         if not self.attempts:
             return
@@ -287,16 +290,33 @@ class TaskMachine(RuleBasedStateMachine):
         self.over.add(attempt.token)
         after = orc.tasks.get(attempt.task)
         if not had:
-            assert after.status == task.status
+            assert after == task
         elif how == "finish":
             assert after.status in ("done", "in_review")
         else:
             assert after.status == ("pending" if how == "end" else after.status)
             assert after.status in ("pending", "failed")
 
-    @rule(
-        runner=RUNNERS, which=st.integers(0, 3), how=st.sampled_from(["release", "block", "fail"])
-    )
+    @rule(runner=RUNNERS, which=NEWEST, by=AGENTS, lapses=st.booleans(), how=ENDS)
+    def lose(self, runner: int, which: int, by: str, lapses: bool, how: str) -> None:
+        """An agent, perhaps the same one, gets the task under another claim; then the first attempt ends."""
+        if not self.attempts:
+            return
+        agent, attempt = self.attempts[-1 - which % len(self.attempts)]
+        orc = self.runners[runner]
+        task = orc.tasks.get(attempt.task)
+        if task.token != attempt.event or task.status != "in_progress":
+            return
+        if lapses:
+            self.clock.advance(TASK_LEASE)
+        else:
+            orc.tasks.release(task.id, agent=agent)
+        if task.needs or orc.tasks.get(task.id).is_held_by(by, orc.engine.now()):
+            return
+        orc.tasks.claim(task.id, agent=by)
+        self.end(runner, which, how)
+
+    @rule(runner=RUNNERS, which=NEWEST, how=st.sampled_from(["release", "block", "fail"]))
     def act(self, runner: int, which: int, how: str) -> None:
         """The agent ends its task itself, or a person does."""
         if not self.attempts:
