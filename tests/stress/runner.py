@@ -38,8 +38,8 @@ MACHINE = """
 import socket, sys
 name = sys.argv.pop(1)
 socket.gethostname = lambda: name
-from orchestrator.interfaces.cli.main import main
-sys.exit(main(sys.argv[1:]))
+from orchestrator.interfaces.cli.main import console
+console()
 """
 """The command line on a machine of this name: the lock and the notes of a runner belong to a machine."""
 

@@ -11,7 +11,7 @@ import msgspec
 
 from orchestrator.core import names
 from orchestrator.core.errors import NotFound, OrchestratorError, Refused
-from orchestrator.core.events import Recorded
+from orchestrator.core.events import Recorded, is_reserved
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.convoys.events import (
@@ -279,8 +279,11 @@ def _report(tx: Transaction[State], landed: list[Convoy]) -> None:
 def _report_dead_request(tx: Transaction[State], record: Recorded) -> None:
     """Let the watchers of a convoy know that the event which asks for its tasks is a dead letter."""
     died = tx.state.subscriptions.dead_letters[record.id]
-    payload = msgspec.json.decode(tx.event(died.event).payload)
-    name = payload.get("convoy") if isinstance(payload, dict) and not died.task else None
+    request = tx.event(died.event)
+    if is_reserved(request.type):
+        return  # it only mentions the convoy
+    payload = msgspec.json.decode(request.payload)
+    name = payload.get("convoy") if isinstance(payload, dict) else None
     convoy = tx.state.convoys.get(name) if isinstance(name, str) else None
     if convoy is None or convoy.status != "open":
         return

@@ -71,7 +71,7 @@ def run_(run: Run, **options: Any) -> None:
     folder = agents_folder(run, options["agents_dir"])
     is_daemon = bool(os.environ.pop(daemon.VARIABLE, ""))
     gc.enable()  # `process` has disabled it for commands that end soon
-    keeper = system.go_on_as_child()
+    keeper = system.go_on_as_child() if run.owns_process else 0
     system.adopt_orphans()
     with run.lasting() as orc:
         place = runner_place(orc)

@@ -25,6 +25,7 @@ def main(
     prog: str = "orc",
     top: Group = BOARD,
     checkout: str | None = None,
+    owns_process: bool = False,
 ) -> int:
     """Run a command line and return its exit status.
 
@@ -33,9 +34,10 @@ def main(
         prog: How the program is called, for help and examples.
         top: The group of all commands.
         checkout: The board if no other is found: the checkout that contains the program.
+        owns_process: The process ends with the command.
     """
     words = sys.argv[1:] if argv is None else list(argv)
-    run = Run(prog, checkout, run_hook=_run_hook)
+    run = Run(prog, checkout, run_hook=_run_hook, owns_process=owns_process)
     try:
         with closing(run):
             return _run(top, words, run, prog)
@@ -92,7 +94,7 @@ def process(**settings: Any) -> NoReturn:
     signal.signal(signal.SIGTERM, _terminated)
     sys.unraisablehook = _interrupt_again
     try:
-        status: Any = main(**settings)
+        status: Any = main(**settings, owns_process=True)
     except SystemExit as end:
         status = end.code
     except KeyboardInterrupt:

@@ -45,6 +45,7 @@ class Run:
     Attributes:
         context: The running command with its values; None while the line is read.
         hook_facts: What a client says of the event, if one of its hooks calls.
+        owns_process: Whether the process ends with it, so that it may change what the process is.
         names_arguments: Whether the caller names each argument, so that no word is taken for another.
     """
 
@@ -54,9 +55,11 @@ class Run:
         checkout: str | None = None,
         *,
         run_hook: "Callable[[Run, Command, dict[str, Any], str], int] | None" = None,
+        owns_process: bool = False,
     ) -> None:
         self.settings = Settings()
         self._run_hook = run_hook
+        self.owns_process = owns_process
         self._prog = prog
         self._checkout = checkout
         self._orc: Orchestrator | None = None

@@ -1,5 +1,6 @@
 """``orc request``: ask the team of agents for work."""
 
+from orchestrator.core import system
 from orchestrator.core.errors import UsageError
 from orchestrator.interfaces.cli.agent_files import AGENTS_DIR, agents_folder
 from orchestrator.interfaces.cli.commands import BOARD
@@ -37,7 +38,8 @@ def request(run: Run, text: str | None, file: str | None, agents_dir: str | None
     if not listeners:
         lines.append("No agent listens for requests: `orc agent template add team` adds a team.")
     elif not is_loaded:
+        option = f" --agents-dir {system.shell_line([agents_dir])}" if agents_dir else ""
         lines.append(
-            f"No runner has loaded {', '.join(listeners)} yet: start `orc runner run`, and ask again."
+            f"No runner has loaded {', '.join(listeners)} yet: start `orc runner run{option}`, and ask again."
         )
     return say({"event": event.id, "convoy": convoy}, "\n".join(lines))
