@@ -255,7 +255,9 @@ def _kill(
 
 
 def _memory(runner: "subprocess.Popen[bytes]") -> int:
-    text = Path(f"/proc/{runner.pid}/status").read_text()
+    # What was started is the keeper; the runner is its child.
+    (child,) = Path(f"/proc/{runner.pid}/task/{runner.pid}/children").read_text().split()
+    text = Path(f"/proc/{child}/status").read_text()
     return int(text.partition("VmHWM:")[2].split()[0]) * 1024
 
 
