@@ -91,7 +91,7 @@ def serve(
 def _leave_terminal() -> None:
     """Let no command of a request read or write the terminal of the server, nor open an editor there."""
     sys.stdin = None
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  until the process ends
+    sys.stdout = open(os.devnull, "w", encoding="utf-8", newline="")  # noqa: SIM115  until the process ends
 
 
 def _warn(text: str) -> None:

@@ -5,7 +5,6 @@ import logging
 import secrets
 import socket
 import ssl
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -237,15 +236,7 @@ def _listening(address: Address) -> socket.socket:
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         family, _, _, _, bound = families[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        if sys.platform != "win32":  # there it would let two servers have one port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(bound)
-            listener.listen(1024)
-        except BaseException:
-            listener.close()
-            raise
+        listener = socket.create_server(bound, family=family, backlog=1024)
     except OSError as error:
         raise InputOutputError(
             f"The server cannot listen on {address.host} port {address.port}: {error.strerror}",
