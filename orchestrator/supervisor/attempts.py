@@ -7,9 +7,10 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from itertools import takewhile
 
 import msgspec
 from msgspec.structs import replace
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 from orchestrator.api import Orchestrator
 from orchestrator.core.errors import NotFound, OrchestratorError, Refused, UsageError
 from orchestrator.domain.state import State
-from orchestrator.domain.subscriptions.records import AttemptReport
+from orchestrator.domain.subscriptions.records import Attempt, AttemptReport
 from orchestrator.domain.subscriptions.task_attempts import TASK_LEASE, loss_of
 from orchestrator.runtimes.output import AttemptResult, OutputReader, first_line
 from orchestrator.runtimes.port import AgentRun, Launch, runtime_of, write_files
@@ -59,7 +60,7 @@ class Attempts:
         board: Its folder.
         project: The folder in which agents work.
         follower: Hears of what happens.
-        ended: Gets each attempt that has ended, in any thread; :meth:`record` is called with it.
+        ended: Gets each attempt that has ended, in any thread; :meth:`record` is called with them.
         most: How many attempts run at a time.
         grace: Seconds between SIGTERM and SIGKILL.
         back_off: Seconds between a failed attempt and the next one; twice as many after each further failure.
@@ -127,36 +128,55 @@ class Attempts:
                     )
             leftover.remove()
 
-    def begin(self, offer: Offer) -> bool:
-        """Begin an attempt; False if it may not begin now."""
-        worker = offer.worker
-        mark = f"{os.getpid()}-{secrets.token_hex(8)}"
-        note = NoteFile(
-            self._notes,
-            AttemptNote(
-                machine=socket.gethostname(),
-                runner=self._identity,
-                agent=worker.id,
-                event=offer.age,
-                task=offer.task,
-                mark=mark,
-            ),
+    def begin(self, offers: Sequence[Offer]) -> list[bool]:
+        """Begin attempts, several in one commit; which of them may begin now.
+
+        Args:
+            offers: Events, or one task.
+        """
+        notes: list[NoteFile] = []
+        try:
+            notes += map(self._note, offers)
+            with self._orc.transaction() if len(offers) > 1 else nullcontext():
+                started = list(map(self._started, offers))
+        except BaseException:
+            for note in notes:
+                note.remove()
+            raise
+        for offer, note, attempt in zip(offers, notes, started, strict=True):
+            if isinstance(attempt, Attempt):
+                self._run(offer, note, attempt)
+            else:
+                note.remove()
+        return [attempt is not False for attempt in started]
+
+    def _note(self, offer: Offer) -> NoteFile:
+        note = AttemptNote(
+            machine=socket.gethostname(),
+            runner=self._identity,
+            agent=offer.worker.id,
+            event=offer.age,
+            task=offer.task,
+            mark=f"{os.getpid()}-{secrets.token_hex(8)}",
         )
+        return NoteFile(self._notes, note)
+
+    def _started(self, offer: Offer) -> Attempt | bool:
+        """Record the start of an attempt; True if it is over at once, False if it may not begin now."""
+        worker = offer.worker
         try:
             lease = worker.file.settings.timeout + self._grace + _MARGIN
-            attempt = offer.source.start(offer, lease)
+            return offer.source.start(offer, lease) or True
         except Refused as refused:
-            note.remove()
             if refused.code == "retired" and worker.id not in self._retired:
                 self._follower.note("runner.trouble", worker.id, refused.message)
                 self._retired.add(worker.id)
             return False
-        except BaseException:
-            note.remove()
-            raise
-        if attempt is None:
-            note.remove()
-            return True
+
+    def _run(self, offer: Offer, note: NoteFile, attempt: Attempt) -> None:
+        """Start the process of an attempt whose start is recorded."""
+        worker = offer.worker
+        mark = note.mark
         running = RunningAttempt(worker.id, attempt, note, files_folder(self._notes, mark), mark)
         if attempt.task:
             running.renewal = time.monotonic() + TASK_LEASE / 2
@@ -169,7 +189,6 @@ class Attempts:
             report = AttemptReport(output=reason)
             end = AttemptEnd(AttemptResult(reason, report))
             self._ended(Ended(worker, running, offer.source, end))
-        return True
 
     def release_output(self) -> None:
         """Let the follower have the lines of attempts whose start it has by now."""
@@ -274,16 +293,37 @@ class Attempts:
             process.kill()
             raise
 
-    def record(self, ended: Ended) -> None:
-        """Record the end of an attempt, and forget it; first the result of a task is checked."""
-        worker, running, end = ended.worker, ended.running, ended.end
-        attempt = running.attempt
+    def record(self, queue: deque[Ended]) -> None:
+        """Record how attempts ended, and forget them; what cannot be recorded now stays in the queue.
+
+        The ends of attempts at events are one commit. A task has its own, and its result is checked before.
+        """
+        while queue:
+            events = [*takewhile(lambda ended: not ended.running.attempt.task, queue)]
+            if events:
+                with self._orc.transaction():
+                    endings = [(ended, self._record(ended, ended.end)) for ended in events]
+            else:
+                endings = [(queue[0], self._record_task(queue[0]))]
+            for ended, words in endings:
+                queue.popleft()
+                if words:
+                    self._forget(ended, words)
+
+    def _record_task(self, ended: Ended) -> str:
+        """Record the end of an attempt at a task; empty if its result is checked first."""
+        running, end = ended.running, ended.end
         if running.result is not None:  # its checks have ended
             failure = end.result.failure
             end = AttemptEnd(replace(running.result, failure=failure), end.ended_by)
         elif not end.ended_by and not end.result.failure and self._check(ended):
-            return
-        words = self._record(ended, end)
+            return ""
+        return self._record(ended, end)
+
+    def _forget(self, ended: Ended, words: str) -> None:
+        """Forget an attempt whose end is recorded."""
+        worker, running = ended.worker, ended.running
+        attempt = running.attempt
         worker.running.pop(attempt.event, None)
         self._recent.append((time.monotonic(), running.cause))
         running.note.remove()

@@ -225,9 +225,7 @@ class Dispatcher:
         if not self._is_ready:
             self._head = self._orc.engine.read().event  # the follower hears what recovering records
             self._attempts.recover()
-        while self._ended:
-            self._attempts.record(self._ended[0])
-            self._ended.popleft()
+        self._attempts.record(self._ended)
         self._attempts.renew()
         self._push_changes()
         self._reload()
@@ -342,18 +340,33 @@ class Dispatcher:
             return
         offers = list(filter(None, (self._offer(worker, state) for worker in self._workers)))
         while offers and self._workers.count() < self._most:
-            offer = min(offers, key=lambda offer: offer.rank)
-            offers.remove(offer)
-            if not self._workers.is_trusted(offer.worker):
-                continue
-            has_begun = self._attempts.begin(offer)
-            if has_begun:
-                self._turns[offer.worker.id] = offer.source
+            batch = self._first_of(offers)
+            has_begun = self._attempts.begin(batch)
             state = self._orc.engine.read()
             self._follow(state)
-            another = self._offer(offer.worker, state)
-            if another is not None and (has_begun or another != offer):
-                offers.append(another)
+            for offer, begun in zip(batch, has_begun, strict=True):
+                if begun:
+                    self._turns[offer.worker.id] = offer.source
+                another = self._offer(offer.worker, state)
+                if another is not None and (begun or another != offer):
+                    offers.append(another)
+
+    def _first_of(self, offers: list[Offer]) -> list[Offer]:
+        """Remove the offers that begin together: the events if there is room for all, else the first offer.
+
+        There is room if every agent may run as often as its file allows: then their order changes nothing.
+        """
+        possible = sum(
+            max(offer.worker.file.settings.concurrency - len(offer.worker.running), 1)
+            for offer in offers
+        )
+        offers.sort(key=lambda offer: offer.rank)
+        batch = offers[:1]
+        if self._workers.count() + possible <= self._most:
+            batch = [offer for offer in offers if not offer.task] or batch
+        for offer in batch:
+            offers.remove(offer)
+        return [offer for offer in batch if self._workers.is_trusted(offer.worker)]
 
     def _offer(self, worker: Worker, state: State) -> Offer | None:
         """What an agent may begin now. Sources take turns, so that none starves the others."""

@@ -115,6 +115,7 @@ class NoteFile:
     """
 
     def __init__(self, folder: str, note: AttemptNote) -> None:
+        self.mark = note.mark
         self.path = os.path.join(folder, f"{note.mark}.note")
         self._append(msgspec.json.encode(note), os.O_CREAT | os.O_EXCL)
 

@@ -53,6 +53,7 @@ class UserFile(Generic[T]):
                 code="trust_in_project",
                 hint="Set XDG_DATA_HOME to a folder of your own.",
             )
+        self._read: tuple[object, T] | None = None
 
     @property
     def path(self) -> str:
@@ -60,23 +61,30 @@ class UserFile(Generic[T]):
         return os.path.join(self._folder, self.FILE)
 
     def read(self) -> T:
-        """The content; empty if there is no file.
+        """The content; empty if there is no file. It is read again when the file has changed.
 
         Raises:
             Refused: The file is damaged, or is a link.
         """
-        if not os.path.lexists(self.path):
+        try:
+            stamp = _stamp(os.lstat(self.path))
+        except OSError:
             return self.CONTENT()  # type: ignore[return-value]
+        if self._read is not None and self._read[0] == stamp:
+            return self._read[1]
         with open_file(self.path) as file:
+            stamp = _stamp(os.fstat(file.fileno()))
             data = read_whole(self.path, file)
         try:
-            return msgspec.json.decode(data, type=self.CONTENT)  # type: ignore[return-value]
+            content: T = msgspec.json.decode(data, type=self.CONTENT)  # type: ignore[assignment]
         except msgspec.MsgspecError as error:
             raise Refused(
                 f"{self.path} is damaged ({error}), so nothing {self.WHAT}",
                 code=self.DAMAGED,
                 hint="Delete it, then begin again.",
             ) from None
+        self._read = stamp, content
+        return content
 
     def change(self, edit: Callable[[T], T]) -> None:
         """Replace the content; changes of other processes are not lost.
@@ -114,3 +122,8 @@ class UserFile(Generic[T]):
         finally:
             with suppress(OSError):
                 os.unlink(new)
+
+
+def _stamp(status: os.stat_result) -> object:
+    """What changes with the content of a file."""
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
