@@ -27,6 +27,17 @@ def test_an_event_starts_an_agent_which_finishes(town: Town):
     assert town.notes() == []
 
 
+def test_agents_that_can_begin_together_start_in_one_commit(town: Town):
+    for name in ("ann", "bob", "cleo"):
+        town.add(name, "true", listen="[job]")
+    with town.running():
+        pass  # they hear what comes from now on
+    town.push("job")
+    with town.running() as runner:
+        runner.until_events("subscription.finished", 3)
+    assert [record.more for record in runner.of_type("subscription.started")] == [True, True, False]
+
+
 def test_attempts_are_retried_then_the_event_is_a_dead_letter(town: Town):
     town.add("bad", "echo attempt $ORC_ATTEMPT; exit 3", listen="[job]", retry=2)
     with town.running() as runner:

@@ -50,6 +50,17 @@ def test_trust_is_taken_back(trust: Trust, agent: Path):
     assert trust.is_trusted(str(agent.parent / "b.md"), "2")
 
 
+def test_a_change_by_another_process_counts_at_once(trust: Trust, agent: Path, tmp_path: Path):
+    other = Trust(str(tmp_path / "user"))
+    for _ in range(20):
+        other.add({str(agent): "1"})
+        assert trust.is_trusted(str(agent), "1")
+        other.add({str(agent): "2"})  # as long as the content before
+        assert not trust.is_trusted(str(agent), "1")
+        other.remove([str(agent)])
+        assert not trust.is_trusted(str(agent), "2")
+
+
 def test_another_process_sees_it_and_none_is_lost(trust: Trust, agent: Path, tmp_path: Path):
     paths = [str(agent.parent / f"{n}.md") for n in range(40)]
     with ThreadPoolExecutor(8) as pool:
