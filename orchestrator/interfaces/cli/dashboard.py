@@ -39,7 +39,7 @@ def watch(run: Run, workstream: str | None, *, in_lines: bool) -> None:
     from orchestrator.interfaces.tui.feed import Feed
 
     gc.enable()  # `process` has disabled it for commands that end soon
-    with run.lasting() as orc:
+    with run.lasting(reads=True) as orc:
         if workstream is not None:
             orc.engine.read().workstreams.check(workstream)
         feed = Feed(orc, run.agent or _user(), workstream)

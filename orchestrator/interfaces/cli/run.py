@@ -99,8 +99,8 @@ class Run:
         self.settings.agent = agent
         self.orc.engine.agent = agent
 
-    def lasting(self) -> "Orchestrator":
-        """The board, opened for a process that does not end after one command."""
+    def lasting(self, *, reads: bool = False) -> "Orchestrator":
+        """The board, opened for a process that does not end after one command; ``reads`` creates none."""
         from orchestrator import Orchestrator
 
         return Orchestrator.open(
@@ -108,6 +108,7 @@ class Run:
             agent=self.settings.agent,
             checkout=self._checkout,
             warn=self._warn_once,
+            reads=reads,
         )
 
     @property

@@ -85,4 +85,5 @@ def act(feed: Feed, action: Action, key: str, *texts: str) -> str:
     Raises:
         OrchestratorError: The board refuses it; its sentence is the answer.
     """
-    return escape(feed.ask(lambda orc: action.run(orc, feed.person, key, *texts)))
+    sentence = escape(feed.ask(lambda orc: action.run(orc, feed.person, key, *texts)))
+    return ". ".join([sentence, *feed.warnings()])

@@ -1,7 +1,10 @@
 """The dashboard in a terminal, with Textual."""
 
+import asyncio
+import signal
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import ClassVar
 
 from rich.text import Text
@@ -185,6 +188,10 @@ class Dashboard(App[None]):
         self.rows.show(self._view.panels[self._panel])
         self.rows.focus()
         self._thread.start()
+        with suppress(
+            NotImplementedError, RuntimeError, ValueError
+        ):  # not on Windows or in a thread
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
 
     def on_unmount(self) -> None:
         """End the thread that follows the board."""
@@ -199,18 +206,22 @@ class Dashboard(App[None]):
 
     def _follow(self) -> None:
         """Pass on what changes; runs in a thread of its own."""
+        shown: list[str] = []
         while True:
+            rest = _REST
             try:
                 update = self._feed.next()
-            except (OrchestratorError, OSError) as error:
-                self.post_message(AnswerLine(f"The board cannot be read: {error}", is_problem=True))
-                update, rest = None, _RETRY
-            else:
                 if update is None:
                     return
-                rest = _REST
-                if update.event != self._view.event or update.patches:
-                    self.post_message(BoardChanged(update))
+                self.post_message(BoardChanged(update))
+            except Exception as error:  # noqa: BLE001  # a screen that stands still would look like a quiet board
+                rest = _RETRY
+                text = f"The board cannot be read: {error or type(error).__name__}"
+                self.post_message(AnswerLine(text, is_problem=True))
+            warnings = self._feed.warnings()
+            if warnings and warnings != shown:
+                self.post_message(AnswerLine(" ".join(warnings), is_problem=True))
+                shown = warnings
             if self._feed.rests(rest):
                 return
 
@@ -367,7 +378,7 @@ class Dashboard(App[None]):
             else:
                 self.call_later(show, text)
 
-        self.run_worker(run, thread=True, exit_on_error=True)
+        self.run_worker(run, thread=True)
 
     # Asking for texts
 

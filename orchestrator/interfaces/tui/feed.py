@@ -87,6 +87,9 @@ class Feed:
         self._events: deque[str] = deque()
         self._event = 0
         self._due = ""
+        self._is_broken = False
+        self._warnings: list[str] = []
+        orc.engine.warn = self._warnings.append
         self._makers: dict[str, Callable[[State, str], Iterable[Row]]] = {
             PERMISSIONS: partial(panels.permission_rows, orc.engine),
             AGENTS: partial(panels.agent_rows, orc.engine),
@@ -110,6 +113,12 @@ class Feed:
         with self._turn:
             return question(self._orc)
 
+    def warnings(self) -> list[str]:
+        """The warnings of the board since the last call, each once, as safe lines."""
+        warnings = [*dict.fromkeys(map(escape, self._warnings))]
+        self._warnings.clear()
+        return warnings
+
     # Updates
 
     def first(self) -> ViewUpdate:
@@ -122,7 +131,8 @@ class Feed:
         with self._turn:
             state, now = self._look()
             # An action of the person may have read on already.
-            left = clock.between(now, self._due) if state.event == self._event else 0.0
+            is_behind = self._is_broken or state.event != self._event
+            left = 0.0 if is_behind else clock.between(now, self._due)
             wait = self._orc.engine.watch()
         while left > 0 and not self._is_closed.is_set() and not wait(min(left, _SLICE)):
             left -= _SLICE
@@ -132,8 +142,9 @@ class Feed:
         """What has changed since the last update."""
         with self._turn:
             state, now = self._look()
-            if state.event < self._event:  # the board was restored from a backup
+            if self._is_broken or state.event < self._event:  # the board was restored from a backup
                 return self._everything(state, now)
+            self._is_broken = True  # until all of it has been read: a part of it is not shown alone
             engine = self._orc.engine
             records = [engine.event(n) for n in range(self._event + 1, state.event + 1)]
             self._event = state.event
@@ -150,6 +161,7 @@ class Feed:
                 *self._whole(stale, state, now),
             ]
             self._set_due(state, now)
+            self._is_broken = False
             return ViewUpdate(
                 event=state.event,
                 cycle=self._cycle(state, now),
@@ -161,6 +173,7 @@ class Feed:
         return self._orc.engine.read(), self._orc.engine.now()
 
     def _everything(self, state: State, now: str) -> ViewUpdate:
+        self._is_broken = True
         self._known, self._limits, self._made = {}, {}, {}
         self._events.clear()
         self._event = state.event
@@ -173,7 +186,7 @@ class Feed:
             self._news(recent, now),
         )
         self._set_due(state, now)
-        return ViewUpdate(
+        update = ViewUpdate(
             event=state.event,
             cycle=self._cycle(state, now),
             patches=(
@@ -181,6 +194,8 @@ class Feed:
                 *self._whole(self._makers, state, now),
             ),
         )
+        self._is_broken = False
+        return update
 
     def _set_due(self, state: State, now: str) -> None:
         """Set when time alone changes what is shown."""

@@ -89,7 +89,8 @@ class LineList(ScrollView, can_focus=True):
             self.selected = key
             self._place = self.panel.number(key) or 0
         self._reveal()
-        self.refresh()
+        for changed in {start, self._place}:  # no more is sent over a slow line
+            self.refresh_line(changed)
         self._choose()
 
     def _reveal(self) -> None:

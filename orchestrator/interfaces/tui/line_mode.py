@@ -1,6 +1,8 @@
 """The dashboard as plain lines that are never redrawn: for screen readers, pipes and dumb terminals."""
 
+import os
 import shlex
+import signal
 import sys
 import threading
 
@@ -34,6 +36,7 @@ class LineMode:
         self._view = DashboardView()
         self._writing = threading.Lock()
         self._hides_system = False
+        self._warned: list[str] = []
 
     def run(self) -> None:
         """Follow the board until stdin ends or the person quits; without stdin until an interrupt."""
@@ -44,7 +47,7 @@ class LineMode:
         try:
             while (line := sys.stdin.readline() if sys.stdin else "") and self.answer(line):
                 pass
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, BrokenPipeError):
             pass
         finally:
             self._feed.close()
@@ -56,31 +59,39 @@ class LineMode:
         return ": ".join(filter(None, parts))
 
     def _write(self, *lines: str) -> None:
-        data = "".join(f"{line}\n" for line in lines)
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        data = "".join(f"{line}\n" for line in lines).encode(encoding, "backslashreplace")
         with self._writing:
-            encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-            write(data.encode(encoding, "backslashreplace"))
+            write(data)
 
     def _follow(self) -> None:
-        """Write each new event as a sentence, and each request for permission."""
-        while True:
-            try:
-                update = self._feed.next()
-            except (OrchestratorError, OSError) as error:
-                self._write(escape(f"The board cannot be read: {error}"))
-                if self._feed.rests(_RETRY):
-                    return
-                continue
-            if update is None:
-                return
+        """Write each new event as a sentence until the feed is closed or no reader is left."""
+        try:
+            while not self._feed.rests(self._follow_once()):
+                pass
+        except BrokenPipeError:
+            self._feed.close()
+            os.kill(os.getpid(), signal.SIGINT)  # ends the wait for a line in the main thread
+
+    def _follow_once(self) -> float:
+        """Wait for events and write them; return for how long to rest."""
+        try:
+            update = self._feed.next()
+        except (OrchestratorError, OSError) as error:
+            self._write(escape(f"The board cannot be read: {error}"))
+            return _RETRY
+        if update is not None:
             with self._writing:
                 self._view.apply(update)
                 shown = self._view.panels[EVENTS]
                 news = [row.text for key in update.news if (row := shown.row(key))]
+            warnings = self._feed.warnings()
+            if warnings != self._warned:
+                news += warnings
+                self._warned = warnings or self._warned
             if news:
                 self._write(*news)
-            if self._feed.rests(_REST):
-                return
+        return _REST
 
     # Words
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,12 @@ def test_without_a_terminal_and_with_json_it_is_refused(cli: Any):
 def test_a_workstream_must_be_there(cli: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TERM", "dumb")
     assert "no workstream" in cli("dashboard", "none", status=1).err
+
+
+def test_it_makes_no_board(cli: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("TERM", "dumb")
+    cli("--board", str(tmp_path / "none"), "dashboard", status=3)
+    assert not (tmp_path / "none").exists()
 
 
 def test_without_a_name_the_user_of_the_machine_acts(monkeypatch: pytest.MonkeyPatch):

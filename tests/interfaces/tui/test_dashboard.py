@@ -341,6 +341,18 @@ def test_mail_is_sent_to_whom_the_person_names(live: Board):
     assert sent["payload"]["body"] == "The release is out [today]"
 
 
+def test_a_warning_of_the_board_is_shown_with_the_answer(live: Board):
+    async def scene(person: Driver) -> None:
+        await person.press("m")
+        await person.type("anne")
+        await person.type("Stop")
+        await person.press("enter")
+        await person.sees("Sent: message")
+        assert "anne" in person.screen
+
+    drive(live, scene)
+
+
 @pytest.mark.parametrize(
     ("key", "type", "payload"),
     [

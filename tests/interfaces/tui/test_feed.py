@@ -122,6 +122,35 @@ def test_a_wait_ends_with_the_next_event_of_another_process_and_with_the_feed(li
     assert live.feed.next() is None
 
 
+def test_an_update_that_fails_in_the_middle_loses_nothing(live: Board, monkeypatch):
+    view = DashboardView()
+    view.apply(live.feed.first())
+    task = live.agents.tasks.add("build", title="Late").id
+
+    def failing(*_: object) -> None:
+        raise OSError("the disk is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(feeds.panels, "event_row", failing)
+        with pytest.raises(OSError, match="away"):
+            live.feed.next()
+    update = live.feed.next()
+    assert update is not None
+    view.apply(update)
+    assert view.panels["Board"].row(task) is not None
+    assert shown(view) == fresh(live.shown)
+
+
+def test_an_action_of_the_person_is_shown_at_once(live: Board):
+    """It reads on itself, so a wait for the next commit would pass over it."""
+    view = DashboardView()
+    view.apply(live.feed.first())
+    live.feed.ask(lambda orc: orc.tasks.claim(live.ids.config, agent="kim"))
+    update = live.feed.next()
+    assert update is not None
+    assert len(update.news) == 1
+
+
 def test_text_of_agents_is_escaped_in_every_panel(live: Board):
     orc = live.agents
     stream = orc.tasks.add("build", title=HOSTILE, touches=["src/[red]"]).id
