@@ -5,6 +5,7 @@ a tag: neither the end of this one nor the begin of another.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,12 +30,12 @@ LONGEST = 8000
 _TOGETHER = 50
 """The most messages that one commit marks: so many may be repeated after a crash."""
 
-_TAG = re.compile(
-    r"[<\N{FULLWIDTH LESS-THAN SIGN}\N{SMALL LESS-THAN SIGN}](?=\s*[^\W\d]|\s*[/\\!?])"
+_LESS = re.compile(
+    "[<\N{FULLWIDTH LESS-THAN SIGN}\N{SMALL LESS-THAN SIGN}](?=\\s*(.{0,8}))", re.DOTALL
 )
-"""The begin of what a reader could take for a tag; programs may take similar characters for the same."""
+"""A sign with which a tag may begin, and what follows; programs may take similar signs for the same."""
 
-_QUOTED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})
+_MARKUP = frozenset("<>&\"'")
 
 Notify = Callable[[str, Mapping[str, Any]], None]
 """Sends a notification; returns once it was written to the host, or raises OSError."""
@@ -67,13 +68,30 @@ class Channel:
 def params_of(letter: Letter) -> dict[str, Any]:
     """The parameters of the notification of a message; all values of ``meta`` are texts."""
     meta = {"from": letter.sender, "msg_id": str(letter.id), "ts": letter.sent_at}
-    quoted = {name: escape(value).translate(_QUOTED) for name, value in meta.items()}
-    return {"content": without_tags(_content(letter)), "meta": quoted}
+    return {
+        "content": without_tags(_content(letter)),
+        "meta": {name: _quoted(value) for name, value in meta.items()},
+    }
 
 
 def without_tags(text: str) -> str:
     """A text in which nothing looks like a tag, and nothing is invisible."""
-    return _TAG.sub("&lt;", escape_lines(text.replace("\r\n", "\n")))
+    return _LESS.sub(_plain, escape_lines(text.replace("\r\n", "\n")))
+
+
+def _plain(sign: re.Match[str]) -> str:
+    """The sign itself where no tag can begin, as in ``a <= 3``."""
+    first = unicodedata.normalize("NFKC", sign[1]).lstrip()[:1]
+    return "&lt;" if first.isalpha() or first in {*"/\\!?_"} else sign[0]
+
+
+def _quoted(value: str) -> str:
+    """A value of an attribute."""
+    signs = escape(value)
+    return "".join(
+        f"&#{ord(sign)};" if not _MARKUP.isdisjoint(unicodedata.normalize("NFKC", sign)) else sign
+        for sign in signs
+    )
 
 
 def _content(letter: Letter) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from orchestrator import Orchestrator
+from orchestrator.api import Orchestrator
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.delivery.ports import Delivery, NewMail, Trigger
 from orchestrator.domain.mail.letters import Letter

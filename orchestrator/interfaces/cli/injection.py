@@ -4,7 +4,7 @@ Lines of agents begin with ``| ``, with control and bidi characters escaped; oth
 The labels around the block contain a random number, so no text can imitate the end of the block.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,6 +14,7 @@ from orchestrator.core.printable import TOKEN, amount, escape, escape_lines
 from orchestrator.interfaces.cli.layout import shown_time
 
 if TYPE_CHECKING:
+    from orchestrator.delivery.ports import NewMail
     from orchestrator.domain.mail.letters import Letter
 
 BUDGET = 1000
@@ -33,6 +34,42 @@ class Block(msgspec.Struct, frozen=True):
     text: str
     messages: list[int]
     waiting: int
+
+
+class Injection:
+    """The delivery by a hook: messages are printed into the context of an agent, as a block.
+
+    Args:
+        show: Prints a block, and calls the function after it has been written out.
+        budget: The size of the block in tokens.
+        boundary: A random number.
+        prog: How the command line is called.
+    """
+
+    def __init__(
+        self,
+        show: Callable[[Block, Callable[[], object]], None],
+        *,
+        budget: int,
+        boundary: str,
+        prog: str,
+    ) -> None:
+        self._show = show
+        self._budget = budget
+        self._boundary = boundary
+        self._prog = prog
+
+    def push(self, mail: "NewMail", handed_over: Callable[[list[int]], object]) -> None:
+        """See :class:`orchestrator.delivery.ports.Delivery`."""
+        printed = block(
+            mail.agent,
+            mail.letters,
+            mail.count,
+            budget=self._budget,
+            boundary=self._boundary,
+            prog=self._prog,
+        )
+        self._show(printed, lambda: handed_over(printed.messages))
 
 
 def block(

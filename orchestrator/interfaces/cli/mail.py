@@ -1,6 +1,7 @@
 """``orc mail``: messages between agents, and their delivery."""
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import OrchestratorError, UsageError
@@ -101,29 +102,28 @@ def check(run: Run, wait: str, inject: bool, budget: str | None) -> Answer:
 
 def _injected(run: Run, wait: str, budget: str | None) -> Answer:
     """New messages as a block. It runs in a hook before each turn, so no error may stop it."""
-    from orchestrator.interfaces.cli.injection import BUDGET, Block, block
+    from orchestrator.delivery.loop import hand_over
+    from orchestrator.interfaces.cli.injection import BUDGET, Block, Injection
 
-    printed = Block("", [], 0)
+    answer = say(Block("", [], 0), "")
+
+    def show_later(printed: Block, after: Callable[[], object]) -> None:
+        nonlocal answer
+        answer = Answer(printed, lambda: printed.text, after=after)
+
     try:
         tokens = BUDGET if budget is None else types.integer(budget)
         mail = run.orc.mail
         if mail.check(new=True, wait=wait).new:
-            pending = mail.pending()
-            printed = block(
-                mail.owner,
-                map(mail.peek, pending),
-                len(pending),
-                budget=tokens,
-                boundary=os.urandom(8).hex(),
-                prog=run.prog_as(mail.owner) if run.settings.hook else run.prog,
-            )
+            prog = run.prog_as(mail.owner) if run.settings.hook else run.prog
+            boundary = os.urandom(8).hex()
+            delivery = Injection(show_later, budget=tokens, boundary=boundary, prog=prog)
+            hand_over(run.orc, mail.owner, delivery)
     except OrchestratorError as error:
         warn(f"mail could not be shown: {error.message}. {error.hint}".strip())
     except Exception as error:  # noqa: BLE001  # the agent's turn must continue in any case
         warn(f"mail could not be shown: {error}")
-    if not printed.messages:
-        return say(printed, "")
-    return Answer(printed, lambda: printed.text, after=lambda: mail.deliver(printed.messages))
+    return answer
 
 
 @MAIL.command("inbox", example="inbox --unread", reads=True)

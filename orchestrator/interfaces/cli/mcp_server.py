@@ -70,7 +70,7 @@ def serve_(run: Run, tools: str, client: str | None, poll: str | None) -> None:
         if tools == TOOL:  # the attempt that has started it is a session
             agent_server(shared, tools, Self(orc.engine.agent), warnings).serve(taken)
             return
-        session = ServerSession(shared, name=agent, client=client, poll=seconds)
+        session = ServerSession(orc, shared, name=agent, client=client, poll=seconds)
         try:
             server = agent_server(shared, tools, session, warnings, session.served)
             server.sdk.instructions = f"{server.sdk.instructions or ''} {INSTRUCTIONS}".strip()

@@ -42,7 +42,8 @@ class ServerSession(Self):
     """The session that a server is; it begins when the host has opened the connection.
 
     Args:
-        shared: The board.
+        orc: The board, whose acting agent this becomes.
+        shared: The same for the tasks of the server.
         name: The name that the user gave the agent; else that of the program, by its folder.
         client: The program, if the user named it.
         poll: Look for mail every so many seconds, without file events; None: with them.
@@ -50,6 +51,7 @@ class ServerSession(Self):
 
     def __init__(
         self,
+        orc: Orchestrator,
         shared: AsyncOrchestrator,
         *,
         name: str | None,
@@ -57,6 +59,7 @@ class ServerSession(Self):
         poll: float | None = None,
     ) -> None:
         super().__init__(name or "")
+        self._engine = orc.engine
         self._shared = shared
         self._is_attempt = bool(name) and processes.ATTEMPT in os.environ
         self._client = client
@@ -101,6 +104,7 @@ class ServerSession(Self):
         async with self._joining:
             if not self._is_joined:
                 await self._shared.run("join", self._join)
+                self._engine.agent = self.name
                 self._is_joined = True
 
     def _join(self, orc: Orchestrator) -> None:
@@ -147,11 +151,12 @@ class ServerSession(Self):
             stack.enter_context(orc.engine.presence.serving_as(to))
             self._serving.close()
             self._serving = stack.pop_all()
-        self.name = to
+        self.name = self._engine.agent = to
 
     def leave(self, orc: Orchestrator) -> None:
         """End the session, unless it is another program's by now."""
-        with self._serving, suppress(OrchestratorError):
+        with self._serving, suppress(OrchestratorError), orc.transaction():
+            self._serving.close()  # before the commit: nobody finds a server without a session
             if self._is_joined and orc.engine.session is None:
                 session = orc.sessions.get(self.name)
                 if session.is_live and session.host == self._host:
