@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from benchmarks import (
+    delivering,
     formulas,
     graph,
     indexing,
@@ -46,6 +47,8 @@ ALL: dict[str, Measurement] = {
     "last": reading.last_events,
     "memory": processes.memory,
     "mail": mailing.delivery,
+    "push": delivering.pushing,
+    "messages": delivering.flowing,
     "dependants": graph.completing,
     "ready": graph.finding_ready,
     "twin": graph.naming_a_twin,

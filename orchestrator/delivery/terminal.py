@@ -40,6 +40,9 @@ class Pane:
         program: The program that runs in it, such as ``codex``.
         server: Options of tmux that name its server.
         now: The time in seconds since 1970.
+
+    Attributes:
+        is_gone: Whether the pane was not there any more.
     """
 
     def __init__(
@@ -56,17 +59,18 @@ class Pane:
         self._program = program
         self._server = server
         self._now = now
+        self.is_gone = False
 
     def push(self, mail: NewMail, handed_over: Callable[[list[int]], object]) -> None:
         """See :class:`orchestrator.delivery.ports.Delivery`."""
         for letter in mail.letters:
-            if not self._is_free():
+            if not self.is_free():
                 return
             sender = re.sub(r"[^\w./-]", "?", letter.sender)
             self._type(f"Mail {letter.id} from {sender}: run orc mail read {letter.id}")
             handed_over([letter.id])
 
-    def _is_free(self) -> bool:
+    def is_free(self) -> bool:
         """Whether a line can be typed: the agent waits for one, and no person types.
 
         Raises:
@@ -75,6 +79,7 @@ class Pane:
         shown = self._tmux("display-message", "-p", "-t", self._target, "\t".join(_ABOUT))
         values = shown.rstrip("\n").split("\t")
         if len(values) != len(_ABOUT) or not values[0]:
+            self.is_gone = True
             raise NotFound(f"There is no pane {self._target!a}", code="pane_not_found")
         pane, dead, mode, off, x, y, session, program = values
         if "1" in (dead, off) or mode not in ("", "0") or program != self._program:
@@ -111,6 +116,7 @@ class Pane:
         except FileNotFoundError:
             raise NotFound("There is no program tmux", code="program_not_found") from None
         if done.status:
+            self.is_gone = True
             why = escape(one_line(done.output, 200))
             raise NotFound(f"tmux {words[0]} failed: {why}", code="pane_not_found")
         if done.status is None:

@@ -18,6 +18,7 @@ FOLDERS = {
     "queries": b".toml",
     "state/presence": b"",
     "state/presence/waiting": b"",
+    "state/presence/serving": b"",
     "state/cursors": b"",
     "state/quarantine": b"",
     "state/backups": b"",

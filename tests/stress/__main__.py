@@ -27,6 +27,7 @@ PARTS = (
     "security",
     "runner_attacks",
     "runner",
+    "delivery",
 )
 """By their modules; one that is not there is named in the table."""
 

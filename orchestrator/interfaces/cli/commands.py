@@ -93,6 +93,7 @@ MAIL = Group(
     {
         "mail": "send broadcast reply check inbox/i read/r thread ack search take list lists",
         "mailboxes": "unread archive delete dnd",
+        "mail_delivery": "deliver",
     },
     groups=(QUEUE,),
     default="inbox",
