@@ -96,7 +96,7 @@ def pushing(boards: Boards, *, quick: bool) -> Iterator[Figure]:
             committed[0] = perf_counter()
             return end
 
-        store.append = timed
+        store.append = timed  # type: ignore[method-assign, assignment]
         for number in range(rounds):
             orc.mail.send("ann", f"Message {number}", "Look at part 7, please.")
             taken.append(1000 * (session.pushes.get(timeout=_PATIENCE) - committed[0]))
