@@ -24,6 +24,7 @@ from benchmarks import (
     reading,
     reporting,
     searching,
+    serving,
     starting,
 )
 from benchmarks.boards import Boards
@@ -63,6 +64,8 @@ ALL: dict[str, Measurement] = {
     "react": starting.reacting,
     "queue": starting.working_a_queue,
     "idle": starting.idling,
+    "serve-start": serving.starting,
+    "serve-call": serving.calling,
 }
 
 

@@ -107,6 +107,13 @@ def process(arguments: Sequence[str], board: str | None = None) -> Usage:
     return Usage(wall, used.ru_utime + used.ru_stime)
 
 
+def computed(pid: int) -> float:
+    """Seconds that a running process has computed so far."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def output(arguments: Sequence[str], board: str | None = None) -> str:
     """Return the output of ``python ARGUMENTS``."""
     done = subprocess.run(

@@ -11,13 +11,12 @@ from time import perf_counter
 from typing import IO
 
 from benchmarks.boards import Boards
-from benchmarks.measure import ROOT, Figure, environment, lap
+from benchmarks.measure import ROOT, Figure, computed, environment, lap
 from orchestrator import Orchestrator
 from orchestrator.supervisor.agent_files import load_agent
 from orchestrator.supervisor.trust import Trust
 
 SMALL = 100
-_TICKS = os.sysconf("SC_CLK_TCK")
 _SETTLE = 1.0
 """Seconds after which a runner that is ready waits."""
 
@@ -46,7 +45,7 @@ class _Runner:
 
     def cpu(self) -> float:
         """Seconds that it and its keeper have computed, without its agents."""
-        return sum(map(_computed, self.pids))
+        return sum(map(computed, self.pids))
 
     def memory(self) -> float:
         """Its present memory and that of its keeper, in MB."""
@@ -56,12 +55,6 @@ class _Runner:
 def _children(pid: int) -> list[int]:
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
         return [int(word) for word in file.read().split()]
-
-
-def _computed(pid: int) -> float:
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def _resident(pid: int) -> int:

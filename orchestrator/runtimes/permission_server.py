@@ -2,11 +2,14 @@
 
 import sys
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.domain.permissions.records import TIME
-from orchestrator.runtimes.port import AgentRun
+
+if TYPE_CHECKING:
+    from orchestrator.runtimes.port import AgentRun
 
 TOOL = "permission_prompt"
 """The tool of the server that is called before another tool."""
@@ -28,7 +31,7 @@ def is_there() -> bool:
     return find_spec("mcp") is not None
 
 
-def server_config(run: AgentRun) -> str:
+def server_config(run: "AgentRun") -> str:
     """The file that names the server, in the form of Claude Code.
 
     The agent may write into the folder that it works in, and settings there can set variables. So the server

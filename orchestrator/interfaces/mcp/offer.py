@@ -13,7 +13,6 @@ from orchestrator.interfaces.mcp.board_tools import (
     board_tools,
 )
 from orchestrator.interfaces.mcp.messages import Self, message_tools
-from orchestrator.interfaces.mcp.permission import permission_tool
 from orchestrator.interfaces.mcp.resources import BoardResources
 from orchestrator.interfaces.mcp.served import ServedTool
 from orchestrator.interfaces.mcp.server import AgentServer
@@ -58,6 +57,8 @@ def agent_server(
     board = board_tools(shared, rows.values(), lambda: me.name, warnings, words)
     served = messages | {tool.definition.name: tool for tool in board}
     if TOOL in names:
+        from orchestrator.interfaces.mcp.permission import permission_tool  # it loads the runner
+
         served[TOOL] = permission_tool(shared, me.name)
     resources = BoardResources(shared, me, words) if rows else None
     return AgentServer(guarded([served[name] for name in names]), resources)

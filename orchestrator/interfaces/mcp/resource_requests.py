@@ -24,14 +24,14 @@ from mcp_types import (
 
 from orchestrator.interfaces.mcp.prompts import prompt, prompts
 from orchestrator.interfaces.mcp.resources import BoardResources
-from orchestrator.interfaces.mcp.subscriptions import Subscriptions
+from orchestrator.interfaces.mcp.subscriptions import ResourceSubscriptions
 
 _Context = ServerRequestContext[Any]
 
 
 def serve_resources(server: Server[Any], resources: BoardResources) -> None:
     """Let a server have resources, their subscriptions, and prompts."""
-    subscriptions = Subscriptions(resources)
+    subscriptions = ResourceSubscriptions(resources)
 
     @asynccontextmanager
     async def lifespan(_server: Server[Any]) -> AsyncIterator[dict[str, Any]]:

@@ -32,7 +32,7 @@ _LIST = ""
 """Stands for the list of resources."""
 
 
-class Subscriptions:
+class ResourceSubscriptions:
     """What the client of a server wants to hear of.
 
     Args:
