@@ -15,7 +15,7 @@ from orchestrator import Orchestrator
 
 SMALL = 100
 
-OURS = ["-P", "-m", "orchestrator.interfaces.mcp"]
+OURS = ["-P", "-m", "orchestrator.interfaces.mcp", "--client", "codex"]
 BARE = [
     "-c",
     """

@@ -15,10 +15,13 @@ from orchestrator import Orchestrator
 from orchestrator.core.errors import UsageError, did_you_mean
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
-from orchestrator.interfaces.cli.groups import Command, Group
+from orchestrator.interfaces.cli.groups import AGENT_FILTER, Command, Group
 from orchestrator.interfaces.cli.parameters import Option
 from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run
+
+_UNSET: Any = getattr(click.core, "UNSET", None)
+"""What newer versions of click have for an option that is not there, until a line has been read."""
 
 MARK = "\x02"
 """Begins each command line in the text of an answer. No text of the board holds it unescaped."""
@@ -50,25 +53,31 @@ class Parameter(msgspec.Struct, frozen=True):
     declared: click.Parameter | None = None
     has_place: bool = True
 
-    def words(self, value: Any) -> list[str]:
-        """The words for a value, as a line would have them: options with their flags.
+    def raw(self, value: Any) -> Any:
+        """A value as click takes it from a line.
 
         Raises:
             UsageError: It is of another type.
         """
-        texts = self._texts(value)
-        if not isinstance(self.declared, click.Option):
-            return texts
-        if self.declared.is_flag:
-            return [self.declared.opts[0]] if value else []
-        return [f"{self.declared.opts[0]}={text}" for text in texts]
+        texts = self.texts(value)
+        assert self.declared is not None
+        if isinstance(self.declared, click.Option) and self.declared.is_flag:
+            return value
+        if self.declared.nargs == -1:
+            return tuple(texts)
+        return texts if self.declared.multiple else texts[0]
 
     @property
     def is_option(self) -> bool:
         """Whether its words belong before those of arguments."""
         return isinstance(self.declared, click.Option)
 
-    def _texts(self, value: Any) -> list[str]:
+    def texts(self, value: Any) -> list[str]:
+        """The texts of a value.
+
+        Raises:
+            UsageError: It is of another type.
+        """
         kind = self.schema["type"]
         items = value if isinstance(value, list) else [value]
         is_kind = isinstance(value, _VALUES[kind]) and isinstance(value, bool) == (
@@ -107,8 +116,8 @@ class CommandCall:
 
     def __init__(self, command: str, names: str | None = None, always: tuple[str, ...] = ()):
         self.words = command
-        self.always = always
         self.command = command_of(command)
+        self._always = [str(p.name) for p in self.command.options if {*p.opts} & {*always}]
         declared = _declared(self.command)
         self.parameters = (
             [p for p in declared.values() if p.declared is None or not _is_left_out(p.declared)]
@@ -140,8 +149,10 @@ class CommandCall:
         required = [parameter.name for parameter in self.parameters if parameter.is_required]
         return {**schema, "required": required} if required else schema
 
-    def line(self, arguments: Mapping[str, Any]) -> list[str]:
-        """The words after the command for these arguments.
+    def given(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments as click takes them from a line: texts by the name of the parameter.
+
+        No text is ever read as an option, because there is no line.
 
         Raises:
             UsageError: An argument is missing, not known, or of another type.
@@ -153,14 +164,21 @@ class CommandCall:
                     f"There is no argument {name!a}{did_you_mean(name, names)}",
                     hint=f"The arguments are: {', '.join(names) or 'none'}.",
                 )
-        options, words = list(self.always), list[str]()
+        values: dict[str, Any] = dict.fromkeys(self._always, True)
+        parts: list[str] = []
         for parameter in self.parameters:
             value = arguments.get(parameter.name)
-            if value is not None:
-                (options if parameter.is_option else words).extend(parameter.words(value))
-            elif parameter.is_required:
-                raise UsageError(f"The argument {parameter.name!a} is missing")
-        return [*options, "--", *words]
+            if value is None:
+                if parameter.is_required:
+                    raise UsageError(f"The argument {parameter.name!a} is missing")
+            elif parameter.declared is None:
+                parts += parameter.texts(value)
+            else:
+                values[str(parameter.declared.name)] = parameter.raw(value)
+        if parts:
+            words = next(p for p in self.command.arguments if p.nargs == -1)
+            values[str(words.name)] = tuple(parts)
+        return values
 
     def run(self, orc: Orchestrator, agent: str, arguments: Mapping[str, Any]) -> Answer:
         """Run the command on a board.
@@ -171,7 +189,15 @@ class CommandCall:
             arguments: The arguments.
         """
         run = _CallRun(orc, agent)
-        with self.command.make_context(self.words, self.line(arguments), obj=run) as context:
+        run.names_task = arguments.get("task") is not None
+        given = self.given(arguments)
+        with click.Context(self.command, info_name=self.words, obj=run) as context:
+            filters = [AGENT_FILTER] if self.command.filters_agent else []
+            for param in (*self.command.params, *filters):
+                param.handle_parse_result(context, given, [])
+            for name, value in context.params.items():
+                if value is _UNSET:
+                    context.params[name] = None
             self.command.invoke(context)
         return run.answer
 
@@ -185,7 +211,6 @@ class _CallRun(Run):
         self.settings.agent = agent
         self.settings.board = orc.folder
         self.answer = Answer(None, str)
-        self.names_arguments = True
 
     @property
     def prog(self) -> str:

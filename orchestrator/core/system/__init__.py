@@ -7,7 +7,8 @@ A board keeps the same promises on Linux, macOS and Windows, as far as the syste
 ============================== ======================================================================
 Opening                        ``open_file``, ``open_folder``: never through a link, never waiting for a fifo,
                                never with line ends changed; ``OPEN_ALREADY``: how the paths of what
-                               this process has open begin; ``wait_for_input``: reading such a pipe waits
+                               this process has open begin; ``wait_for_input``: reading such a pipe waits;
+                               ``takes_at_once``: a write does not wait for the reader of a pipe
 Reading and writing a part     ``read_part``, ``write_part``: without moving the position of the descriptor
 Making durable                 ``sync``, ``sync_data``, ``sync_folder``
 Names of files                 ``replace``, ``link``, ``touch``; ``path_key``: equal for two spellings of

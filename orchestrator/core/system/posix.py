@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import select
 import signal
 import sys
 import threading
@@ -51,6 +52,17 @@ def file_watches() -> int | None:
 def wait_for_input(fd: int) -> None:
     """Let reading from a pipe that :func:`open_file` opened wait for what comes."""
     os.set_blocking(fd, True)
+
+
+_AT_ONCE = 4096
+"""Bytes that a pipe or socket with room takes in one write."""
+
+
+def takes_at_once(fd: int, size: int) -> bool:
+    """Whether a write of so many bytes to a pipe or socket certainly does not wait for its reader."""
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return size <= _AT_ONCE and poll.poll(0) == [(fd, select.POLLOUT)]
 
 
 def open_folder(path: str) -> int:

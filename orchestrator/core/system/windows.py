@@ -91,6 +91,11 @@ def wait_for_input(fd: int) -> None:
     """Let reading from a pipe that :func:`open_file` opened wait for what comes."""
 
 
+def takes_at_once(_fd: int, _size: int) -> bool:
+    """Return False: pipes cannot be asked here."""
+    return False
+
+
 def open_folder(path: str) -> int:
     """Raise an error: folders cannot be opened here."""
     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)

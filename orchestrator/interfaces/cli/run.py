@@ -46,7 +46,7 @@ class Run:
         context: The running command with its values; None while the line is read.
         hook_facts: What a client says of the event, if one of its hooks calls.
         owns_process: Whether the process ends with it, so that it may change what the process is.
-        names_arguments: Whether the caller names each argument, so that no word is taken for another.
+        names_task: Whether the first of a task's words is certainly its id.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Run:
         self._warnings: set[str] = set()
         self.context: click.Context | None = None
         self.hook_facts: dict[str, Any] = {}
-        self.names_arguments = False
+        self.names_task = False
 
     @property
     def orc(self) -> "Orchestrator":

@@ -90,7 +90,7 @@ def split_task(run: Run, words: Words) -> tuple[str, Words]:
     if not words:
         raise UsageError("The task is missing: ID", hint="Give its id, or several with --ids a,b.")
     by_id = words[0], words[1:]
-    if len(words) < 2 or words[0] not in run.orc.engine.read().workstreams:
+    if run.names_task or len(words) < 2 or words[0] not in run.orc.engine.read().workstreams:
         return by_id
     try:
         task = run.orc.tasks.get(words[1])
@@ -155,11 +155,13 @@ def mine_or_named(run: Run, words: Words, **given: Any) -> tuple[str | None, str
     Raises:
         NotFound: The first word looks like an id, and there is no such task.
     """
+    if words and run.names_task:
+        return task_and_text(run, words, **given)
     if words and words[0] != "-" and not any(map(str.isspace, words[0])):
         try:
             task = run.orc.tasks.get(split_task(run, words)[0]).id
         except NotFound as error:
-            if error.code != "task_not_found" or run.names_arguments:
+            if error.code != "task_not_found":
                 raise
             if not words[0]:  # an unset variable of the shell
                 error.hint = "The id is empty: leave it out for your own task."

@@ -5,6 +5,7 @@ import sys
 
 import msgspec
 
+from orchestrator.core import system
 from orchestrator.core.errors import UsageError
 
 
@@ -32,7 +33,7 @@ def take_descriptors() -> Descriptors:
         raise UsageError("A server needs stdin and stdout", hint="An agent's program starts it.")
     sys.stdout.flush()
     taken = Descriptors(os.dup(0), os.dup(1))
-    null = os.open(os.devnull, os.O_RDWR)
+    null = system.open_file(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null if sys.stderr is None else 2, 1)
     os.close(null)

@@ -8,7 +8,6 @@ answer for ever. And SIGTERM does not end its reader.
 import json
 import os
 import re
-import select
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -34,6 +33,7 @@ from mcp_types import (
 from mcp_types.jsonrpc import jsonrpc_message_adapter
 from pydantic import ValidationError
 
+from orchestrator.core import system
 from orchestrator.interfaces.mcp.descriptors import Descriptors
 
 LONGEST_LINE = 1 << 24
@@ -75,7 +75,7 @@ class HostLink:
             text = json.dumps(fields)
         data = text.encode() + b"\n"
         async with self._order:
-            if _has_room(self._descriptor, len(data)):
+            if system.takes_at_once(self._descriptor, len(data)):
                 os.write(self._descriptor, data)
             else:
                 await anyio.to_thread.run_sync(self._write, data, abandon_on_cancel=True)
@@ -108,18 +108,6 @@ class HostLink:
 
 _BEGIN = 4096
 """Bytes of a message that is too long in which its id is looked for."""
-
-_AT_ONCE = 4096
-"""Bytes that a pipe with room takes at once."""
-
-
-def _has_room(descriptor: int, size: int) -> bool:
-    """Whether a write of so many bytes certainly does not wait for the host."""
-    if size > _AT_ONCE or not hasattr(select, "poll"):
-        return False
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    return poll.poll(0) == [(descriptor, select.POLLOUT)]
 
 
 @asynccontextmanager
