@@ -182,7 +182,7 @@ class TestTemplates:
         self, cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.chdir(tmp_path)
-        assert cli("agent", "template").out.splitlines()[1].startswith("plan-code-review  code,")
+        assert cli("agent", "template").lines[0] == "plan-code-review: code, plan, review"
         added = cli("agent", "template", "add", "plan-code-review").out.splitlines()
         assert [line.split()[0] for line in added] == 3 * ["Added:"] + [
             "Read",

@@ -272,3 +272,8 @@ def main_text(words: tuple[str, ...]) -> str:
         [sys.executable, str(ROOT / "cli.py"), "help", *words], capture_output=True, check=True
     )
     return shown.stdout.decode()
+
+
+def test_the_example_says_the_word_that_was_typed(cli: CommandLine):
+    assert "Example: orc t update 299833bc " in cli("t", "update", "--help").out
+    assert "Example: orc t edit 299833bc " in cli("t", "edit", "--help").out

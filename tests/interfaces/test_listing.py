@@ -1,12 +1,15 @@
 """Many tasks at a glance: `ls`, `board`, and the page of a plan, in a pipe and at a terminal."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
 import wcwidth
 
+from orchestrator import Orchestrator
 from orchestrator.interfaces.cli.layout import cut, table
+from tests.boards import SettableClock
 
 from .conftest import CommandLine
 from .terminal import at_terminal
@@ -138,6 +141,48 @@ def test_nothing_is_wider_than_the_terminal(
     assert max(map(wcwidth.wcswidth, shown)) <= columns
     assert any(tasks["ready"] in line for line in shown)
     assert sum("Begin of a title" in line or "Begin of…" in line for line in shown) == 1
+
+
+def test_ended_tasks_take_a_line_each_on_the_board(cli: CommandLine):
+    ids = [cli("add", f"Step {i}", "--json").json["id"] for i in range(10)]
+    for task in ids[1:]:
+        cli("done", task, "ok", "--agent", "ann", "--force", "--reason", "x")
+    cli("t", "cancel", ids[0])
+    shown = cli("board").lines
+    assert shown[0] == "ended (10)"
+    assert shown[1] == f"{ids[0]} cancelled: Step 0"
+    assert sorted(shown[2:]) == sorted(f"{task} Step {i}" for i, task in enumerate(ids) if i)
+
+
+def test_the_age_counts_from_when_a_task_ended_or_was_taken(cli: CommandLine, tmp_path: Path):
+    clock = SettableClock(time.time() - 3 * 86400)
+    with Orchestrator.open(tmp_path / "board", now=clock, agent="ann") as orc:
+        orc.workstreams.create("w")
+        ended, taken, _ = (orc.tasks.add("w", title=title).id for title in "abc")
+        clock.advance(86400)
+        orc.tasks.claim(ended)
+        clock.advance(86400 + 19 * 3600)
+        orc.tasks.complete(ended, result="ok")
+        clock.advance(3.5 * 3600)
+        orc.tasks.claim(taken, lease="1d")
+    ages = {line.split()[-1]: line.split()[3] for line in cli("ls").lines[1:]}
+    assert ages == {"a": "5h", "b": "1h", "c": "3d"}
+
+
+@pytest.mark.needs("pty")
+def test_sentences_in_a_table_are_wrapped_and_names_to_type_are_cut_last(
+    cli: CommandLine, tmp_path: Path
+):
+    name = "team/a-reviewer-of-papers"
+    cli("a", "register", name)
+    for i in range(4):
+        cli("lock", f"src/some/folder/file-{i}.py", name)
+    board = tmp_path / "board"
+    assert name in at_terminal(board, "agents")
+    for words in (("formula", "show", "bugfix"), ("agent", "template")):
+        shown = at_terminal(board, *words)
+        assert max(map(wcwidth.wcswidth, shown.splitlines())) <= 80
+        assert "…" not in shown, words
 
 
 @pytest.mark.needs("pty")

@@ -8,7 +8,7 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.agent_files import AGENTS_DIR, agents_folder
 from orchestrator.interfaces.cli.commands import TEMPLATE
 from orchestrator.interfaces.cli.parameters import argument
-from orchestrator.interfaces.cli.rendering import Answer, listing, say
+from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run
 
 
@@ -25,11 +25,8 @@ def list_(run: Run) -> Answer:  # noqa: ARG001  they are not of a board
         }
         for template in TEMPLATES.values()
     ]
-    return listing(
-        rows,
-        *((name, lambda row, name=name: row[name]) for name in ("template", "agents", "about")),
-        empty="No templates.",
-    )
+    texts = [f"{row['template']}: {', '.join(row['agents'])}\n  {row['about']}" for row in rows]
+    return Answer(rows, lambda: "\n".join(texts))
 
 
 @TEMPLATE.command("add", example="add plan-code-review")

@@ -51,18 +51,19 @@ def rename(run: Run, id: str, to: str) -> Answer:
 
 @AGENT.command("list", example="list", reads=True)
 def list_(run: Run) -> Answer:
-    """List agents that are registered, were seen, or have work: presence, work, load."""
+    """List agents that are registered, were seen, or have work: how many tasks, of how many at most.
+
+    `orc whoami --agent NAME` shows the type and the capabilities of one.
+    """
     return listing(
         run.orc.agents.all(),
         ("agent", "id"),
-        "type",
         ("state", _presence),
         "last_seen",
-        "hook",
-        ("load", _load),
-        ("mail", _unread),
+        ("tasks", _load),
+        ("hook", "hook"),
+        ("unread", _unread),
         "locks",
-        "capabilities",
         empty="No agents.",
     )
 

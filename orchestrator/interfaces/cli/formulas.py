@@ -9,9 +9,18 @@ from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
 from orchestrator.core.printable import escape, escape_lines, one_line, shortened
 from orchestrator.interfaces.cli import drawing, types
 from orchestrator.interfaces.cli.commands import FORMULA
-from orchestrator.interfaces.cli.layout import facts, lines, paint, parts, section, table_of, titled
+from orchestrator.interfaces.cli.layout import (
+    facts,
+    lines,
+    paint,
+    parts,
+    prose,
+    section,
+    table_of,
+    titled,
+)
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flattened, option, together
-from orchestrator.interfaces.cli.rendering import Answer, listing, plain, say, warn
+from orchestrator.interfaces.cli.rendering import Answer, plain, say, warn
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
@@ -98,15 +107,20 @@ def compiled_in_place(
 @FORMULA.command("list", example="list", reads=True)
 def list_(run: Run) -> Answer:
     """List the formulas of the board, of the user and of the toolkit."""
-    return listing(
-        run.orc.formulas.all(),
-        ("formula", "name"),
-        ("type", lambda formula: formula.type or "?"),
-        "steps",
-        ("from", "where"),
-        ("what for", _purpose),
-        empty="No formulas.",
-    )
+    known = run.orc.formulas.all()
+
+    def text() -> str:
+        return table_of(
+            known,
+            ("formula", "name"),
+            ("type", lambda formula: formula.type or "?"),
+            "steps",
+            ("from", "where"),
+            ("what for", _purpose),
+            wraps=True,
+        )
+
+    return Answer(known, lambda: text() or "No formulas.")
 
 
 def _purpose(formula: "FormulaSummary") -> str:
@@ -159,6 +173,7 @@ def _page(loaded: "Loaded", compiled: "CompiledFormula") -> str:
         ("default", lambda row: "" if row[1].default is None else as_text(row[1].default)),
         ("what for", lambda row: row[1].description),
         indent=2,
+        wraps=True,
     )
     presets = table_of(
         formula.presets.items(),
@@ -166,11 +181,12 @@ def _page(loaded: "Loaded", compiled: "CompiledFormula") -> str:
         ("legs", lambda row: row[1].legs),
         ("what for", lambda row: row[1].description),
         indent=2,
+        wraps=True,
     )
     return parts(
         paint(escape(formula.formula), "bold"),
         known,
-        section("What for", formula.description.strip()),
+        section("What for", prose(formula.description.strip(), indent=2)),
         titled("Variables", variables),
         titled("Presets", presets),
         titled("Steps", drawing.steps(compiled)),

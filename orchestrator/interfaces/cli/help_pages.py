@@ -63,7 +63,10 @@ def _example(command: Command, context: click.Context) -> str:
     """The example with the words that led here: a group, or a verb at the top."""
     above = context.parent or context
     if isinstance(above.command, Group) and above.command.commands.get(command.name) is command:
-        return f"{above.command_path} {command.example}"
+        first, blank, rest = command.example.partition(" ")
+        # An alias has the same options, so the example has the word that was typed.
+        word = context.info_name if first == command.name else first
+        return f"{above.command_path} {word}{blank}{rest}"
     return f"{context.command_path} {command.example.removeprefix(f'{command.name} ')}"
 
 

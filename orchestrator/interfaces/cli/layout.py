@@ -30,6 +30,8 @@ def table(
     rows: Iterable[Sequence[object]],
     colours: Mapping[str, str] | None = None,
     indent: int = 0,
+    *,
+    wraps: bool = False,
 ) -> str:
     """Align rows in columns under their headers, within the width of the terminal.
 
@@ -38,6 +40,7 @@ def table(
         rows: The cells; None is an empty cell.
         colours: The colour of a cell, by its text.
         indent: By how many columns the caller will indent the table.
+        wraps: The last column is of sentences, which are wrapped and not cut.
     """
     import tabulate
 
@@ -47,9 +50,14 @@ def table(
     widths = [max(map(columns, column)) for column in zip(headers, *cells, strict=True)]
     if is_terminal():
         _fit(widths, terminal_width() - indent)
+    if wraps:
+        room = widths[-1]
+        for row in cells:
+            if columns(row[-1]) > room:
+                row[-1] = "\n".join(wrapped(row[-1], room))
     shown = [
         [
-            paint(cut(cell, room), (colours or {}).get(cell, ""))
+            paint(cell if "\n" in cell else cut(cell, room), (colours or {}).get(cell, ""))
             for cell, room in zip(row, widths, strict=True)
         ]
         for row in cells
@@ -67,13 +75,14 @@ _NARROWEST = 12
 
 
 def _fit(widths: list[int], room: int) -> None:
-    """Make the widest columns narrower until a row fits."""
+    """Make the widest columns narrower until a row fits; the first one, a name to type, as the last."""
     excess = sum(widths) + len(GAP) * (len(widths) - 1) - room
-    while excess > 0 and (widest := max(widths)) > _NARROWEST:
-        second = max((width for width in widths if width < widest), default=0)
-        less = min(excess, widest - max(second, _NARROWEST))
-        widths[widths.index(widest)] -= less
-        excess -= less
+    for first in (1, 0):
+        while excess > 0 and (widest := max(widths[first:], default=0)) > _NARROWEST:
+            second = max((width for width in widths[first:] if width < widest), default=0)
+            less = min(excess, widest - max(second, _NARROWEST))
+            widths[widths.index(widest, first)] -= less
+            excess -= less
 
 
 def terminal_width() -> int:
@@ -144,13 +153,14 @@ def _is_time(attribute: str) -> bool:
     return attribute.endswith("_at") or attribute in ("since", "until", "last_seen")
 
 
-def table_of(records: Iterable[Any], *columns: Column, indent: int = 0) -> str:
+def table_of(records: Iterable[Any], *columns: Column, indent: int = 0, wraps: bool = False) -> str:
     """A table with a row for each record; empty without records."""
     rows = [[_value(record, column) for column in columns] for record in records]
     if not rows:
         return ""
     headers = [title for title, _ in rows[0]]
-    return table(headers, [[cell for _, cell in row] for row in rows], indent=indent)
+    cells = [[cell for _, cell in row] for row in rows]
+    return table(headers, cells, indent=indent, wraps=wraps)
 
 
 def facts(record: Any, *columns: Column) -> str:
@@ -203,6 +213,14 @@ def outlined(rows: "Iterable[dict[str, str | None]]") -> str:
 def progress_of(record: Any) -> str:
     """Progress: a bar, the share, and the numbers."""
     return f"{bar(record.percent)} {record.percent}%, {record.ended} of {record.total} ended"
+
+
+def prose(text: str, indent: int = 0) -> str:
+    """Lines of sentences, wrapped to the width of a terminal."""
+    if not is_terminal():
+        return text
+    room = terminal_width() - indent
+    return "\n".join("\n".join(wrapped(line, room)) for line in text.split("\n"))
 
 
 def section(title: str, text: str) -> str:

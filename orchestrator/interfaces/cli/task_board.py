@@ -84,7 +84,11 @@ def _lines(column: Column, stages: "dict[str, Stage]", width: int) -> list[str]:
     """The cards of a column, with a blank line between them."""
     lines: list[str] = []
     for task in column.tasks:
-        lines += ["", *_card(task, stages[task.id], width)]
+        if task.ended_at:  # a line each: what goes on needs the room
+            mark = f" {stages[task.id]}:" if stages[task.id] in _MARKED else ""
+            lines.append(cut(f"{task.id}{mark} {escape(task.title)}", width))
+        else:
+            lines += ["", *_card(task, stages[task.id], width)]
     others = column.total - len(column.tasks)
     return [*lines, "", f"+ {others} more"] if others else lines
 

@@ -59,7 +59,10 @@ _FILTERS = together(
 @BOARD.command("ls", example="ls --open --label ui", reads=True, filters_agent=True)
 @_FILTERS
 def ls(run: Run, **how: Any) -> Answer:
-    """Show tasks: work that goes on, work to take, the rest; with priority, agent and age."""
+    """Show tasks: work that goes on, work to take, the rest; with priority, agent and age.
+
+    The age counts from when a task ended or was taken, else from when it was added.
+    """
     return _listed(run, **how)
 
 
@@ -148,5 +151,6 @@ def _table(run: Run, tasks: "Iterable[Task]", others: int) -> str:
 
 
 def _age(task: "Task", now: str) -> str:
-    """The age of a task in its largest unit: ``3d``."""
-    return clock.spoken(clock.between(task.created_at, now), units=1)
+    """How long ago a task has ended, was taken, or else was added, in the largest unit: ``3d``."""
+    taken = task.claimed_at if task.assigned_to else None
+    return clock.spoken(clock.between(task.ended_at or taken or task.created_at, now), units=1)
