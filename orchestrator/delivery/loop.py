@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from orchestrator.api import Orchestrator
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.delivery.ports import Delivery, NewMail, Trigger
+from orchestrator.delivery.triggers import Poll
 from orchestrator.domain.mail.letters import Letter
 
 NET = 3.0
@@ -69,4 +70,6 @@ def deliver(
         if failure and failure != last:
             warn(failure)
         last = failure
+        if failure:  # a log that is damaged would wake this again and again
+            wait = Poll(orc.engine, NET).watch()
         wait(NET)

@@ -1,6 +1,7 @@
 """The contract of deliveries: messages are marked only after they were handed over, in ascending order."""
 
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -296,3 +297,27 @@ def test_a_pane_that_is_gone_is_an_error(orc: Orchestrator, terminal: Terminal) 
     with pytest.raises(NotFound, match="tmux"):
         hand_over(orc, "ann", terminal.pane())
     assert len(orc.mail.pending(agent="ann")) == 1
+
+
+def test_the_command_delivers_until_the_pane_is_gone(terminal: Terminal, tmp_path: Path) -> None:
+    words = ["--pane", "0:0.0", "--program", terminal.program, "--agent", "ann"]
+    with Orchestrator.open(tmp_path / "board") as orc:
+        first = orc.mail.send("ann", "First", agent="bob").id
+        command = subprocess.Popen(
+            [sys.executable, "cli.py", "mail", "deliver", *words],
+            cwd=Path(__file__).parents[2],
+            env={
+                **os.environ,
+                "ORCHESTRATOR_DIR": str(tmp_path / "board"),
+                "TMUX": f"{terminal.server[1]},1,0",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        terminal.wait(lambda: f"Mail {first} " in terminal.typed.read_text())
+        terminal.wait(lambda: not orc.mail.pending(agent="ann"))
+        terminal.end()
+        orc.mail.send("ann", "Second", agent="bob")
+        assert command.communicate(timeout=PATIENCE)[0] == "The pane 0:0.0 is gone\n"
+        assert (command.returncode, len(orc.mail.pending(agent="ann"))) == (0, 1)

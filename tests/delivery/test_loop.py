@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import Orchestrator
+from orchestrator.delivery import loop
 from orchestrator.delivery.loop import deliver
 from orchestrator.delivery.ports import NewMail
 
@@ -97,8 +98,9 @@ def test_mail_of_another_process_that_comes_meanwhile_is_handed_over_at_once(
 
 
 def test_a_push_that_fails_loses_nothing_and_is_reported_once(
-    orc: Orchestrator, recorder: Recorder
+    orc: Orchestrator, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(loop, "NET", 0.01)
     sent = [orc.mail.send("ann", "1", agent="bob").id]
     recorder.failures = [OSError("broken")] * 2
     warned: list[str] = []
