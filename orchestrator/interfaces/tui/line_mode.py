@@ -1,11 +1,11 @@
 """The dashboard as plain lines that are never redrawn: for screen readers, pipes and dumb terminals."""
 
-import os
 import shlex
 import signal
 import sys
 import threading
 
+from orchestrator.core import system
 from orchestrator.core.errors import OrchestratorError, did_you_mean
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.rendering import write
@@ -71,7 +71,7 @@ class LineMode:
                 pass
         except BrokenPipeError:
             self._feed.close()
-            os.kill(os.getpid(), signal.SIGINT)  # ends the wait for a line in the main thread
+            system.interrupt(signal.SIGINT)  # ends the wait for a line in the main thread
 
     def _follow_once(self) -> float:
         """Wait for events and write them; return for how long to rest."""

@@ -118,3 +118,27 @@ def test_it_ends_with_its_stdin(live: Board):
         words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("Board at event")
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="a wait for a line ends with the next one there"
+)
+def test_it_ends_when_no_reader_is_left(live: Board):
+    """Although stdin stays open, as in ``orc dashboard --lines | head``."""
+    orc = Path(sys.executable).parent / "orc"
+    if not orc.exists():
+        pytest.skip("orc is not installed here")
+    words = [str(orc), "--board", str(live.folder), "dashboard", "--lines"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.readline()
+        process.stdout.close()
+        while process.poll() is None:
+            live.agents.events.log("ann", "beat")
+            try:
+                process.wait(0.5)
+            except subprocess.TimeoutExpired:
+                continue
+        assert process.returncode == 0
