@@ -26,6 +26,7 @@ from benchmarks import (
     searching,
     serving,
     starting,
+    web,
 )
 from benchmarks.boards import Boards
 from benchmarks.measure import Figure
@@ -66,6 +67,8 @@ ALL: dict[str, Measurement] = {
     "idle": starting.idling,
     "serve-start": serving.starting,
     "serve-call": serving.calling,
+    "web": web.answering,
+    "web-follow": web.following,
 }
 
 
