@@ -58,6 +58,7 @@ class Service:
         self.agent = agent
         self.log = LiveLog(orc)
         self._openapi = b""
+        self._kept: dict[str, Any] = {}
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -97,13 +98,12 @@ class Service:
             query = decoded_query(_without_paging(request), route.query)
 
             def work(orc: Orchestrator) -> Response:
-                value = route.run(orc, Given(self.agent, request.path_params, query, given))
+                value = route.run(
+                    orc, Given(self.agent, request.path_params, query, given, self._kept)
+                )
                 if not isinstance(value, Reply):
                     return answer(request, value, route.status)
-                body = (
-                    value.value.encode() if isinstance(value.value, str) else to_json(value.value)
-                )
-                return tagged(request, body, value.media_type, value.status, {})
+                return tagged(request, value.body, value.media_type, value.status, {})
 
             return await self.on_board(request, work)
 

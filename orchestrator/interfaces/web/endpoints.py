@@ -22,18 +22,20 @@ class Given(msgspec.Struct):
         path: The values in the path, by name.
         query: The values of the query.
         body: The body.
+        kept: What the server keeps from one request to the next.
     """
 
     agent: str
     path: Mapping[str, str]
     query: Any
     body: Any
+    kept: dict[str, Any]
 
 
 class Reply(msgspec.Struct):
-    """An answer with another status than usual, or as text."""
+    """An answer that is encoded already, with its status and type."""
 
-    value: Any
+    body: bytes
     status: int = 200
     media_type: str = "application/json"
 

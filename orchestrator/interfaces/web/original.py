@@ -1,5 +1,6 @@
 """The routes of the Node original, with its shapes; where a rule refuses, ours answer 404 or 409, not 500."""
 
+import time
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from orchestrator.domain.agents.commands import AgentView
 from orchestrator.domain.event_log import as_dict
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.workstreams.records import Workstream
-from orchestrator.interfaces.web.answers import PROBLEM, details_of
+from orchestrator.interfaces.web.answers import PROBLEM, details_of, to_json
 from orchestrator.interfaces.web.endpoints import Endpoint, Given, Reply
 from orchestrator.reports.status import Status
 
@@ -123,12 +124,21 @@ class NoTask(msgspec.Struct):
 # What they do
 
 
-def _status(orc: Orchestrator, _: Given) -> Status:
-    return orc.status()
+_FRESH = 1.0
+"""Seconds for which pages that ask often get the same status, if no event was added. It names its time."""
+
+
+def _status(orc: Orchestrator, given: Given) -> Reply:
+    event = orc.engine.read().event
+    known, until, body = given.kept.get("status", (-1, 0.0, b""))
+    if known != event or time.monotonic() > until:
+        body = to_json(orc.status())
+        given.kept["status"] = (event, time.monotonic() + _FRESH, body)
+    return Reply(body)
 
 
 def _status_text(orc: Orchestrator, _: Given) -> Reply:
-    return Reply(orc.status().text(), media_type="text/plain")
+    return Reply(orc.status().text().encode(), media_type="text/plain")
 
 
 def _streams(orc: Orchestrator, _: Given) -> list[CountedStream]:
@@ -245,15 +255,15 @@ def _locks(orc: Orchestrator, _: Given) -> list[Any]:
     return orc.locks.all()
 
 
-def _acquire(orc: Orchestrator, given: Given) -> Reply:
+def _acquire(orc: Orchestrator, given: Given) -> Acquired | Reply:
     lock: NewLock = given.body
     try:
         orc.locks.acquire(lock.resource, agent=lock.agent or given.agent, ttl=lock.ttl / 1000)
     except Refused as error:
         if error.code != "lock_denied":
             raise
-        return Reply({"acquired": False, **details_of(error)}, 409, PROBLEM)
-    return Reply(Acquired(True))
+        return Reply(to_json({"acquired": False, **details_of(error)}), 409, PROBLEM)
+    return Acquired(True)
 
 
 def _release(orc: Orchestrator, given: Given) -> Released:
