@@ -1,5 +1,6 @@
 """Each type of event has a sentence that names its subject and is never cut misleadingly."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,11 @@ def test_a_task_is_named_by_its_id_and_title_and_as_it_where_it_is_the_subject(o
     done = f"completed {task.id} Write the conventions: In docs/."
     assert Sentences(orc.engine).of(record) == done
     assert Sentences(orc.engine, subject=task.id).of(record) == "completed it: In docs/."
+
+
+def test_the_holder_is_optional_in_each_sentence_because_it_can_be_the_agent_itself():
+    for name, sentence in SENTENCES.items():
+        assert "{holder}" not in re.sub(r"\[[^]]*\]", "", sentence), name
 
 
 def test_an_agent_that_gives_back_its_own_task_is_named_once(orc: Orchestrator):
