@@ -59,7 +59,8 @@ check: lint types imports test test-systems day stress-quick ## all of the above
 
 runtimes: $(READY) ## install the real programs of agents, for the tests of their command lines
 	npm install --no-audit --no-fund --prefix $(VENV)/runtimes @anthropic-ai/claude-code@2.1.197 \
-		@openai/codex@0.171.0 @google/gemini-cli@0.61.0 opencode-ai@1.18.33
+		@openai/codex@0.171.0 @google/gemini-cli@0.61.0 opencode-ai@1.18.33 \
+		@modelcontextprotocol/inspector@0.15.0
 
 docs: $(READY) ## write the pages of docs/commands, the types of both facades, plugins/ and the pictures of guides
 	$(BIN)/python -m orchestrator.interfaces.cli.reference docs/commands

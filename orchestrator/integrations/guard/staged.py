@@ -48,8 +48,8 @@ def _merged(folder: str) -> list[str]:
     """The commits that the next commit merges into the branch."""
     path = git(folder, ("rev-parse", "--git-path", "MERGE_HEAD"))
     try:
-        with open(os.path.join(folder, path), encoding="ascii") as file:
-            return file.read().split()
+        with open(os.path.join(folder, path), "rb") as file:
+            return file.read().decode("ascii").split()
     except FileNotFoundError:
         return []
 

@@ -1,6 +1,7 @@
 """The real clients list the server that `orc setup` wrote as connected, and run its hooks; none needs a key.
 
-``make runtimes`` installs them, else the tests are skipped.
+The inspector of the protocol calls the server too. ``make runtimes`` installs them; the tests of a program
+that is not there are skipped.
 """
 
 import json
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from orchestrator import Orchestrator
+from orchestrator.integrations.clients.clients import CLIENTS
 from orchestrator.stores.files.layout import make
 from tests.runtimes.stand_in_model import stand_in_model
 
@@ -50,7 +52,8 @@ class Workshop:
             orc.workstreams.create("w")
             orc.locks.acquire("a.py", agent="bob", ttl="1h")
             orc.mail.send(client, "The key", "It is new.", agent="bob")
-        assert "Created" in self.output("orc", "setup", client, *["--user"] * is_user)
+        if client in CLIENTS:
+            assert "Created" in self.output("orc", "setup", client, *["--user"] * is_user)
 
     def open(self) -> Orchestrator:
         return Orchestrator.open(self.board)
@@ -218,3 +221,27 @@ def test_opencode_lists_the_server_as_connected_and_runs_the_hooks(workshop: Wor
     assert "orc mcp --client opencode" in listed
     assert "connected" in listed
     workshop.begin("opencode", "run", "hi")
+
+
+def test_the_inspector_lists_and_calls_tools_and_reads_resources_and_prompts(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("mcp")
+    workshop = Workshop(tmp_path, "mcp-inspector", is_user=False)
+    with workshop.open() as orc:
+        task = orc.tasks.add("w", title="Write the parser").id
+
+    def ask(method: str, *words: str) -> Any:
+        call = ("mcp-inspector", "--cli", "orc", "mcp", "--method", method, *words)
+        return json.loads(workshop.output(*call))
+
+    assert {"next", "done"} <= {tool["name"] for tool in ask("tools/list")["tools"]}
+    answer = ask("tools/call", "--tool-name", "next")
+    assert not answer["isError"]
+    assert task in answer["content"][0]["text"]
+    assert ask("tools/call", "--tool-name", "show", "--tool-arg", "task=nothing")["isError"]
+    assert "orc://status" in {item["uri"] for item in ask("resources/list")["resources"]}
+    read = ask("resources/read", "--uri", f"orc://tasks/{task}")
+    assert "Write the parser" in read["contents"][0]["text"]
+    assert "work" in {prompt["name"] for prompt in ask("prompts/list")["prompts"]}
+    assert ask("prompts/get", "--prompt-name", "work")["messages"]
