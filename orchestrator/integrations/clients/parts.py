@@ -137,7 +137,7 @@ class JsonPart(Part):
                 code="foreign_entry",
                 hint="Give that entry another name first.",
             )
-        for name, value in _renewed(known, entry).items():
+        for name, value in _renewed(known, entry, self._client).items():
             if name not in known or known[name] != value:
                 json.set((*path, name), value)
 
@@ -181,16 +181,27 @@ class JsonPart(Part):
 
 def is_ours(entry: Any, client: str) -> bool:
     """Whether the entry of a server starts the toolkit for this client."""
+    return _added_words(entry, client) is not None
+
+
+def _added_words(entry: Any, client: str) -> list[str] | None:
+    """What a person has added to our words, such as ``--tools minimal``; None for a foreign entry."""
     if not isinstance(entry, Mapping):
-        return False
-    command, args = entry.get("command"), entry.get("args", [])
-    words = command if isinstance(command, list) else [command, *args]
-    return [str(word) for word in words][-3:] == ["mcp", "--client", client]
+        return None
+    parts = [entry.get("command"), entry.get("args") or []]
+    words = [str(w) for part in parts for w in (part if isinstance(part, list) else [part])]
+    ours = ["mcp", "--client", client]
+    for start in range(1, len(words) - 2):
+        if words[start : start + 3] == ours:
+            return words[start + 3 :]
+    return None
 
 
-def _renewed(known: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+def _renewed(known: Mapping[str, Any], entry: Mapping[str, Any], client: str) -> dict[str, Any]:
     """The entry of a server with our way to start it; what a person has changed besides stays."""
     ours = {name: value for name, value in entry.items() if name in _STARTING or name not in known}
+    last = "args" if "args" in entry else "command"
+    ours[last] = [*entry[last], *(_added_words(known, client) or [])]
     return {**known, **ours}
 
 
@@ -224,7 +235,7 @@ class TomlPart(Part):
                 code="foreign_entry",
                 hint="Give that entry another name first.",
             )
-        entry = self._entry if known is None else _renewed(known, self._entry)
+        entry = self._entry if known is None else _renewed(known, self._entry, self._client)
         if known == entry:
             return text
         table = _like(text, self._table(entry))

@@ -172,6 +172,34 @@ def test_what_a_person_adds_to_our_entry_stays(project: Path) -> None:
     assert "# mine" in config.read_text()
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_words_that_a_person_adds_to_our_call_of_the_server_stay(project: Path, name: str) -> None:
+    set_up([name], place(project, "/old/orc"))
+    for path, data in files(project).items():
+        text = data.decode().replace(f'"{name}"', f'"{name}", "--tools", "minimal"')
+        if path.endswith(("json", "toml")):
+            (project / path).write_text(text)
+    set_up([name], place(project))
+    assert set_up([name], place(project)).is_complete
+    shown = str(files(project))
+    assert '"--tools"' in shown
+    assert "/old/orc" not in shown
+    set_up([name], place(project), removes=True)
+    assert '"--tools"' not in str(files(project))
+
+
+@pytest.mark.parametrize(
+    "entry", [None, 1, [], {}, {"command": None, "args": None}, {"args": "mcp"}]
+)
+def test_an_odd_entry_of_our_name_is_foreign(project: Path, entry: object) -> None:
+    (project / ".mcp.json").write_text(json.dumps({"mcpServers": {"orc": entry}}))
+    if entry is None:  # what a client takes for no entry
+        set_up(["claude"], place(project))
+        return
+    with pytest.raises(Refused, match="not ours"):
+        set_up(["claude"], place(project))
+
+
 def test_a_corrupt_file_is_refused_and_no_file_is_touched(project: Path) -> None:
     for name, path in targets(project):
         bad = zoo.BAD_TOML if path.endswith(".toml") else zoo.BAD_JSON if animals(path) else {}
