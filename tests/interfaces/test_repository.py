@@ -497,7 +497,7 @@ OTHER_CHANGES = """
     add next task.review task.reject task.approve task.trust mail.read mail.take
     decision.add decision.supersede saved.add saved.remove task.label.remove
     request mcp.serve agent.template.add events.watch events.retry events.dismiss
-    runner.run runner.start runner.restart runner.stop runner.install
+    runner.run runner.start runner.restart runner.stop runner.install mail.deliver dashboard serve
     formula.wisp formula.distill import.file import.opspawn import.beads import.backlog task.batch
 """
 """The commands that change a board beside those of ``tests/stress/situations.py``."""

@@ -523,8 +523,9 @@ def _given(draw: st.DrawFn, argument: Argument) -> list[str]:
 
 def _safe(words: list[str]) -> bool:
     """Whether a line is allowed: it does not wait for ever, read outside files, or create other boards."""
-    flags = ("--follow", "-f", "--wait", "--board", "--file")
+    flags = ("--follow", "-f", "--wait", "--watch", "--board", "--file")
     commands = {"init", "export", "run", "watch", "install", "mcp", "rules", "serve"}
+    commands |= {"dashboard", "deliver"}
     if "runner" in words and not {"start", "restart"}.isdisjoint(words):
         return False
     return not any(w.startswith(flags) for w in words) and commands.isdisjoint(words)
