@@ -3,8 +3,11 @@
 import re
 from typing import Any
 
+import anyio
 import pytest
+from starlette.requests import Request
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from orchestrator import Orchestrator
 from orchestrator.interfaces.web import access, answers
@@ -132,9 +135,23 @@ def test_a_huge_request_is_refused(client: TestClient):
     assert client.get(f"{TASKS}?x={'y' * access.LONGEST_QUERY}").status_code == 413
 
 
-def test_a_slow_body_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(access, "BODY_TIME", 0.0)
-    assert client.post(TASKS, json=NEW).status_code in (201, 408)
+@pytest.mark.parametrize("first", [b"", b'{"title": '])
+def test_a_body_that_does_not_arrive_in_time_is_refused(
+    monkeypatch: pytest.MonkeyPatch, first: bytes
+):
+    """The rest of this body never comes."""
+    monkeypatch.setattr(access, "BODY_TIME", 0.05)
+    parts = [{"type": "http.request", "body": first, "more_body": True}] if first else []
+
+    async def receive() -> Message:
+        if not parts:
+            await anyio.sleep_forever()
+        return parts.pop()
+
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+    with pytest.raises(answers.HttpProblem) as caught:
+        anyio.run(access.read_body, request)
+    assert (caught.value.status, caught.value.code) == (408, "too_slow")
 
 
 @pytest.mark.parametrize(

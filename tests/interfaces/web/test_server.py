@@ -1,11 +1,13 @@
 """The process of the server: its link, its token, its log, slow and many connections, its end."""
 
+import http.client
 import json
 import re
 import shlex
 import shutil
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -147,6 +149,25 @@ def test_an_address_for_other_machines_needs_a_word_and_warns_without_tls(place:
 def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path):
     with pytest.raises(UsageError):
         Serving(Address(certificate=str(tmp_path / "none.pem")), "t")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl")
+def test_with_a_certificate_it_is_reached_by_tls_only(place: Path, home: Path, tmp_path: Path):
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+    words += " -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(
+        ["openssl", *words.split(), "-keyout", key, "-out", cert], check=True, capture_output=True
+    )
+    with serving(place, home, "--port", "0", "--cert", cert, "--key", key) as server:
+        trusting = ssl.create_default_context(cafile=cert)
+        client = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=60, context=trusting)
+        client.request("GET", "/api/workstreams", headers=server.headers)
+        reply = client.getresponse()
+        assert (reply.status, json.loads(reply.read())[0]["name"]) == (200, "build")
+        client.close()
+        with pytest.raises((http.client.HTTPException, ConnectionError)):
+            server.request("GET", "/api/workstreams")
 
 
 def test_a_command_of_a_request_does_not_see_the_terminal_of_the_server(place: Path, home: Path):

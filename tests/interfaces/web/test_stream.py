@@ -4,9 +4,12 @@ import threading
 from itertools import islice
 from pathlib import Path
 
+import anyio
 import pytest
+from starlette.types import Message
 
-from orchestrator import Orchestrator
+from orchestrator import AsyncOrchestrator, Orchestrator
+from orchestrator.interfaces.web import stream
 
 from .process import Follower, ServerProcess, serving
 
@@ -126,6 +129,32 @@ def test_a_client_that_does_not_read_keeps_no_other_one_waiting(place: Path, hom
         assert server.request("GET", "/api/workstreams")[0] == 200
         for each in lazy:
             each.close()
+
+
+def test_a_client_that_takes_nothing_is_disconnected(place: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its connection never takes the first events, and never ends by itself."""
+    monkeypatch.setattr(stream, "SLOW", 0.05)
+    begun: list[str] = []
+
+    async def receive() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        begun.append(message["type"])
+        if message["type"] == "http.response.body":
+            await anyio.sleep_forever()
+
+    async def follow(orc: Orchestrator) -> int:
+        log = stream.LiveLog(AsyncOrchestrator(orc))
+        await log.begin()
+        with anyio.fail_after(60):
+            await stream.EventStream(log, 0, stream.WantedEvents())({}, receive, send)
+        return log.clients
+
+    with Orchestrator.open(place) as orc:
+        assert anyio.run(follow, orc) == 0
+    assert begun == ["http.response.start", "http.response.body"]
 
 
 def test_more_clients_than_it_can_serve_are_refused(place: Path, home: Path):
