@@ -516,7 +516,7 @@ def test_ten_thousand_tasks_are_drawn_as_far_as_they_are_seen(live: Board, monke
         await person.press("g")
         for _ in range(4):
             await person.press("pagedown")
-        assert 0 < len(drawn) < 24 * 40
+        assert 0 < len(drawn) < 3_000, "not all lines are drawn, however often the screen is"
         changed = []
         monkeypatch.setattr(
             person.app._view.panels["Board"], "apply", lambda patch: changed.append(len(patch.rows))
