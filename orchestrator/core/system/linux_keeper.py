@@ -8,10 +8,11 @@ import os
 import signal
 import sys
 
+assert sys.platform != "win32"
+
 
 def keep(child: int) -> int:
     """Pass signals on to a child until it ends, and end what it has left; return its exit status."""
-    assert sys.platform != "win32"
     while not (ended := os.waitpid(child, os.WNOHANG))[0]:
         number = signal.sigwait((signal.SIGINT, signal.SIGTERM, signal.SIGCHLD))
         if number != signal.SIGCHLD:
