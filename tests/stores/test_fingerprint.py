@@ -14,6 +14,8 @@ from orchestrator.stores.files.segment import Segment
 
 from .building import WAIT, add, end_of, fill
 
+pytestmark = pytest.mark.needs("sealing")
+
 SIZE = 400
 """The size of a segment, which then has three events."""
 
