@@ -156,7 +156,7 @@ class ServerSession(Self):
     def leave(self, orc: Orchestrator) -> None:
         """End the session, unless it is another program's by now."""
         with self._serving, suppress(OrchestratorError), orc.transaction():
-            self._serving.close()  # before the commit: nobody finds a server without a session
+            self._serving.close()  # before the commit, so that no process sees a server without a session
             if self._is_joined and orc.engine.session is None:
                 session = orc.sessions.get(self.name)
                 if session.is_live and session.host == self._host:

@@ -1,7 +1,7 @@
 """Subscriptions of resources: a client hears when what it has read changes.
 
-A change of the board is an event of the log. After one, each subscribed resource is read again, and the
-client hears of those whose text is another one. So a brief counts as changed when anything in it has.
+After each event of the log the subscribed resources are read again, and the client is notified if the text of
+one is different. So a brief has changed when any part of it has.
 """
 
 from collections import Counter

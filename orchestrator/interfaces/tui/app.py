@@ -60,6 +60,15 @@ _NARROW = 76
 """Columns below which only the present panel has its title in the line of panels."""
 
 
+MOVES = (
+    Binding("j,down", "move(1)", show=False),
+    Binding("k,up", "move(-1)", show=False),
+    Binding("home,g", "move(-1000000)", show=False),
+    Binding("end,G", "move(1000000)", show=False),
+)
+"""The keys that move by lines, on each screen."""
+
+
 class BoardChanged(Message):
     """The board has changed; sent by the thread that follows it."""
 
@@ -86,12 +95,9 @@ class Page(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,enter,question_mark", "dismiss", show=False),
-        Binding("j,down", "move(1)", show=False),
-        Binding("k,up", "move(-1)", show=False),
+        *MOVES,
         Binding("pagedown,space,ctrl+d", "move(15)", show=False),
         Binding("pageup,ctrl+u", "move(-15)", show=False),
-        Binding("home,g", "move(-1000000)", show=False),
-        Binding("end,G", "move(1000000)", show=False),
     ]
 
     def __init__(self, text: str) -> None:
@@ -135,12 +141,9 @@ class Dashboard(App[None]):
     #prompt { display: none; border: none; height: 1; padding: 0; background: ansi_default; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", show=False),
-        Binding("k,up", "move(-1)", show=False),
+        *MOVES,
         Binding("pagedown,space,ctrl+d", "page(1)", show=False),
         Binding("pageup,ctrl+u", "page(-1)", show=False),
-        Binding("home,g", "move(-1000000)", show=False),
-        Binding("end,G", "move(1000000)", show=False),
         Binding("tab", "panel(1)", show=False, priority=True),
         Binding("shift+tab", "panel(-1)", show=False, priority=True),
         *(Binding(str(n), f"panel_number({n})", show=False) for n in range(1, 10)),

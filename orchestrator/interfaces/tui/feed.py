@@ -144,7 +144,7 @@ class Feed:
             state, now = self._look()
             if self._is_broken or state.event < self._event:  # the board was restored from a backup
                 return self._everything(state, now)
-            self._is_broken = True  # until all of it has been read: a part of it is not shown alone
+            self._is_broken = True  # until the change was read whole: no half of it is shown
             engine = self._orc.engine
             records = [engine.event(n) for n in range(self._event + 1, state.event + 1)]
             self._event = state.event
@@ -267,7 +267,7 @@ class Feed:
         return Patch(panel=FILES, rows=tuple(panels.file_row(record, now) for record in changes))
 
     def _news(self, records: list[Recorded], now: str) -> Patch:
-        """The new events, and the keys of those that are too old to be shown."""
+        """The new events, and the keys of the oldest rows, which no longer fit."""
         sentences = Sentences(self._orc.engine, lambda moment: clock.local_time(moment, now))
         rows = [panels.event_row(record, sentences.of(record), now) for record in records]
         self._events.extend(row.key for row in rows)

@@ -48,7 +48,7 @@ ViewLine = Row | Heading
 
 
 class Patch(msgspec.Struct, frozen=True, kw_only=True):
-    """The change of a panel: rows that come or are replaced, and the keys of those that go.
+    """The change of a panel: rows to add or replace, and keys of rows to remove.
 
     Attributes:
         is_whole: ``rows`` are all rows of the panel now.

@@ -28,6 +28,20 @@ def board(memory_path: Path) -> Iterator[Orchestrator]:
         yield orc
 
 
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """The folder of a board with a workstream, for servers that are processes."""
+    with Orchestrator.open(tmp_path / "board") as orc:
+        orc.workstreams.create("build")
+    return tmp_path / "board"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The folder of a user, not made yet."""
+    return tmp_path / "home"
+
+
 @contextmanager
 def client_of(orc: Orchestrator, *, is_gated: bool = True, **rules: Any) -> Iterator[TestClient]:
     """A client of the server; without its gate it is the naive version that attacks are tried on."""

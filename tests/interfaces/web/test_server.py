@@ -16,24 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import Orchestrator
 from orchestrator.core.errors import UsageError
 from orchestrator.interfaces.web import server as web
 from orchestrator.interfaces.web.server import Address, Serving, token_of
 
 from .process import PROGRAM, ROOT, ServerProcess, serving
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    with Orchestrator.open(tmp_path / "board") as orc:
-        orc.workstreams.create("build")
-    return tmp_path / "board"
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
 
 
 def test_the_token_of_a_board_stays_until_another_one_is_wanted(home: Path):

@@ -14,18 +14,6 @@ from orchestrator.interfaces.web import stream
 from .process import Follower, ServerProcess, serving
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    with Orchestrator.open(tmp_path / "board") as orc:
-        orc.workstreams.create("build")
-    return tmp_path / "board"
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
 def add(board: Path, *titles: str) -> None:
     """Add tasks in another process than the server's: it shares only the log."""
     with Orchestrator.open(board) as orc:
