@@ -43,15 +43,16 @@ class LineMode:
         self._view.apply(self._feed.first())
         self._write(self._summary, "Type `help` for the words, `quit` to leave.")
         follower = threading.Thread(target=self._follow, name="dashboard", daemon=True)
-        follower.start()
         try:
+            follower.start()  # it may interrupt this thread from its first event on
             while (line := sys.stdin.readline() if sys.stdin else "") and self.answer(line):
                 pass
         except (KeyboardInterrupt, BrokenPipeError):
             pass
         finally:
             self._feed.close()
-            follower.join()
+            if follower.is_alive():
+                follower.join()
 
     @property
     def _summary(self) -> str:
