@@ -31,6 +31,7 @@ from orchestrator.supervisor.processes import (
     ProcessIdentity,
     files_folder,
     leftovers,
+    remove_unfinished,
     runner_folder,
 )
 from orchestrator.supervisor.sources import Offer, WorkSource
@@ -105,6 +106,7 @@ class Attempts:
 
     def recover(self) -> None:
         """End what runners that were killed have left, and mark their attempts as interrupted."""
+        remove_unfinished(self._notes)
         for leftover in leftovers(self._notes):
             note = leftover.note
             if not leftover.end():

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import IO, Literal
 
 import msgspec
@@ -37,6 +37,8 @@ LOG_BYTES = 10_000_000
 
 _PATIENCE = 5.0  # seconds until a process that was killed must be gone
 _PAUSE = 0.01
+_WRITING = 60.0  # seconds in which a note is written in any case
+_UNFINISHED = ".new"  # at the end of the name of a note that is being written
 _STARTING = 0.2  # seconds until a program that is being started is itself
 
 
@@ -117,24 +119,33 @@ class NoteFile:
     def __init__(self, folder: str, note: AttemptNote) -> None:
         self.mark = note.mark
         self.path = os.path.join(folder, f"{note.mark}.note")
-        self._append(msgspec.json.encode(note), os.O_CREAT | os.O_EXCL)
+        new = f"{self.path}{_UNFINISHED}"
+        with self._writing():  # a kill leaves the whole note or none
+            _append(new, note, os.O_CREAT | os.O_EXCL)
+            system.replace(new, self.path)
 
     def add_process(self, pid: int) -> None:
         """Add the process to the note."""
-        self._append(msgspec.json.encode(ProcessIdentity.of(pid)), 0)
+        with self._writing():
+            _append(self.path, ProcessIdentity.of(pid), 0)
 
     def remove(self) -> None:
         """Remove the note: the log has the end of the attempt."""
         with suppress(OSError):
             os.unlink(self.path)
 
-    def _append(self, line: bytes, flags: int) -> None:
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
-            fd = system.open_file(self.path, os.O_WRONLY | os.O_APPEND | flags)
-            with os.fdopen(fd, "wb") as file:
-                file.write(line + b"\n")
+            yield
         except OSError as error:
             raise InputOutputError(f"{self.path} cannot be written: {error.strerror}") from None
+
+
+def _append(path: str, line: msgspec.Struct, flags: int) -> None:
+    fd = system.open_file(path, os.O_WRONLY | os.O_APPEND | flags)
+    with os.fdopen(fd, "wb") as file:
+        file.write(msgspec.json.encode(line) + b"\n")
 
 
 class Leftover(msgspec.Struct, frozen=True):
@@ -183,6 +194,19 @@ def _kill_all(pids: Callable[[], list[int]]) -> bool:
     return True
 
 
+def remove_unfinished(folder: str) -> None:
+    """Remove notes whose runner was killed while it wrote them: their processes were not started."""
+    oldest = time.time() - _WRITING
+    for name in os.listdir(folder):
+        if name.endswith(_UNFINISHED):
+            path = os.path.join(folder, name)
+            with suppress(
+                OSError
+            ):  # the runner that wrote it was not killed, or another one was first
+                if os.stat(path).st_mtime < oldest:
+                    os.unlink(path)
+
+
 def leftovers(folder: str) -> list[Leftover]:
     """The attempts of runners of this machine that are gone."""
     gone: list[tuple[str, AttemptNote, ProcessIdentity | None]] = []
@@ -209,7 +233,7 @@ def _notes(folder: str) -> Iterator[tuple[str, AttemptNote, ProcessIdentity | No
                 lines = file.read(1_000_000).split(b"\n")
             note = msgspec.json.decode(lines[0], type=AttemptNote)
         except (OSError, msgspec.MsgspecError):
-            continue  # torn: its process was not started
+            continue  # a torn one of an older version: its process was not started
         process = None
         with suppress(IndexError, msgspec.MsgspecError):
             process = msgspec.json.decode(lines[1], type=ProcessIdentity)

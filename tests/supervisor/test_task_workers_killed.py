@@ -125,10 +125,12 @@ def test_two_runners_give_each_task_to_one_agent(town: Town):
 
 
 def test_each_task_is_done_once_though_runners_and_agents_are_killed(town: Town):
+    # By the task: numbers of events may go on in the same step, and then one task dies for ever.
+    die_once = 'case $ORC_TASK in *[0-3]) mkdir "died-$ORC_TASK" && kill -9 $$;; esac'
     for name in ("a", "b"):
         town.add(
             name,
-            "echo pid=$$; test $((ORC_EVENT_ID % 5)) != 0 || kill -9 $$; echo $ORC_TASK",
+            f"echo pid=$$; {die_once}; echo $ORC_TASK",
             takes="[{}]",
             concurrency=2,
             retry=50,

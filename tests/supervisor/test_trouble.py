@@ -169,6 +169,21 @@ def test_files_of_an_attempt_whose_runner_was_killed_are_deleted(town: Town):
         assert [*folder.iterdir()] == []
 
 
+def test_notes_whose_runner_was_killed_while_it_wrote_them_are_deleted_when_nobody_writes_them(
+    town: Town,
+):
+    with town.running():
+        pass
+    folder = town.board / "state" / "runner"
+    written = folder / "1-now.note.new"
+    left = folder / "1-gone.note.new"
+    for path in (written, left):
+        path.write_bytes(b'{"machine":')
+    os.utime(left, (1.0, 1.0))
+    with town.running():
+        assert [*folder.iterdir()] == [written]
+
+
 def test_what_a_killed_runner_left_is_ended_also_in_sessions_of_their_own(town: Town):
     gone = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     identity = ProcessIdentity.of(gone.pid)
