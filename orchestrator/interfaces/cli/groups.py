@@ -161,8 +161,13 @@ class Command(_Everywhere):
     def only_reads(self, values: Mapping[str, Any]) -> bool:
         """Whether it changes nothing with these values."""
         if isinstance(self.reads, bool):
-            return self.reads or any(values.get(name) for name in ("dry_run", "look"))
-        return not any(values[name] for name in self.reads)
+            return self.reads or any(values.get(name) for name in self.questions)
+        return not any(values.get(name) for name in self.reads)
+
+    @property
+    def questions(self) -> list[str]:
+        """The parameters with which it only says what it would do."""
+        return [str(p.name) for p in self.params if p.name in ("dry_run", "look")]
 
     def is_signed(self, values: Mapping[str, Any]) -> bool:
         """Whether others read what it writes as written by the agent."""

@@ -116,15 +116,17 @@ class Service:
             raise HttpProblem(
                 404, "no_command", "There is no such command", hint="GET /api/openapi.json"
             )
-        method = command_routes.method_of(call)
-        allowed = ("GET", "HEAD") if method == "GET" else ("POST",)
-        if request.method not in allowed:
-            allow = ", ".join(allowed)
-            raise HttpProblem(405, "method", f"This command takes {method}", Allow=allow)
+        methods = command_routes.methods_of(call)
+        method = "GET" if request.method == "HEAD" else request.method
+        if method not in methods:
+            allow = ", ".join((*methods, "HEAD") if "GET" in methods else methods)
+            taken = " and ".join(methods)
+            raise HttpProblem(405, "method", f"This command takes {taken}", Allow=allow)
         body = await read_body(request)
         page_of(request.query_params)
         if method == "GET":
             arguments = command_routes.arguments_of(call, request.query_params)
+            command_routes.check_question(call, arguments)
         else:
             arguments = json_object(body)
         return await self._answered(request, call, arguments)

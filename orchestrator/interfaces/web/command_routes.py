@@ -78,9 +78,11 @@ def _paths(group: Group, above: str) -> Iterator[str]:
             yield path
 
 
-def method_of(call: CommandCall) -> str:
-    """``GET`` for a command that changes nothing."""
-    return "GET" if call.is_read_only else "POST"
+def methods_of(call: CommandCall) -> tuple[str, ...]:
+    """``GET`` for a command that changes nothing, else ``POST``; both if that depends on its arguments."""
+    if call.is_read_only:
+        return ("GET",)
+    return ("GET", "POST") if call.command.questions or call.command.reads else ("POST",)
 
 
 def run(call: CommandCall, orc: Orchestrator, agent: str, arguments: dict[str, Any]) -> Answer:
@@ -122,6 +124,19 @@ def arguments_of(call: CommandCall, query: QueryParams) -> dict[str, Any]:
         else:
             arguments[name] = values[0]
     return arguments
+
+
+def check_question(call: CommandCall, arguments: dict[str, Any]) -> None:
+    """Check that a command changes nothing with these arguments.
+
+    Raises:
+        UsageError: It does.
+    """
+    if not call.command.only_reads(call.given(arguments)):
+        raise UsageError(
+            "With these arguments the command changes the board",
+            hint="POST changes it.",
+        )
 
 
 def _boolean(name: str, text: str) -> bool:

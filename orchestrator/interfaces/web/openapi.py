@@ -55,8 +55,10 @@ def document() -> dict[str, Any]:
         path = route.path.replace(":path", "")
         paths.setdefault(path, {})[route.method.lower()] = _operation(route)
     for path, call in command_routes.calls().items():
-        method = command_routes.method_of(call).lower()
-        paths[f"{command_routes.PREFIX}{path}"] = {method: _command(path, call)}
+        paths[f"{command_routes.PREFIX}{path}"] = {
+            method.lower(): _command(path, call, method)
+            for method in command_routes.methods_of(call)
+        }
     paths["/api/stream"] = {"get": _STREAM}
     return {
         "openapi": "3.1.0",
@@ -164,10 +166,11 @@ def _problems(statuses: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
-def _command(path: str, call: CommandCall) -> dict[str, Any]:
-    method = command_routes.method_of(call)
+def _command(path: str, call: CommandCall, method: str) -> dict[str, Any]:
+    name = path.replace("/", "_").replace("-", "_")
+    is_question = method == "GET" and not call.is_read_only
     operation: dict[str, Any] = {
-        "operationId": "command_" + path.replace("/", "_").replace("-", "_"),
+        "operationId": f"{'question' if is_question else 'command'}_{name}",
         "summary": call.command.summary,
         "description": f"`orc {call.words}`. With `Accept: text/plain`: the text for people.",
         "tags": [path.partition("/")[0]],
@@ -185,7 +188,8 @@ def _command(path: str, call: CommandCall) -> dict[str, Any]:
         },
     }
     if method == "GET":
-        operation["parameters"] = [*map(_argument, call.parameters), *_shared(method)]
+        asked = _asked(call) if is_question else call.parameters
+        operation["parameters"] = [*map(_argument, asked), *_shared(method)]
     else:
         operation["requestBody"] = {
             "required": any(parameter.is_required for parameter in call.parameters),
@@ -197,6 +201,19 @@ def _command(path: str, call: CommandCall) -> dict[str, Any]:
             },
         }
     return operation
+
+
+def _asked(call: CommandCall) -> list[Parameter]:
+    """The arguments of a command that changes something, for a call that changes nothing."""
+    reads, questions = call.command.reads, call.command.questions
+    changing = reads if isinstance(reads, tuple) else ()
+    return [
+        msgspec.structs.replace(p, schema={**p.schema, "const": True}, is_required=True)
+        if p.name in questions
+        else p
+        for p in call.parameters
+        if p.name not in changing
+    ]
 
 
 def _argument(parameter: Parameter) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import pytest
 from starlette.testclient import TestClient
 
+from orchestrator import Orchestrator
 from orchestrator.interfaces.web import command_routes
 
 
@@ -40,6 +41,25 @@ def test_a_command_that_only_reads_is_got_and_others_are_posted(client: TestClie
     assert [task["title"] for task in listed.json()] == ["--help"]
     claimed = client.post("/api/commands/task/claim", json={"task": added.json()["id"]})
     assert claimed.json()["assigned_to"] == "kim"
+
+
+def test_what_a_command_would_do_is_got(board: Orchestrator, client: TestClient):
+    """A GET changes nothing: with arguments that change the board it is refused."""
+    events = board.engine.read().event
+    planned = client.get("/api/commands/runner/plan?look=true")
+    assert (planned.status_code, planned.json()["cycle"]) == (200, 1)
+    assert client.get("/api/commands/runner/collect").json()["added"]
+    assert client.get("/api/commands/board").json()
+    for path in (
+        "runner/plan",
+        "runner/collect?save=report",
+        "permission/rules?pattern=x&allow=true",
+    ):
+        reply = client.get(f"/api/commands/{path}")
+        assert reply.json()["hint"] == "POST changes it.", path
+    posted = client.get("/api/commands/task/add?title=x")
+    assert (posted.status_code, posted.headers["allow"]) == (405, "POST")
+    assert board.engine.read().event == events
 
 
 def test_an_answer_as_text_has_no_marks_of_tools(client: TestClient):
@@ -99,5 +119,6 @@ def test_every_command_answers_a_bare_request(client: TestClient, path: str):
     call = command_routes.calls()[path]
     if path in ("request", "next"):
         return
-    reply = client.request(command_routes.method_of(call), f"/api/commands/{path}")
-    assert reply.status_code < 500, reply.text
+    for method in command_routes.methods_of(call):
+        reply = client.request(method, f"/api/commands/{path}")
+        assert reply.status_code < 500, reply.text
