@@ -153,6 +153,7 @@ else:
         outlook = Query("reports.report.goals:outlook")
         lint = Query("reports.lint:lint")
         timeline = Query("reports.timeline:timeline")
+        spans = Query("reports.spans:spans")
         similar = Query("reports.similar:similar")
         next = Query("planning.next_work:next_work")
         plan = Query("planning.runner:Planning.plan")

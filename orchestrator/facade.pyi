@@ -35,6 +35,7 @@ import orchestrator.reports.lint
 import orchestrator.reports.metrics
 import orchestrator.reports.report.records
 import orchestrator.reports.similar
+import orchestrator.reports.spans
 import orchestrator.reports.stats
 import orchestrator.reports.status
 import orchestrator.reports.timeline
@@ -144,6 +145,13 @@ class Facade:
             NotFound: Nothing has this name.
             Refused: Several things have it.
             UsageError: Nothing is named.
+        """
+    def spans(self, *, since: str | int | None = ..., agent: str | None = ...) -> builtins.list[orchestrator.reports.spans.WorkSpan]:
+        """Return the spans of work that ended after a time or go on, in the order of their beginning.
+
+        Args:
+            since: From this time on, that long ago (``2h``), or after this event; a day ago if not given.
+            agent: Only those of this agent.
         """
     def similar(self, text: str, *, where: str = ..., limit: int = ...) -> builtins.list[orchestrator.reports.similar.Similar]:
         """Return the tasks that are like another one or like a text, the most like first.

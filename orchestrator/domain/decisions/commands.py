@@ -4,10 +4,12 @@ A hand edit of the document is shown to readers, and recorded by the next change
 title and its sections count: the status changes through commands alone.
 """
 
+import msgspec
 from msgspec.structs import replace
 
 from orchestrator.core.decoding import BOM
 from orchestrator.core.errors import Refused
+from orchestrator.core.events import decode
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.board.commands import upgrade_for
 from orchestrator.domain.decisions.events import (
@@ -29,8 +31,23 @@ def changed_decision(state: State, events: Committed) -> Decision:
     return state.decisions[changed[-1]]
 
 
+def digest(decision: Decision) -> str:
+    """What stands for the document of a decision, so that a change can name what it replaces."""
+    return digest_of(decision.document.encode())
+
+
+class DecisionVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """The title and the text of a decision as they were, with who changed them when; counted from 1."""
+
+    version: int
+    title: str
+    text: str
+    author: str
+    changed_at: str
+
+
 class Decisions(Noun[State]):
-    """``orc.decisions``: add, supersede; get, all."""
+    """``orc.decisions``: add, edit, supersede; get, all, history."""
 
     @command(changed_decision)
     def add(
@@ -97,13 +114,71 @@ class Decisions(Noun[State]):
         if new.number <= old.number:
             message = f"Decision {by} is not newer than decision {number}"
             raise Refused(message, code="illegal_step", hint="Give the old one first.")
-        data = tx.read_document(old.path)
-        edited = _as_edited(old, data)
-        if edited is not old:
-            text = check_text("file", edited.text)
-            tx.record(DecisionEdited(number=number, title=check_title(edited.title), text=text))
+        data, _ = _adopt(tx, old)
         tx.record(DecisionSuperseded(number=number, by=by, replaces=digest_of(data)))
         return None
+
+    @command(changed_decision)
+    def edit(
+        self,
+        tx: Transaction[State],
+        number: int,
+        *,
+        title: str | None = None,
+        text: str | None = None,
+        replaces: str | None = None,
+        agent: str | None = None,
+    ) -> Decision | None:
+        """Change the title or the text of a decision. If both are so already, nothing changes.
+
+        Args:
+            number: The decision.
+            title: The decision in one line.
+            text: Its sections in markdown.
+            replaces: The digest of the document that was read.
+            agent: Who changes it.
+
+        Raises:
+            NotFound: There is no such decision.
+            Refused: The decision changed after ``replaces`` was read.
+        """
+        tx.act_as(agent)
+        data, old = _adopt(tx, tx.state.decisions.find(number))
+        if replaces is not None and replaces != digest(old):
+            raise Refused(
+                f"Decision {number} changed meanwhile",
+                code="changed_meanwhile",
+                hint=f"`decision show {number}` prints it.",
+            )
+        new_title = old.title if title is None else check_title(title)
+        new_text = old.text if text is None else check_text("text", text).strip() + "\n"
+        if (new_title, new_text.strip()) == (old.title, old.text.strip()):
+            return old
+        tx.record(
+            DecisionEdited(number=number, title=new_title, text=new_text, replaces=digest_of(data))
+        )
+        return None
+
+    def history(self, number: int) -> list[DecisionVersion]:
+        """Return every version of a decision, oldest first.
+
+        Raises:
+            NotFound: There is no such decision.
+        """
+        versions: list[DecisionVersion] = []
+        for event in map(self._desk.event, self._state.decisions.find(number).versions):
+            known = decode(event, self._state.board.format)
+            assert isinstance(known, (DecisionAdded, DecisionEdited))
+            versions.append(
+                DecisionVersion(
+                    version=len(versions) + 1,
+                    title=known.title,
+                    text=known.text,
+                    author=event.agent,
+                    changed_at=event.ts,
+                )
+            )
+        return versions
 
     def get(self, number: int) -> Decision:
         """Return a decision with the last edit of its document.
@@ -119,13 +194,23 @@ class Decisions(Noun[State]):
         return [self.get(number) for number in sorted(self._state.decisions)]
 
 
+def _adopt(tx: Transaction[State], decision: Decision) -> tuple[bytes | None, Decision]:
+    """Record a hand edit before the document is overwritten; return the document and the decision."""
+    data = tx.read_document(decision.path)
+    edited = _as_edited(decision, data)
+    if edited is not decision:
+        text = check_text("file", edited.text)
+        title = check_title(edited.title)
+        tx.record(DecisionEdited(number=decision.number, title=title, text=text))
+    return data, edited
+
+
 def _as_edited(decision: Decision, data: bytes | None) -> Decision:
     """Return the decision with a hand edit of its document.
 
     If the document is missing, or is still the replaced one, the last change was not written yet.
     """
-    recorded = digest_of(decision.document.encode())
-    if digest_of(data) in ("", recorded, decision.replaced):
+    if digest_of(data) in ("", digest(decision), decision.replaced):
         return decision
     assert data is not None
     title, text = split(data.removeprefix(BOM).decode("utf-8", "replace"))

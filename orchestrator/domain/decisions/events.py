@@ -33,18 +33,30 @@ class DecisionAdded(DecisionEvent):
             path=path_of(self.number, self.title),
             decided_at=record.ts,
             decided_by=record.agent,
+            versions=(record.id,),
         )
 
 
 @event("decision.edited")
 class DecisionEdited(DecisionEvent):
-    """The document was edited by hand; its title and text were adopted."""
+    """The title or the text was changed, by a command or in the document.
+
+    ``replaces`` is the digest of the document as it was, if a command changed it.
+    """
 
     title: str
     text: str
+    replaces: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
-        state.decisions.change(self.number, title=self.title, text=self.text)
+        old = state.decisions[self.number]
+        state.decisions.change(
+            self.number,
+            title=self.title,
+            text=self.text,
+            replaced=self.replaces or old.replaced,
+            versions=(*old.versions, record.id),
+        )
 
 
 @event("decision.superseded")

@@ -17,6 +17,7 @@ class Decision(Record, frozen=True, kw_only=True):
         superseded_by: The number of the decision that replaced it.
         path: The path of its document, which stays when the title changes.
         replaced: The digest of the document that the last change replaced.
+        versions: The events that have its title and text as they were, oldest first.
     """
 
     number: int
@@ -29,6 +30,7 @@ class Decision(Record, frozen=True, kw_only=True):
     replaced: str = ""
     decided_at: str
     decided_by: str
+    versions: tuple[int, ...] = ()
 
     @property
     def document(self) -> str:

@@ -48,6 +48,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         version: Counted from 1; 0: a file that is not recorded yet.
         edited: Whether the file was edited by hand after that version.
+        digest: Stands for the whole file, so that a change can name the text that it replaces.
     """
 
     topic: str
@@ -57,6 +58,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     updated_at: str | None
     edited: bool = False
+    digest: str
 
 
 def written_topic(state: State, events: Committed) -> Topic:
@@ -80,6 +82,7 @@ class Knowledge(Noun[State]):
         content: str,
         *,
         tags: Iterable[str] | None = None,
+        replaces: str | None = None,
         agent: str | None = None,
     ) -> Topic | None:
         """Write the text of a topic; the old text stays in its history. The same text changes nothing.
@@ -88,11 +91,17 @@ class Knowledge(Noun[State]):
             topic: Its name, which becomes a file name.
             content: Markdown; frontmatter at its top is kept.
             tags: Words to find it by; None keeps the current ones.
+            replaces: The digest of the text that was read; empty: the topic must be new.
             agent: The author in the frontmatter.
+
+        Raises:
+            Refused: The topic changed after ``replaces`` was read.
         """
         actor = tx.act_as(agent)
         _check_name(tx.state, topic)
         metadata, _ = _adopt(tx, topic)
+        if replaces is not None:
+            _check_unchanged(tx.state, topic, replaces)
         given, body = split(content)
         return _record(tx, topic, {**metadata, **given}, body, tags, actor)
 
@@ -167,6 +176,7 @@ class Knowledge(Noun[State]):
             tags=written.tags,
             version=version,
             updated_at=event.ts,
+            digest=digest_of(written.content.encode()),
         )
 
     def _check_readable(self, topic: str) -> None:
@@ -266,6 +276,7 @@ def _edited_document(topic: str, record: Topic | None, data: bytes) -> Document:
         version=len(record.versions) if record else 0,
         updated_at=record.updated_at if record else None,
         edited=True,
+        digest=digest_of(data),
     )
 
 
@@ -284,6 +295,25 @@ def _adopt(tx: Transaction[State], topic: str) -> tuple[dict[str, Any], str]:
     author = str(metadata.get("author", record.author if record else SYSTEM))
     tx.record(KnowledgeEdited(topic=topic, text=text, author=author, tags=_tags(metadata)))
     return metadata, body
+
+
+def _check_unchanged(state: State, topic: str, digest: str) -> None:
+    """Refuse to replace a text that has changed; a hand edit was recorded before."""
+    known = state.knowledge.get(topic)
+    if known is None or known.deleted:
+        if digest:
+            raise Refused(
+                f"Topic {topic!a} was deleted meanwhile",
+                code="changed_meanwhile",
+                hint=f"`kb history {topic}` lists its versions.",
+            )
+    elif known.digest != digest:
+        how = "changed meanwhile" if digest else "exists"
+        raise Refused(
+            f"Topic {topic!a} {how}: version {len(known.versions)} is by {known.author}",
+            code="changed_meanwhile",
+            hint=f"`kb read {topic}` prints it.",
+        )
 
 
 def _record(

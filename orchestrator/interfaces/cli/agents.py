@@ -108,6 +108,23 @@ def retire(run: Run, id: str, reason: str) -> Answer:
     return run.changed(run.orc.agents.retire(id, reason=reason), f"Retired agent: {escape(id)}")
 
 
+@AGENT.command("work", example="work ann --since 8h", reads=True)
+@argument("[agent]", "Only the work of this agent.", types.AGENT_NAME)
+@option("--since", "From a time on, or that long ago, or after an event; else 24h.", types.WHEN)
+def work(run: Run, agent: str | None, since: str | None) -> Answer:
+    """List who had which task in progress from when to when, by the beginning."""
+    return listing(
+        run.orc.spans(agent=agent, since=since),
+        ("from", "since"),
+        ("to", "until"),
+        "agent",
+        "task",
+        "status",
+        "title",
+        empty="No work.",
+    )
+
+
 def _presence(agent: "AgentView") -> str:
     return agent.status if agent.status == "retired" else agent.presence
 

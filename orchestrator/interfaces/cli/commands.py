@@ -52,7 +52,7 @@ TEMPLATE = Group(
 AGENT = Group(
     "agent/a/agents",
     "Agents on the board. Without a command: list them.",
-    {"agents": "register rename list/ls heartbeat whoami retire"},
+    {"agents": "register rename list/ls heartbeat whoami work retire"},
     groups=(TEMPLATE,),
     default="list",
 )
@@ -72,7 +72,7 @@ KNOWLEDGE = Group(
 DECISION = Group(
     "decision",
     "Decisions: what was decided, why, by whom, for which task.",
-    {"decisions": "add list/ls show supersede"},
+    {"decisions": "add list/ls show edit history supersede"},
     default="list",
 )
 GOAL = Group(

@@ -1,14 +1,17 @@
 """``orc decision``: record and show decisions."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import asdict
+
+from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import DECISION
 from orchestrator.interfaces.cli.layout import lines
-from orchestrator.interfaces.cli.parameters import argument, option
-from orchestrator.interfaces.cli.rendering import Answer, say
-from orchestrator.interfaces.cli.run import Run, given
+from orchestrator.interfaces.cli.parameters import argument, option, text_file
+from orchestrator.interfaces.cli.rendering import Answer, listing, say
+from orchestrator.interfaces.cli.run import Run, either, given
 
 if TYPE_CHECKING:
     from orchestrator.domain.decisions.records import Decision
@@ -43,8 +46,41 @@ def list_(run: Run) -> Answer:
 @_NUMBER
 def show(run: Run, number: int) -> Answer:
     """Print a decision record."""
+    from orchestrator.domain.decisions.commands import digest
+
     decision = run.orc.decisions.get(number)
-    return Answer(decision, lambda: escape_lines(decision.document.removesuffix("\n")))
+    value = {**asdict(decision), "digest": digest(decision)}
+    return Answer(value, lambda: escape_lines(decision.document.removesuffix("\n")))
+
+
+@DECISION.command("edit", example='edit 3 --title "Settings are TOML files"', idempotent=True)
+@_NUMBER
+@option("--title", "The decision in one line.")
+@option("--text", "Its sections in markdown.")
+@text_file("the sections")
+@option("--replaces", "Only if it has this digest: `show --json`.")
+def edit(run: Run, number: int, text: str | None, file: str | None, **options: Any) -> Answer:
+    """Change the title or the sections of a decision; its history keeps the old ones."""
+    sections = either("text", text, file)
+    if sections is None and options["title"] is None:
+        raise UsageError("There is nothing to change", hint="Give --title, --text or --file.")
+    edited = run.orc.decisions.edit(number, text=sections, **options)
+    return run.changed(edited, f"Edited decision: {_line(edited)}")
+
+
+@DECISION.command("history", example="history 3", reads=True)
+@_NUMBER
+def history(run: Run, number: int) -> Answer:
+    """List the versions of a decision, oldest first."""
+    return listing(
+        run.orc.decisions.history(number),
+        "version",
+        ("time", "changed_at"),
+        "author",
+        "title",
+        ("characters", lambda version: len(version.text)),
+        empty="",
+    )
 
 
 @DECISION.command("supersede", example="supersede 3 7")

@@ -24,10 +24,13 @@ _WRITING = together(
     "write", example='write findings "The API needs a key" --tags api', signed=True, idempotent=True
 )
 @_WRITING
-def write(run: Run, topic: str, tags: tuple[str, ...] | None, **content: Any) -> Answer:
+@option("--replaces", "Only if the topic has this digest: `read --json`; empty: if it is new.")
+def write(
+    run: Run, topic: str, tags: tuple[str, ...] | None, replaces: str | None, **content: Any
+) -> Answer:
     """Replace the text of a topic; its history keeps the old text."""
     text = _text(run, **content)
-    written = run.orc.knowledge.write(topic, text, tags=tags)
+    written = run.orc.knowledge.write(topic, text, tags=tags, replaces=replaces)
     return run.changed(written, f"Wrote knowledge: {escape(topic)}")
 
 

@@ -127,11 +127,12 @@ def _injected(run: Run, wait: str, budget: str | None) -> Answer:
 
 
 @MAIL.command("inbox", example="inbox --unread", reads=True)
+@argument("[owner]", "Whose mailbox; else yours.", types.AGENT_NAME)
 @flag("--unread", "Only what is not read.")
-def inbox(run: Run, unread: bool) -> Answer:
-    """List the messages of your mailbox, oldest first."""
+def inbox(run: Run, owner: str | None, unread: bool) -> Answer:
+    """List the messages of a mailbox, oldest first; nothing is marked."""
     return listing(
-        run.orc.mail.inbox(unread=unread),
+        run.orc.mail.inbox(agent=owner, unread=unread),
         "id",
         ("from", "sender"),
         ("sent", "sent_at"),

@@ -8,6 +8,7 @@ import pytest
 from boards import changes_nothing, check_law, code_of
 
 from orchestrator import Orchestrator, Refused
+from orchestrator.domain.decisions.commands import digest
 from orchestrator.domain.decisions.records import split
 
 PATH = "knowledge/decisions/0001-settings-are-toml.md"
@@ -48,6 +49,30 @@ def test_the_first_decision_upgrades_the_board(orc: Orchestrator):
     types = [record.type for record in orc.events.read()]
     assert types == ["decision.added", "board.upgraded", "decision.added", "decision.added"]
     assert [decision.number for decision in orc.decisions.all()] == [1, 2]
+
+
+def test_a_decision_is_edited_and_its_history_keeps_every_text(orc: Orchestrator):
+    add(orc, decision="TOML.")
+    shown = digest(orc.decisions.get(1))
+    orc.decisions.edit(1, text="## Decision\n\nTOML, for its comments.", agent="ben")
+    assert "## Decision\n\nTOML, for its comments.\n" in document(orc)
+    edit(orc, "comments", "comments by hand")
+    with changes_nothing(orc):
+        assert code_of(lambda: orc.decisions.edit(1, title="A", replaces=shown)) == (
+            "changed_meanwhile"
+        )
+        edited = orc.decisions.get(1)
+        assert edited.text == "## Decision\n\nTOML, for its comments by hand.\n"
+    orc.decisions.edit(1, title="Settings are files", replaces=digest(edited), agent="ann")
+    with changes_nothing(orc):
+        orc.decisions.edit(1, title="Settings are files", agent="ann")
+    versions = [(v.version, v.title, v.text[13:], v.author) for v in orc.decisions.history(1)]
+    assert versions[1:] == [
+        (2, "Settings are TOML", "TOML, for its comments.\n", "ben"),
+        (3, "Settings are TOML", "TOML, for its comments by hand.\n", "ann"),
+        (4, "Settings are files", "TOML, for its comments by hand.\n", "ann"),
+    ]
+    assert document(orc).startswith("# 1. Settings are files\n")
 
 
 def test_a_superseded_decision_names_the_newer_one(orc: Orchestrator):

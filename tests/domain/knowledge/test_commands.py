@@ -8,7 +8,7 @@ from boards import changes_nothing, code_of
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator import BadInput, NotFound, Orchestrator
+from orchestrator import BadInput, NotFound, Orchestrator, Refused
 from orchestrator.core.errors import BadName
 from orchestrator.domain.knowledge import frontmatter
 from orchestrator.domain.knowledge.commands import join, split
@@ -106,6 +106,40 @@ def test_history_keeps_every_version_also_behind_a_deletion(orc: Orchestrator):
         orc.knowledge.document("findings", version=0)
     with pytest.raises(NotFound):
         orc.knowledge.history("nothing")
+
+
+def test_a_text_that_changed_meanwhile_is_not_replaced(
+    board: Orchestrator, path: Callable[[str], Path]
+):
+    board.knowledge.write("findings", "One", replaces="", agent="ann")
+    first = board.knowledge.document("findings")
+    assert first is not None
+    with changes_nothing(board):
+        with pytest.raises(Refused, match=r"'findings' exists: version 1 is by ann") as refused:
+            board.knowledge.write("findings", "Two", replaces="")
+        assert refused.value.code == "changed_meanwhile"
+    board.knowledge.write("findings", "Two", replaces=first.digest)
+    with pytest.raises(Refused, match="changed meanwhile"):
+        board.knowledge.write("findings", "Three", replaces=first.digest)
+    path("findings").write_text("By hand\n")
+    edited = board.knowledge.document("findings")
+    assert edited is not None
+    assert edited.edited
+    second = board.knowledge.document("findings", version=2)
+    assert second is not None
+    with pytest.raises(Refused, match="changed meanwhile"):
+        board.knowledge.write("findings", "Three", replaces=second.digest)
+    board.knowledge.write("findings", "Three", replaces=edited.digest)
+    assert [version.text for version in board.knowledge.history("findings")] == [
+        "One",
+        "Two",
+        "By hand\n",
+        "Three",
+    ]
+    board.knowledge.delete("findings")
+    with pytest.raises(Refused, match="was deleted meanwhile"):
+        board.knowledge.write("findings", "Four", replaces=edited.digest)
+    board.knowledge.write("findings", "Four", replaces="")
 
 
 def test_delete_removes_the_file_and_is_refused_the_second_time(
