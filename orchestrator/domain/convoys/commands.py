@@ -6,6 +6,7 @@ it is reopened. An empty convoy stays open.
 
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import islice
 
 import msgspec
 
@@ -31,9 +32,16 @@ from orchestrator.domain.tasks.lookup import outline, outlines, resolve_all
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.validation import LONGEST_TITLE, check_line
 
+REASONS = 5
+"""How many reasons why a task waits the status of a convoy gives."""
+
 
 class ConvoyStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A convoy with its progress: tasks by status, and the percentage that has ended."""
+    """A convoy with its progress: tasks by status, and the percentage that has ended.
+
+    Attributes:
+        waits: For each task that cannot be taken, the reasons in words; at most :data:`REASONS` of them.
+    """
 
     convoy: Convoy
     counts: dict[str, int]
@@ -42,6 +50,7 @@ class ConvoyStatus(msgspec.Struct, frozen=True, kw_only=True):
     percent: int
     ready: int
     tasks: list[dict[str, str | None]]
+    waits: dict[str, list[str]]
 
 
 def changed_convoy(state: State, events: Committed) -> Convoy:
@@ -195,17 +204,26 @@ class Convoys(Noun[State]):
         Raises:
             NotFound: There is none of this name.
         """
+        from orchestrator.domain.tasks.blockers import blockers
+        from orchestrator.domain.tasks.stages import is_kept_back
+
         state, now = self._state, self._desk.now()
         convoy = state.convoys.find(name)
         rows, counts = outlines(state, convoy.tasks)
+        present = list(state.tasks.present(convoy.tasks))
         return ConvoyStatus(
             convoy=convoy,
             counts=counts,
             total=len(rows),
             ended=convoy.ended,
             percent=convoy.percent,
-            ready=sum(task.can_be_taken(now) for task in state.tasks.present(convoy.tasks)),
+            ready=sum(task.can_be_taken(now) for task in present),
             tasks=rows,
+            waits={
+                task.id: [blocker.says for blocker in islice(blockers(state, task, now), REASONS)]
+                for task in present
+                if is_kept_back(state, task, now)
+            },
         )
 
 

@@ -137,6 +137,15 @@ def test_the_status_counts_every_task_archived_ones_too(orc: Orchestrator):
     assert (status.total, status.ended, status.percent, status.ready) == (3, 1, 33, 1)
 
 
+def test_the_status_says_why_a_task_waits(orc: Orchestrator):
+    running = add(orc)
+    waiting = add(orc, needs=[running])
+    orc.convoys.create("release", [running, waiting, add(orc)])
+    orc.tasks.claim(running, agent="ann")
+    waits = orc.convoys.status("release").waits
+    assert waits == {waiting: [f"needs {running}, which is in_progress"]}
+
+
 class Following(RuleBasedStateMachine):
     """Random histories of tasks in random convoys: a convoy has landed exactly if all its tasks have
     ended."""

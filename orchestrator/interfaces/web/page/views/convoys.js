@@ -1,0 +1,244 @@
+/** Convoys and workflows: how far they are, where each task stands, and what it waits for. */
+import { html, useState } from "../lib/dom.js";
+import { useAnswer } from "../lib/live.js";
+import { Action, AgentLink, Badge, Empty, Failure, Field, TaskLink, When } from "../lib/parts.js";
+
+const TASKS = ["task.", "workflow.", "workstream."];
+
+export const view = { name: "Convoys", path: "/convoys", key: "g v", View };
+
+function View() {
+  return html`<h1>Convoys and workflows</h1><${Convoys} /><${Workflows} />`;
+}
+
+// Convoys
+
+function Convoys() {
+  const [all, setAll] = useState(false);
+  const convoys = useAnswer("convoy list", all ? { all } : {}, ["convoy.", "task."]);
+  return html`<section aria-labelledby="convoys">
+    <h2 id="convoys">Convoys</h2>
+    <div class="bar">
+      <label class="check"><input type="checkbox" checked=${all} onChange=${(event) => setAll(event.target.checked)} /> Also landed and cancelled ones</label>
+    </div>
+    ${convoys.error ? html`<${Failure} error=${convoys.error} />` : null}
+    ${convoys.value?.length === 0 && html`<${Empty}>No convoy is open: a convoy is a set of tasks that is followed until all have ended.<//>`}
+    ${convoys.value?.map((convoy) => html`<${Convoy} key=${convoy.name} convoy=${convoy} />`)}
+    <${NewConvoy} />
+  </section>`;
+}
+
+function Convoy({ convoy }) {
+  const [isOpen, setOpen] = useState(false);
+  return html`<details class="progress" open=${isOpen} onToggle=${(event) => setOpen(event.currentTarget.open)}>
+    <summary>
+      <span class="progress-name">${convoy.name}</span> <${Badge} status=${convoy.status} />
+      <${Meter} label=${`Progress of ${convoy.name}`} ended=${convoy.tasks.length - convoy.open_tasks} total=${convoy.tasks.length} what="tasks" />
+      <span class="quiet">${convoy.description}</span>
+    </summary>
+    ${isOpen && html`<${ConvoyTasks} name=${convoy.name} />`}
+  </details>`;
+}
+
+function ConvoyTasks({ name }) {
+  const status = useAnswer("convoy status", { name }, ["convoy.", ...TASKS]);
+  if (status.value === null) return status.error ? html`<${Failure} error=${status.error} />` : html`<p>Reading…</p>`;
+  const { convoy, tasks, waits, ready } = status.value;
+  const isOpen = convoy.status !== "cancelled";
+  return html`
+    <p class="quiet">Made by <${AgentLink} id=${convoy.created_by} />, <${When} moment=${convoy.created_at} />${
+      convoy.started_at ? html`; started <${When} moment=${convoy.started_at} />` : ""
+    }${convoy.ended_at ? html`; ended <${When} moment=${convoy.ended_at} />` : ""}${
+      convoy.notify.length ? `; notifies ${convoy.notify.join(", ")}` : ""
+    }; ${ready} ready${convoy.reason ? `; ${convoy.reason}` : ""}</p>
+    <div class="bar">
+      ${convoy.status === "open" && !convoy.started_at && html`<${Action} command="convoy start" args=${{ name }} label="Start" />`}
+      ${convoy.status === "open" && html`<${Action} command="convoy start" args=${{ name, dispatch: true }} label="Give ready tasks to agents" />`}
+      ${convoy.status === "open" &&
+      html`<${Action} command="convoy cancel" args=${{ name }} label="Cancel the convoy" confirm=${`Cancel the convoy ${name}? Its tasks stay as they are.`} danger=${true} />`}
+    </div>
+    <ol class="steps">${tasks.map(
+      (task) => html`<li key=${task.task}>
+        <${Badge} status=${task.status} /> <${TaskLink} id=${task.task} title=${task.title} />
+        ${task.assigned_to ? html` <${AgentLink} id=${task.assigned_to} />` : null}
+        <${Reasons} reasons=${waits[task.task]} />
+        ${isOpen && html` <${Action} command="convoy remove" args=${{ name, tasks: [task.task] }} label="Remove" about=${task.title} />`}
+      </li>`,
+    )}</ol>
+    ${isOpen && html`<${AddTasks} name=${name} />`}`;
+}
+
+function AddTasks({ name }) {
+  const [text, setText] = useState("");
+  return html`<form class="bar" onSubmit=${(event) => event.preventDefault()}>
+    <${Field} label="Ids of tasks, with spaces between"><input type="text" value=${text} onInput=${(event) => setText(event.target.value)} /><//>
+    <${Action} command="convoy add" args=${{ name, tasks: words(text) }} label="Add to the convoy" onDone=${() => setText("")} />
+  </form>`;
+}
+
+function NewConvoy() {
+  const [name, setName] = useState("");
+  const [text, setText] = useState("");
+  const [description, setDescription] = useState("");
+  const clear = () => [setName, setText, setDescription].forEach((set) => set(""));
+  return html`<details class="progress"><summary>New convoy</summary>
+    <form class="bar" onSubmit=${(event) => event.preventDefault()}>
+      <${Field} label="Name"><input type="text" required value=${name} onInput=${(event) => setName(event.target.value)} /><//>
+      <${Field} label="What it is for"><input type="text" value=${description} onInput=${(event) => setDescription(event.target.value)} /><//>
+      <${Field} label="Ids of tasks, with spaces between"><input type="text" value=${text} onInput=${(event) => setText(event.target.value)} /><//>
+      <${Action} command="convoy create" args=${{ name, description, tasks: words(text) }} label="Create the convoy" onDone=${clear} />
+    </form>
+  </details>`;
+}
+
+// Workflows
+
+function Workflows() {
+  const workflows = useAnswer("formula progress", {}, TASKS);
+  return html`<section aria-labelledby="workflows">
+    <h2 id="workflows">Workflows</h2>
+    ${workflows.error ? html`<${Failure} error=${workflows.error} />` : null}
+    ${workflows.value?.length === 0 && html`<${Empty}>No workflow is open: a workflow is the steps of a formula as tasks.<//>`}
+    ${workflows.value?.map((progress) => html`<${Workflow} key=${progress.workflow.root} progress=${progress} />`)}
+    <${Pour} />
+  </section>`;
+}
+
+function Workflow({ progress }) {
+  const [isOpen, setOpen] = useState(false);
+  const { workflow } = progress;
+  return html`<details class="progress" open=${isOpen} onToggle=${(event) => setOpen(event.currentTarget.open)}>
+    <summary>
+      <span class="progress-name">${progress.title}</span> <${Badge} status=${progress.status} />${workflow.ephemeral ? " wisp" : ""}
+      <${Meter} label=${`Progress of ${progress.title}`} ended=${progress.ended} total=${progress.total} what="steps" />
+      <span class="quiet">${whereItStands(progress)}</span>
+    </summary>
+    ${isOpen && html`<${Steps} root=${workflow.root} />`}
+  </details>`;
+}
+
+/** Where a workflow stands, in a few words. */
+function whereItStands({ current, review, ready, stuck, waiting }) {
+  const named = [
+    ["at work", current],
+    ["in review", review],
+    ["ready", ready],
+    ["stuck", stuck],
+    ["waiting", waiting],
+  ].filter(([, steps]) => steps.length);
+  return named.map(([name, steps]) => `${steps.length} ${name}`).join(", ");
+}
+
+function Steps({ root }) {
+  const answer = useAnswer("formula progress", { workflow: root }, TASKS);
+  if (answer.value === null) return answer.error ? html`<${Failure} error=${answer.error} />` : html`<p>Reading…</p>`;
+  const { workflow, steps, ready, review, stuck, waiting } = answer.value;
+  const isReady = new Set(ready.map((step) => step.id));
+  const inReview = new Set(review.map((step) => step.id));
+  const reasons = new Map([...stuck, ...waiting].map((blocked) => [blocked.task.id, blocked.by]));
+  const values = Object.entries(workflow.variables).filter(([, value]) => value !== "");
+  return html`
+    <p class="quiet"><${TaskLink} id=${workflow.root} title=${`Task ${workflow.root}`} /> of formula ${workflow.formula}, version ${workflow.version};
+      poured by <${AgentLink} id=${workflow.poured_by} />, <${When} moment=${workflow.poured_at} />${values.length ? "; " : ""}
+      ${values.map(([name, value]) => `${name}: ${value}`).join("; ")}</p>
+    ${workflow.ephemeral && html`<${Wisp} root=${workflow.root} />`}
+    <${RootReasons} by=${reasons.get(workflow.root)} />
+    <ol class="steps">${steps.map(
+      (step) => html`<li key=${step.id}>
+        <${Badge} status=${isReady.has(step.id) ? "ready" : step.status} />
+        ${" "}<${TaskLink} id=${step.id} title=${step.title} />${step.milestone ? " (milestone)" : ""}
+        ${step.assigned_to ? html` <${AgentLink} id=${step.assigned_to} />` : null}
+        <${Reasons} reasons=${reasons.get(step.id)?.map((each) => each.says)} />
+        <${StepActions} step=${step} by=${reasons.get(step.id) ?? []} inReview=${inReview.has(step.id)} />
+      </li>`,
+    )}</ol>`;
+}
+
+const RootReasons = ({ by }) => (by ? html`<${Reasons} reasons=${by.map((each) => each.says)} />` : null);
+
+/** What the rules allow for a step as it stands now. */
+function StepActions({ step, by, inReview }) {
+  const task = step.id;
+  const has = (kind) => by.some((each) => each.kind === kind && each.command);
+  return html`
+    ${inReview && html` <${Action} command="task approve" args=${{ task }} label="Approve" about=${step.title} />`}
+    ${has("signal") && html` <${Action} command="task signal" args=${{ task }} label="Give the signal" about=${step.title} />`}
+    ${has("blocked") && html` <${Action} command="task unblock" args=${{ task }} label="Unblock" about=${step.title} />`}
+    ${has("failed") && html` <${Action} command="task reopen" args=${{ task }} label="Reopen" about=${step.title} />`}`;
+}
+
+function Wisp({ root }) {
+  const [summary, setSummary] = useState("");
+  return html`<form class="bar" onSubmit=${(event) => event.preventDefault()}>
+    <${Field} label="Summary"><input type="text" value=${summary} onInput=${(event) => setSummary(event.target.value)} /><//>
+    <${Action} command="formula squash" args=${{ workflow: root, summary }} label="Squash the wisp" />
+    <${Action} command="formula burn" args=${{ workflow: root }} label="Burn the wisp" danger=${true} confirm="Burn the wisp? Its steps leave the board; the log keeps that it was." />
+  </form>`;
+}
+
+/** Make a workflow of a formula. */
+function Pour() {
+  const formulas = useAnswer("formula list", {}, ["workflow."]);
+  const streams = useAnswer("workstream list", {}, ["workstream."]);
+  const [name, setName] = useState("");
+  const usable = (formulas.value ?? []).filter((formula) => !formula.problem);
+  return html`<details class="progress"><summary>New workflow</summary>
+    <div class="bar"><${Field} label="Formula"><select value=${name} onChange=${(event) => setName(event.target.value)}>
+      <option value="">Choose a formula</option>
+      ${usable.map((formula) => html`<option key=${formula.name} value=${formula.name}>${formula.name} (${formula.steps} steps)</option>`)}
+    </select><//></div>
+    ${name && html`<${Variables} key=${name} name=${name} streams=${streams.value ?? []} />`}
+  </details>`;
+}
+
+function Variables({ name, streams }) {
+  const formula = useAnswer("formula show", { name }, []);
+  const [values, setValues] = useState({});
+  const [workstream, setWorkstream] = useState("");
+  const [asWisp, setAsWisp] = useState(false);
+  if (formula.value === null) return formula.error ? html`<${Failure} error=${formula.error} />` : html`<p>Reading…</p>`;
+  const given = Object.entries(values).filter(([, value]) => value !== "").map(([key, value]) => `${key}=${value}`);
+  const args = { name, values: given, ...(workstream && { workstream }) };
+  return html`<form class="form" onSubmit=${(event) => event.preventDefault()}>
+    <p class="quoted">${formula.value.description}</p>
+    ${Object.entries(formula.value.variables).map(
+      ([key, variable]) => html`<${Field} key=${key} label=${`${key}${variable.required ? " (needed)" : ""}: ${variable.description}`}>
+        <${Value} variable=${variable} value=${values[key] ?? ""} onValue=${(value) => setValues((before) => ({ ...before, [key]: value }))} />
+      <//>`,
+    )}
+    <${Field} label="Workstream"><select value=${workstream} onChange=${(event) => setWorkstream(event.target.value)}>
+      <option value="">workflows</option>
+      ${streams.map((stream) => html`<option key=${stream.name} value=${stream.name}>${stream.name}</option>`)}
+    </select><//>
+    <label class="check"><input type="checkbox" checked=${asWisp} onChange=${(event) => setAsWisp(event.target.checked)} /> As a wisp: it leaves the board when it is squashed</label>
+    <${Action} command=${asWisp ? "formula wisp" : "formula pour"} args=${args} label="Pour the workflow" />
+  </form>`;
+}
+
+function Value({ variable, value, onValue }) {
+  const choices = variable.type === "boolean" ? ["true", "false"] : variable.enum;
+  const usual = variable.default === null ? "" : String(variable.default);
+  if (!choices.length) {
+    return html`<input type="text" required=${variable.required} placeholder=${usual} value=${value} onInput=${(event) => onValue(event.target.value)} />`;
+  }
+  return html`<select value=${value} onChange=${(event) => onValue(event.target.value)}>
+    <option value="">${usual ? `as usual: ${usual}` : "not given"}</option>
+    ${choices.map((choice) => html`<option key=${choice} value=${choice}>${choice}</option>`)}
+  </select>`;
+}
+
+// Both
+
+/** How many of some things have ended; the words are the value for everybody. */
+function Meter({ label, ended, total, what }) {
+  return html`<span class="meter">
+    <progress aria-label=${label} value=${ended} max=${Math.max(1, total)}></progress> ${ended} of ${total} ${what} ended
+  </span>`;
+}
+
+function Reasons({ reasons }) {
+  if (!reasons?.length) return null;
+  return html`<ul class="reasons">${reasons.map((reason, at) => html`<li key=${at}>${reason}</li>`)}</ul>`;
+}
+
+const words = (text) => text.split(/[\s,]+/).filter(Boolean);
