@@ -192,9 +192,9 @@ class Engine:
         with self._owner:
             return (self._open or self.store).event(number)
 
-    def read_backwards(self) -> Iterator[Recorded]:
-        """The events of the log, newest first."""
-        return self.store.read_backwards()
+    def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
+        """The events of the log, newest first; those before an event, if one is given."""
+        return self.store.read_backwards(before)
 
     def pause(self) -> None:
         """Prepare for a long action between commands: signals are delivered again.

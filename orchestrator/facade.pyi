@@ -131,20 +131,21 @@ class Facade:
             workstream: Only of this stream.
             where: Only of tasks that pass this expression; see :mod:`orchestrator.domain.tasks.where`.
         """
-    def timeline(self, subject: str | None = ..., *, workstream: str | None = ..., agent: str | None = ..., since: str | int | None = ..., last: int = ...) -> orchestrator.reports.timeline.Timeline:
-        """Return what happened to a task, in a workstream or by an agent, oldest first, with the time between.
+    def timeline(self, subject: str | None = ..., *, workstream: str | None = ..., agent: str | None = ..., type: str | None = ..., since: str | int | None = ..., before: int | None = ..., last: int = ...) -> orchestrator.reports.timeline.Timeline:
+        """Return what happened, oldest first, with the time between: on the board, or about what is named.
 
         Args:
             subject: A task, workstream or agent, whichever has this name.
             workstream: Only what was about this workstream and its tasks.
             agent: Only what this agent did.
+            type: Only events of this type; ``task.*`` is every type of a noun.
             since: From this time on, that long ago (``2h``), or after this event.
+            before: Only before the event with this id.
             last: At most so many events, the newest ones.
 
         Raises:
             NotFound: Nothing has this name.
             Refused: Several things have it.
-            UsageError: Nothing is named.
         """
     def spans(self, *, since: str | int | None = ..., agent: str | None = ...) -> builtins.list[orchestrator.reports.spans.WorkSpan]:
         """Return the spans of work that ended after a time or go on, in the order of their beginning.

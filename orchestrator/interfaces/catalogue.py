@@ -244,6 +244,8 @@ def _declared(command: Command) -> dict[str, Parameter]:
             has_place = name in parameters or not isinstance(param, click.Option)
             schema = _schema_of(param)
             parameters[name] = Parameter(name, schema, param.required, param, has_place)
+    if command.filters_agent:
+        parameters["agent"] = Parameter("agent", _schema_of(AGENT_FILTER), declared=AGENT_FILTER)
     return parameters
 
 
@@ -265,7 +267,8 @@ _LIST: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
 def _is_left_out(param: click.Parameter) -> bool:
     """Whether calls do without it: what is rare, names who acts, or is about files of the caller."""
     rare = isinstance(param, Option) and param.rare
-    return rare or param.name in ("agent", "ids") or param.type in _FILES
+    is_own = param.name in ("agent", "ids") and param is not AGENT_FILTER
+    return rare or is_own or param.type in _FILES
 
 
 _FILES = (types.FILE, types.FOLDER, types.TEXT_FILE, types.OUTPUT_FILE, types.OUTPUT_FOLDER)

@@ -2,7 +2,6 @@
 
 from collections import deque
 from graphlib import TopologicalSorter
-from itertools import islice
 
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import awaited_failures
@@ -14,7 +13,7 @@ ASSUMED = 30.0
 """Minutes of a task that has no estimate."""
 
 
-def critical_path(state: State, workstream: str | None = None) -> CriticalPath:
+def longest_chain(state: State, workstream: str | None = None) -> list[Task]:
     """Return the longest chain of tasks that have not ended, each needing the one before.
 
     A running task counts with its whole estimate. Ended needs, tasks of closed workstreams, and tasks that
@@ -40,11 +39,16 @@ def critical_path(state: State, workstream: str | None = None) -> CriticalPath:
         longest = before[name] = max(needs[name], key=minutes.__getitem__, default=None)
         minutes[name] = _minutes(tasks[name]) + (minutes[longest] if longest else 0.0)
     last = max(tasks, key=minutes.__getitem__, default=None)
-    total = minutes[last] if last else 0.0
     chain: deque[Task] = deque()
     while last is not None:
         chain.appendleft(tasks[last])
         last = before[last]
+    return [*chain]
+
+
+def critical_path(state: State, workstream: str | None = None) -> CriticalPath:
+    """Return the longest chain with its minutes; see :func:`longest_chain`."""
+    chain = longest_chain(state, workstream)
     path = [
         PathTask(
             **about(task),
@@ -52,8 +56,9 @@ def critical_path(state: State, workstream: str | None = None) -> CriticalPath:
             minutes=_minutes(task),
             assumed=task.estimate is None and not task.completes_itself,
         )
-        for task in islice(chain, SHOWN)
+        for task in chain[:SHOWN]
     ]
+    total = sum(map(_minutes, chain), 0.0)
     return CriticalPath(minutes=total, tasks=path, left_out=len(chain) - len(path))
 
 

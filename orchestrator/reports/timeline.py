@@ -1,4 +1,4 @@
-"""What happened to a task, in a workstream, or by an agent: its events with the time between them."""
+"""What happened on the board, to a task, in a workstream, or by an agent, with the time between."""
 
 from collections.abc import Callable, Container, Iterator
 from itertools import islice, takewhile
@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 
 from orchestrator.core import clock
-from orchestrator.core.errors import NotFound, Refused, UsageError
+from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.events import Recorded
 from orchestrator.domain.event_log import beginning
 from orchestrator.domain.state import State
+from orchestrator.domain.subscriptions.patterns import matches
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.engine import Engine
 
@@ -22,7 +23,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     """What happened, oldest first.
 
     Attributes:
-        task: The task that all of it is about; empty for a workstream or agent.
+        task: The task that all of it is about; empty if there is none.
         events: The events.
         after: For each of them, the seconds since the one before; 0 for the first.
     """
@@ -38,22 +39,25 @@ def timeline(
     *,
     workstream: str | None = None,
     agent: str | None = None,
+    type: str | None = None,
     since: str | int | None = None,
+    before: int | None = None,
     last: int = LAST,
 ) -> Timeline:
-    """Return what happened to a task, in a workstream or by an agent, oldest first, with the time between.
+    """Return what happened, oldest first, with the time between: on the board, or about what is named.
 
     Args:
         subject: A task, workstream or agent, whichever has this name.
         workstream: Only what was about this workstream and its tasks.
         agent: Only what this agent did.
+        type: Only events of this type; ``task.*`` is every type of a noun.
         since: From this time on, that long ago (``2h``), or after this event.
+        before: Only before the event with this id.
         last: At most so many events, the newest ones.
 
     Raises:
         NotFound: Nothing has this name.
         Refused: Several things have it.
-        UsageError: Nothing is named.
     """
     state = engine.read()
     task = ""
@@ -62,19 +66,17 @@ def timeline(
         task = name if kind == "task" else ""
         workstream = name if kind == "workstream" else workstream
         agent = name if kind == "agent" else agent
-    elif workstream is None and agent is None:
-        raise UsageError(
-            "A timeline needs a task, a workstream or an agent",
-            hint="`timeline ID`, `timeline WS` and `timeline AGENT` show one.",
-        )
     state.workstreams.check(workstream)
-    newest = reversed(Tasks(engine).history(task)) if task else engine.read_backwards()
+    newest = reversed(Tasks(engine).history(task)) if task else engine.read_backwards(before)
     limit = None if since is None else beginning(since, engine.now())
     about = _about(state, workstream) if workstream is not None else None
     chosen = (
         event
         for event in takewhile(lambda event: _is_later(event, limit), newest)
-        if agent in (None, event.agent) and (about is None or about(event))
+        if agent in (None, event.agent)
+        and (type is None or matches(type, event.type))
+        and (before is None or event.id < before)
+        and (about is None or about(event))
     )
     events = [*islice(chosen, max(last, 0))][::-1]
     times = [clock.seconds(event.ts) for event in events]

@@ -79,6 +79,7 @@ def test_a_graph_as_json_is_tasks_and_edges_by_option_and_by_format(cli: Command
     whole = cli("t", "graph", "--json").json
     assert [record["id"] for record in whole["tasks"]] == [need, task]
     assert whole["edges"] == [{"task": task, "kind": "needs", "other": need}]
+    assert whole["critical"] == [need, task]
     assert cli("t", "graph", "--format", "json").json == whole
 
 
@@ -248,6 +249,7 @@ def test_show_prints_the_place_of_a_task_in_the_graph(cli: CommandLine) -> None:
     assert record["children"] == [first, second]
     assert record["linked_by"] == [{"task": first, "kind": "related", "other": top}]
     assert [by["kind"] for by in record["kept_back_by"]] == ["children"]
+    assert record["allowed"] == ["claim", "sling", "block", "cancel"]
     cli("t", "archive", first)
     assert f"parent {top}" in re.sub(" +", " ", cli("t", "show", first).out)
 

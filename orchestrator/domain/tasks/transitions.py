@@ -57,6 +57,11 @@ def check_transition(task: Task, transition: str) -> None:
         raise not_possible(task, transition)
 
 
+def allowed_transitions(task: Task) -> list[str]:
+    """The transitions that the status of the task allows."""
+    return [name for name, statuses in TRANSITIONS.items() if task.status in statuses]
+
+
 def is_settled(task: Task, transition: str) -> bool:
     """Whether a transition is already done; see :data:`SETTLED`."""
     return task.status in SETTLED[transition]
@@ -64,7 +69,7 @@ def is_settled(task: Task, transition: str) -> bool:
 
 def not_possible(task: Task, transition: str) -> Refused:
     """The refusal of a transition, with the command that works and the others that are allowed."""
-    allowed = [name for name, statuses in TRANSITIONS.items() if task.status in statuses]
+    allowed = allowed_transitions(task)
     holder = f" with {task.assigned_to}" if task.status in HELD else ""
     is_taken = transition == "claim" and task.status in HELD
     way = f"{WAYS_ON[task.status]} {task.id}"

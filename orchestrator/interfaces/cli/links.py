@@ -17,7 +17,7 @@ from orchestrator.interfaces.cli.parameters import (
     flag,
     option,
 )
-from orchestrator.interfaces.cli.rendering import Answer, say, to_json, warn
+from orchestrator.interfaces.cli.rendering import Answer, plain, say, to_json, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line, line_of, why
 from orchestrator.interfaces.cli.task_words import named
@@ -154,17 +154,30 @@ def tree(run: Run, task: str, up: bool, limit: int | None) -> Answer:
 )
 @flag("--all", "Also tasks that have ended.", name="ended")
 @_LIMIT
-def graph(run: Run, format: str, limit: int | None, **filters: Any) -> Answer:
+def graph(
+    run: Run, workstream: str | None, format: str, limit: int | None, **filters: Any
+) -> Answer:
     """Draw the tasks and their links; an arrow points to what a task needs or belongs to."""
-    whole = run.orc.links.graph(**filters)
+    whole = run.orc.links.graph(workstream, **filters)
     shown = _first(whole, limit if format == "json" else _most(run, limit))
+    value = {**plain(shown), "critical": _critical(run, workstream, shown)}
     draw = {
         "text": lambda: drawing.text(shown, lambda each: line_of(run, each)),
         "mermaid": lambda: drawing.mermaid(shown),
         "dot": lambda: drawing.dot(shown),
-        "json": lambda: to_json(shown).decode().rstrip("\n"),
+        "json": lambda: to_json(value).decode().rstrip("\n"),
     }
-    return Answer(shown, draw[format])
+    return Answer(value, draw[format])
+
+
+def _critical(run: Run, workstream: str | None, shown: Graph) -> list[str]:
+    """The tasks of the critical path that are shown, in their order."""
+    from orchestrator.planning.critical_path import longest_chain
+
+    names = {task.id for task in shown.tasks}
+    return [
+        task.id for task in longest_chain(run.orc.engine.read(), workstream) if task.id in names
+    ]
 
 
 def _most(run: Run, limit: int | None) -> int | None:

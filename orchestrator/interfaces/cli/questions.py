@@ -67,16 +67,19 @@ def similar(run: Run, text: str, where: str, limit: int) -> Answer:
 @BOARD.command("timeline", example="timeline 299833bc --since 2d", reads=True, filters_agent=True)
 @argument("[subject]", "A task, a workstream or an agent.", types.TASK_ID, metavar="TASK|WS|AGENT")
 @IN_WORKSTREAM
+@option("--type", "Only of this type; task.* is every type of a noun.", types.NAME, metavar="TYPE")
 @option("--since", "From a time on, or that long ago, or after an event: 2h, 4711.", types.WHEN)
+@option("--before", "Only before this event: 4711.", types.ID, metavar="EVENT")
 @option("--last/-n", "At most so many events, the newest ones.", types.POSITIVE, default=LAST)
 def timeline(run: Run, subject: str | None, **how: Any) -> Answer:
-    """Show the events of a task, a workstream or an agent, with the pauses between them."""
+    """Show the events of the board, a task, a workstream or an agent, with the pauses between them."""
     line = run.orc.timeline(subject, **how)
     says = sentence_line(run.orc, subject=line.task)
-    value = [
-        {**as_dict(event), "after": after, "says": says(event)}
-        for event, after in zip(line.events, line.after, strict=True)
-    ]
+    with clock.exact_times(True):  # of the answer for programs
+        value = [
+            {**as_dict(event), "after": after, "says": says(event)}
+            for event, after in zip(line.events, line.after, strict=True)
+        ]
     return Answer(value, lambda: lines(_with_gaps(line, says), empty="No events."))
 
 

@@ -9,6 +9,7 @@ from orchestrator.core.clock import spoken
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.domain.tasks.facts import KEPT
 from orchestrator.domain.tasks.records import ENDED, HELD
+from orchestrator.domain.tasks.transitions import allowed_transitions
 from orchestrator.interfaces.cli.commands import TASK
 from orchestrator.interfaces.cli.layout import fields, parts, section, shown_time, titled
 from orchestrator.interfaces.cli.moments import sentence_line
@@ -32,7 +33,12 @@ def show(run: Run, words: Words) -> Answer:
     task = run.orc.tasks.get(mine_or_only(run, words))
     history = run.orc.tasks.history(task.id)
     around = _Around.of(run.orc, task)
-    record = {**plain(task), **plain(around), "history": _history(history)}
+    record = {
+        **plain(task),
+        **plain(around),
+        "allowed": allowed_transitions(task),
+        "history": _history(history),
+    }
     return Answer(record, lambda: _page(run.orc, task, around, history))
 
 

@@ -62,6 +62,13 @@ def test_what_a_command_would_do_is_got(board: Orchestrator, client: TestClient)
     assert board.engine.read().event == events
 
 
+def test_a_listing_can_be_that_of_another_agent(client: TestClient):
+    client.put("/api/knowledge/parser", json={"content": "x", "agent": "ann"})
+    (event,) = client.get("/api/commands/timeline?agent=ann").json()
+    assert event["says"] == f"{event['ts']} ann wrote the knowledge parser"
+    assert client.get("/api/commands/task/list?agent=ann").json() == []
+
+
 def test_an_answer_as_text_has_no_marks_of_tools(client: TestClient):
     text = client.post("/api/commands/next", json={}, headers={"Accept": "text/plain"}).text
     assert text.startswith("Claimed next task: ")
