@@ -7,16 +7,17 @@ from typing import Any, TypeVar
 import anyio
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator import AsyncOrchestrator, Orchestrator
 from orchestrator.core.errors import OrchestratorError, TimedOut
 from orchestrator.interfaces.catalogue import CommandCall
-from orchestrator.interfaces.web import command_routes, openapi
+from orchestrator.interfaces.web import command_routes, openapi, page
 from orchestrator.interfaces.web.access import SAFE, Access, Rules, read_body
 from orchestrator.interfaces.web.answers import (
     HttpProblem,
@@ -51,11 +52,17 @@ class Service:
     Args:
         orc: The board.
         agent: The person, under whose name requests act that name no agent.
+        board: The name of the board.
+        is_read_only: Whether the page shows the board only.
     """
 
-    def __init__(self, orc: AsyncOrchestrator, agent: str) -> None:
+    def __init__(
+        self, orc: AsyncOrchestrator, agent: str, board: str = "", *, is_read_only: bool = False
+    ) -> None:
         self.orc = orc
         self.agent = agent
+        self.board = board
+        self.is_read_only = is_read_only
         self.log = LiveLog(orc)
         self._openapi = b""
         self._kept: dict[str, Any] = {}
@@ -163,9 +170,26 @@ class Service:
             self._openapi = to_json(openapi.document())
         return tagged(request, self._openapi, "application/json", 200, {})
 
-    async def home(self, _: Request) -> Response:
-        """Say what is here."""
-        return PlainTextResponse("The board over HTTP: /api/openapi.json describes it.\n")
+    async def page(self, request: Request) -> Response:
+        """The page for people, for each address that a browser opens.
+
+        Raises:
+            HttpProblem: A program asks for what is not there.
+        """
+        wanted = request.headers.get("accept", "")
+        if request.url.path != "/" and "text/html" not in wanted:
+            raise HttpProblem(404, "no_route", "Not Found", hint="GET /api/openapi.json")
+        return page.shell(
+            request,
+            person=self.agent,
+            board=self.board,
+            event=self.log.head,
+            is_read_only=self.is_read_only,
+        )
+
+    async def page_file(self, request: Request) -> Response:
+        """A file of the page."""
+        return page.file(request)
 
 
 def _without_paging(request: Request) -> list[tuple[str, str]]:
@@ -212,6 +236,15 @@ async def _refused(_: Request, error: Exception) -> Response:
     return problem(HttpProblem(error.status_code, code, error.detail, hint=hint, **headers))
 
 
+class _ViewPath(StringConvertor):
+    """A path that may be a view of the page: none of those that programs ask for."""
+
+    regex = "(?!api/|page/).*"
+
+
+register_url_convertor("view", _ViewPath())
+
+
 async def _failed(_: Request, error: Exception) -> Response:
     return problem(error)
 
@@ -229,7 +262,8 @@ def application(service: Service, rules: Rules) -> ASGIApp:
         Route(command_routes.PREFIX + "{path:path}", Answered(service.command)),
         Route("/api/stream", Answered(service.stream), methods=["GET"]),
         Route("/api/openapi.json", Answered(service.openapi), methods=["GET"]),
-        Route("/", Answered(service.home), methods=["GET"]),
+        Route(page.PREFIX + "{path:path}", Answered(service.page_file), methods=["GET"]),
+        Route("/{path:view}", Answered(service.page), methods=["GET"]),
     ]
     handlers: Any = {HTTPException: _refused, Exception: _failed}
     app = Starlette(routes=routes, exception_handlers=handlers, lifespan=service.lifespan)

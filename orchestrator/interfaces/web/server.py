@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import secrets
 import socket
 import ssl
@@ -190,7 +191,12 @@ class Serving:
         asyncio.run(self._serve(orc, agent, rules))
 
     async def _serve(self, orc: Orchestrator, agent: str, rules: Any) -> None:
-        service = Service(AsyncOrchestrator(orc), agent)
+        service = Service(
+            AsyncOrchestrator(orc),
+            agent,
+            _name_of(orc.folder or ""),
+            is_read_only=rules.is_read_only,
+        )
         config = uvicorn.Config(
             application(service, rules),
             http=PatientProtocol,
@@ -246,3 +252,9 @@ def _listening(address: Address) -> socket.socket:
         ) from None
     listener.setblocking(False)
     return listener
+
+
+def _name_of(folder: str) -> str:
+    """The name of a board for people: that of its folder, or of the project that it is in."""
+    above, name = os.path.split(os.path.normpath(folder))
+    return os.path.basename(above) if name.startswith(".") else name

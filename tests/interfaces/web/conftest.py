@@ -43,10 +43,12 @@ def home(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def client_of(orc: Orchestrator, *, is_gated: bool = True, **rules: Any) -> Iterator[TestClient]:
+def client_of(
+    orc: Orchestrator, *, is_gated: bool = True, person: str = "kim", **rules: Any
+) -> Iterator[TestClient]:
     """A client of the server; without its gate it is the naive version that attacks are tried on."""
     gate: Rules = rules_of(TOKEN, ["127.0.0.1", "localhost"], 8137, **rules)
-    app: Any = application(Service(AsyncOrchestrator(orc), "kim"), gate)
+    app: Any = application(Service(AsyncOrchestrator(orc), person, "board"), gate)
     headers = {"Authorization": f"Bearer {TOKEN}"} if is_gated else {}
     served = app if is_gated else app._app
     with TestClient(served, URL, headers=headers, follow_redirects=False) as client:

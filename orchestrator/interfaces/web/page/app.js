@@ -1,0 +1,173 @@
+// The shell: which view the address names, navigation, keys, colours, and the line that says what happened.
+import { useSaid } from "./lib/actions.js";
+import { place } from "./lib/api.js";
+import { html, render, useEffect, useRef, useState } from "./lib/dom.js";
+import { follow, useLive } from "./lib/live.js";
+import { Dialog, Empty } from "./lib/parts.js";
+import { VIEWS } from "./views/all.js";
+
+/** The view of a path with the parts of the path that it names: {view, params}. */
+function located(path) {
+  const words = path.split("/").filter(Boolean);
+  for (const view of VIEWS) {
+    const names = view.path.split("/").filter(Boolean);
+    // A part that ends with a question mark may be missing.
+    const least = names.filter((name) => !name.endsWith("?")).length;
+    if (words.length < least || words.length > names.length) continue;
+    if (!names.every((name, index) => name.startsWith(":") || name === words[index])) continue;
+    const params = Object.fromEntries(
+      names.flatMap((name, index) => (name.startsWith(":") && index < words.length ? [[name.replace(/[:?]/g, ""), decoded(words[index])]] : [])),
+    );
+    return { view, params };
+  }
+  return null;
+}
+
+function decoded(word) {
+  try {
+    return decodeURIComponent(word);
+  } catch {
+    return word;
+  }
+}
+
+/** Go to an address of this page. */
+export function go(address) {
+  history.pushState(null, "", address);
+  dispatchEvent(new PopStateEvent("popstate"));
+}
+
+/** The same page for a click on a link to it; the browser does what it does with all others. */
+function onClick(event) {
+  if (event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  // A link of a drawing has an object in place of the text of its address.
+  const address = event.target.closest?.("a[href]")?.getAttribute("href");
+  if (!address?.startsWith("/") || address.startsWith("//") || address.startsWith("/api/") || address.startsWith("/page/")) return;
+  event.preventDefault();
+  go(address);
+}
+
+const THEMES = ["auto", "light", "dark"];
+
+function useTheme() {
+  const [theme, setTheme] = useState(() => {
+    const kept = localStorage.getItem("orc-theme");
+    return THEMES.includes(kept) ? kept : "auto";
+  });
+  useEffect(() => {
+    document.documentElement.dataset.theme = theme;
+    localStorage.setItem("orc-theme", theme);
+  }, [theme]);
+  return [theme, () => setTheme((before) => THEMES[(THEMES.indexOf(before) + 1) % THEMES.length])];
+}
+
+const isTyping = (element) => element.closest?.("input, textarea, select, [contenteditable]");
+
+/** Keys of the page: `g b` and the like, `?`, `/`. A view stops those that it uses itself. */
+function useKeys(help) {
+  useEffect(() => {
+    let first = "";
+    let timer = 0;
+    const onKeyDown = (event) => {
+      if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+      const keys = first ? `${first} ${event.key}` : event.key;
+      const view = VIEWS.find((each) => each.key === keys);
+      clearTimeout(timer);
+      first = "";
+      if (view) go(view.path.replace(/\/:.*/, "") || "/");
+      else if (keys === "?") help();
+      else if (VIEWS.some((each) => each.key?.startsWith(`${keys} `))) {
+        first = keys;
+        timer = setTimeout(() => (first = ""), 1500);
+        return;
+      } else return;
+      event.preventDefault();
+    };
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
+  }, []);
+}
+
+function App() {
+  const [address, setAddress] = useState({ path: location.pathname, query: location.search, number: 0 });
+  const [isHelp, setIsHelp] = useState(false);
+  const [theme, nextTheme] = useTheme();
+  const main = useRef(null);
+  useKeys(() => setIsHelp(true));
+  useEffect(() => {
+    const onChange = () => setAddress((before) => ({ path: location.pathname, query: location.search, number: before.number + 1 }));
+    addEventListener("popstate", onChange);
+    document.addEventListener("click", onClick);
+    follow();
+    return () => {
+      removeEventListener("popstate", onChange);
+      document.removeEventListener("click", onClick);
+    };
+  }, []);
+  const located_ = located(address.path);
+  useEffect(() => {
+    document.title = `${located_?.params.id ?? located_?.view.name ?? "Not there"} · ${place.board}`;
+    // A new view begins where a new page would: with its heading.
+    if (address.number === 0) return;
+    const heading = main.current.querySelector("h1") ?? main.current;
+    heading.tabIndex = -1;
+    heading.focus();
+  }, [address]);
+  return html`
+    <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); main.current.focus(); }}>To the content</a>
+    <header class="shell-head">
+      <p class="shell-board"><a href="/">${place.board || "Board"}</a></p>
+      <nav aria-label="Views">
+        <ul>
+          ${VIEWS.filter((view) => view.key).map((view) => html`
+            <li key=${view.path}><a href=${view.path.replace(/\/:.*/, "") || "/"} aria-current=${located_?.view === view ? "page" : undefined} title=${`Keys: ${view.key}`}>${view.name}</a></li>`)}
+        </ul>
+      </nav>
+      <div class="shell-side">
+        <${Live} />
+        <span class="shell-person" title="Your name in the log">${place.person}${place.isReadOnly ? " (only looking)" : ""}</span>
+        <button type="button" class="quiet" onClick=${nextTheme} aria-label=${`Colours: ${theme}`}>${{ auto: "◐", light: "○", dark: "●" }[theme]}</button>
+        <button type="button" class="quiet" onClick=${() => setIsHelp(true)} aria-label="Keys">?</button>
+      </div>
+    </header>
+    <main id="main" ref=${main} tabindex="-1">
+      ${located_
+        ? html`<${located_.view.View} key=${`${located_.view.path} ${JSON.stringify(located_.params)} ${address.number}`} params=${located_.params} query=${new URLSearchParams(address.query)} />`
+        : html`<h1>Not there</h1><${Empty}>This page has no such view.<//>`}
+    </main>
+    <${Said} />
+    ${isHelp && html`<${Help} onClose=${() => setIsHelp(false)} />`}`;
+}
+
+function Live() {
+  const state = useLive();
+  return html`<span class=${`shell-live ${state.replace(" ", "-")}`} role="status">${{ live: "Live", connecting: "Connecting", "cut off": "Cut off" }[state]}</span>`;
+}
+
+/** What the last action said; it goes away by itself, an error stays until the next one. */
+function Said() {
+  const said = useSaid();
+  const [gone, setGone] = useState(0);
+  useEffect(() => {
+    if (!said || said.isError) return undefined;
+    const timer = setTimeout(() => setGone(said.number), 8000);
+    return () => clearTimeout(timer);
+  }, [said]);
+  const isShown = said && gone !== said.number;
+  return html`
+    <div class=${`said${isShown ? (said.isError ? " error" : " good") : ""}`} role="status" aria-live="polite">
+      ${isShown && html`<span>${said.text}</span> <button type="button" class="quiet" onClick=${() => setGone(said.number)} aria-label="Close">×</button>`}
+    </div>`;
+}
+
+function Help({ onClose }) {
+  const rows = [...VIEWS.filter((view) => view.key).map((view) => [view.key, view.name]), ["?", "These keys"], ["Tab, arrows, Enter, Escape", "Within a view"]];
+  return html`
+    <${Dialog} title="Keys" onClose=${onClose}>
+      <table class="keys"><thead><tr><th scope="col">Key</th><th scope="col">What it does</th></tr></thead>
+        <tbody>${rows.map(([keys, text]) => html`<tr key=${keys}><td><kbd>${keys}</kbd></td><td>${text}</td></tr>`)}</tbody></table>
+      <button type="button" onClick=${onClose}>Close</button>
+    <//>`;
+}
+
+render(html`<${App} />`, document.getElementById("app"));

@@ -1,0 +1,39 @@
+// What a person does: a command, with its sentence or the sentence of the rule that refused it.
+import { ApiError, place, run } from "./api.js";
+import { useEffect, useState } from "./dom.js";
+
+const shown = new Set();
+let number = 0;
+
+/** Show a sentence in the status line of the page. */
+export function say(text, isError = false) {
+  number += 1;
+  for (const listener of shown) listener({ text, isError, number });
+}
+
+/** The last sentence: {text, isError, number}, or null. */
+export function useSaid() {
+  const [last, setLast] = useState(null);
+  useEffect(() => {
+    shown.add(setLast);
+    return () => shown.delete(setLast);
+  }, []);
+  return last;
+}
+
+/**
+ * Run a command that changes the board, under the name of the person, and show its sentence.
+ * @returns {Promise<string>} The text that the command line would print.
+ * @throws {ApiError} The board refused; the sentence is shown already.
+ */
+export async function act(command, args) {
+  try {
+    if (place.isReadOnly) throw new ApiError({ code: "read_only", message: "This server only shows the board", status: 403 });
+    const text = await run(command, args, { asText: true });
+    say(text.split("\n", 1)[0]);
+    return text;
+  } catch (error) {
+    say(error.message, true);
+    throw error;
+  }
+}

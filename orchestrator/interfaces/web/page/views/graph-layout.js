@@ -1,0 +1,96 @@
+// A worker: it computes the layout of the graph, so that the page never waits for it.
+//
+// Each connected part is laid out by itself, because the time grows faster than the size of a part, and is
+// answered when it is ready. Tasks without a link need no layout: they stand in rows below.
+import { Graph, layout } from "../vendor/dagre/dagre.js";
+
+export const WIDTH = 208;
+export const HEIGHT = 56;
+const GAP = 24;
+const LARGE = 150; // tasks from which the faster way to rank them is worth its wider drawing
+
+/** The connected parts of a graph, largest first: [{ids, edges}]. */
+function parts(ids, edges) {
+  const root = new Map(ids.map((id) => [id, id]));
+  const find = (id) => {
+    while (root.get(id) !== id) {
+      root.set(id, root.get(root.get(id)));
+      id = root.get(id);
+    }
+    return id;
+  };
+  for (const edge of edges) root.set(find(edge.from), find(edge.to));
+  const byRoot = new Map();
+  const part = (id) => {
+    const key = find(id);
+    if (!byRoot.has(key)) byRoot.set(key, { ids: [], edges: [] });
+    return byRoot.get(key);
+  };
+  for (const id of ids) part(id).ids.push(id);
+  for (const edge of edges) part(edge.from).edges.push(edge);
+  return [...byRoot.values()].sort((one, other) => other.ids.length - one.ids.length);
+}
+
+/** The places of the tasks and the points of the links of a part, from (0, 0). */
+function laidOut({ ids, edges }) {
+  const graph = new Graph({ multigraph: true });
+  const ranker = ids.length > LARGE ? "tight-tree" : "network-simplex";
+  graph.setGraph({ rankdir: "LR", nodesep: 16, ranksep: 56, ranker });
+  graph.setDefaultEdgeLabel(() => ({}));
+  // Names of our own: an id such as `__proto__` would be no key of an object.
+  const numbers = new Map(ids.map((id, number) => [id, `n${number}`]));
+  for (const id of ids) graph.setNode(numbers.get(id), { width: WIDTH, height: HEIGHT });
+  edges.forEach((edge, number) =>
+    graph.setEdge(numbers.get(edge.from), numbers.get(edge.to), {}, `e${number}`),
+  );
+  layout(graph);
+  const places = ids.map((id) => {
+    const { x, y } = graph.node(numbers.get(id));
+    return [id, x, y];
+  });
+  const lines = edges.map((edge, number) => {
+    const { points } = graph.edge(numbers.get(edge.from), numbers.get(edge.to), `e${number}`);
+    return [edge.key, points.map(({ x, y }) => [x, y])];
+  });
+  return { places, lines, width: graph.graph().width, height: graph.graph().height };
+}
+
+/** Rows of single tasks, as wide as the drawing above them. */
+function rows(ids, width) {
+  const most = Math.max(1, Math.floor((width + GAP) / (WIDTH + GAP)));
+  const places = ids.map((id, number) => [
+    id,
+    (number % most) * (WIDTH + GAP) + WIDTH / 2,
+    Math.floor(number / most) * (HEIGHT + GAP) + HEIGHT / 2,
+  ]);
+  const count = Math.min(most, ids.length);
+  return {
+    places,
+    lines: [],
+    width: count * (WIDTH + GAP) - GAP,
+    height: Math.ceil(ids.length / most) * (HEIGHT + GAP) - GAP,
+  };
+}
+
+self.onmessage = ({ data: { ids, edges } }) => {
+  const all = parts(ids, edges);
+  const linked = all.filter((part) => part.ids.length > 1);
+  const single = all.filter((part) => part.ids.length === 1).flatMap((part) => part.ids);
+  let [x, y, line, width] = [0, 0, 0, 0];
+  const place = (drawn, isLast) => {
+    // Small parts share a row as long as they fit below the largest one.
+    if (x > 0 && x + drawn.width > Math.max(width, 1200)) [x, y, line] = [0, y + line + GAP, 0];
+    self.postMessage({ drawn, x, y, isLast });
+    x += drawn.width + GAP;
+    line = Math.max(line, drawn.height);
+    width = Math.max(width, x - GAP);
+  };
+  linked.forEach((part, index) =>
+    place(laidOut(part), index === linked.length - 1 && !single.length),
+  );
+  if (single.length) {
+    if (x > 0) [x, y, line] = [0, y + line + GAP, 0];
+    place(rows(single, Math.max(width, 1200)), true);
+  }
+  if (!all.length) place({ places: [], lines: [], width: 0, height: 0 }, true);
+};

@@ -1,0 +1,219 @@
+// A task: all that is known about it, and all that can be done with it.
+import { html, useEffect, useRef, useState } from "../lib/dom.js";
+import { act } from "../lib/actions.js";
+import { useAnswer } from "../lib/live.js";
+import { Markdown } from "../lib/markdown.js";
+import { Action, AgentLink, Badge, EditInPlace, Empty, Failure, TaskLink, When } from "../lib/parts.js";
+import { Ask, TRANSITIONS, MORE } from "./task-actions.js";
+import { Facts } from "./task-facts.js";
+import { Linked, Sentence } from "./sentence.js";
+
+function Task({ params }) {
+  const { id } = params;
+  const answer = useAnswer("task show", { task: id }, ["task.", "workflow.", "goal."]);
+  const task = answer.value;
+  if (!task) {
+    return html`
+      <div class="task-view">
+        <h1>Task ${id}</h1>
+        ${answer.error ? html`<${Failure} error=${answer.error} />` : html`<p role="status">Reading the task.</p>`}
+      </div>`;
+  }
+  const edit = (field) => (text) => act("task edit", { task: task.id, [field]: text });
+  return html`
+    <article class="task-view" aria-labelledby="task-title">
+      <header class="task-head">
+        <p class="task-crumbs"><a href=${`/?workstream=${encodeURIComponent(task.workstream)}`}>${task.workstream}</a> <code>${task.id}</code> <${Badge} status=${task.status} /></p>
+        <h1 id="task-title"><${EditInPlace} value=${task.title} label="Title" onSave=${edit("title")} /></h1>
+        <${Standing} task=${task} />
+      </header>
+      ${answer.error && html`<${Failure} error=${answer.error} />`}
+      <${Actions} task=${task} />
+      <div class="task-columns">
+        <div class="task-main">
+          <${Part} title="Description">
+            ${task.description && html`<${Markdown} text=${task.description} />`}
+            <${EditInPlace} value=${task.description} label=${task.description ? "Description" : "Add a description"} onSave=${edit("description")} multiline isTextHidden />
+          <//>
+          <${Part} title="Acceptance">
+            ${task.acceptance && html`<${Markdown} text=${task.acceptance} />`}
+            <${EditInPlace} value=${task.acceptance} label=${task.acceptance ? "Acceptance" : "Say what must be true when it is done"} onSave=${edit("acceptance")} multiline isTextHidden />
+          <//>
+          ${task.result && html`<${Part} title="Result"><${Markdown} text=${task.result} /><//>`}
+          ${task.reason && html`<${Part} title="Reason"><p class="task-text"><${Linked} text=${task.reason} /></p><//>`}
+          <${Proof} task=${task} />
+          <${Notes} task=${task} />
+          <${Mail} task=${task} />
+          <${History} task=${task} />
+        </div>
+        <aside class="task-side" aria-label="Facts"><${Facts} task=${task} edit=${edit} /></aside>
+      </div>
+    </article>`;
+}
+
+function Part({ title, count, children }) {
+  const id = `task-${title.toLowerCase().replaceAll(" ", "-")}`;
+  return html`
+    <section class="task-part" aria-labelledby=${id}>
+      <h2 id=${id}>${title}${count > 0 && html` <span class="task-count">${count}</span>`}</h2>
+      ${children}
+    </section>`;
+}
+
+/** Who has the task until when, and what keeps it back. */
+function Standing({ task }) {
+  const isHeld = task.status === "in_progress" || task.status === "assigned";
+  return html`
+    <div class="task-standing">
+      ${isHeld && html`<p>With <${AgentLink} id=${task.assigned_to} /> until <${When} moment=${task.lease_until} /></p>`}
+      ${task.reviewer && task.status === "in_review" && html`<p>In review by <${AgentLink} id=${task.reviewer} />${task.review_until && html` until <${When} moment=${task.review_until} />`}</p>`}
+      ${task.kept_back_by.length > 0 && html`
+        <ul class="task-kept-back" aria-label="Kept back by">
+          ${task.kept_back_by.map((blocker, number) => html`<li key=${number}><${Blocker} blocker=${blocker} /></li>`)}
+        </ul>`}
+    </div>`;
+}
+
+function Blocker({ blocker }) {
+  const { kind, ...facts } = blocker;
+  const words = Object.entries(facts).filter(([, value]) => value !== null && value !== "" && !(Array.isArray(value) && !value.length));
+  return html`<span class="task-blocker">${kind.replaceAll("_", " ")}</span>${words.map(([name, value]) => html` <span key=${name}>${name.replaceAll("_", " ")} <${Linked} text=${Array.isArray(value) ? value.join(", ") : String(value)} /></span>`)}`;
+}
+
+/** The transitions that the status of the task allows, and what is possible with every task. */
+function Actions({ task }) {
+  const [asked, setAsked] = useState(null);
+  const back = useRef(null);
+  const ask = (name) => (event) => {
+    back.current = event.currentTarget;
+    setAsked(name);
+  };
+  const close = () => {
+    setAsked(null);
+    back.current?.isConnected && back.current.focus();
+  };
+  const open = task.signals.filter((signal) => !signal.given_at);
+  const button = ([name, action]) =>
+    action.fields
+      ? html`<button key=${name} type="button" class=${action.danger ? "danger" : ""} aria-haspopup="dialog" onClick=${ask(name)}>${action.label}</button>`
+      : html`<${Action} key=${name} command=${action.command} args=${{ task: task.id }} label=${action.label} />`;
+  const all = { ...TRANSITIONS, ...MORE };
+  return html`
+    <div class="task-actions" role="group" aria-label="Actions">
+      ${Object.entries(TRANSITIONS).filter(([name]) => task.allowed.includes(name)).map(button)}
+      ${open.length > 0 && button(["signal", MORE.signal])}
+    </div>
+    <details class="task-more">
+      <summary>More actions</summary>
+      <div class="task-actions" role="group" aria-label="More actions">
+        ${Object.entries(MORE).filter(([name]) => name !== "signal").map(button)}
+      </div>
+    </details>
+    ${asked && html`<${Ask} action=${all[asked]} task=${task} onClose=${close} />`}`;
+}
+
+const OUTCOMES = { force: "completed by force", change: "reason for a change" };
+
+/** The checks of a task, and what they and the reviewers found. */
+function Proof({ task }) {
+  const checks = task.checks;
+  const reviews = task.evidence.filter((item) => item.kind === "review");
+  const evidence = task.evidence.filter((item) => item.kind !== "review");
+  const demands = [
+    ...(checks?.verify ?? []).map((command) => ["verify", command]),
+    ...(checks?.artifacts ?? []).map((path) => ["artifact", path]),
+    ...(checks?.review ? [["review", "another agent must approve"]] : []),
+  ];
+  return html`
+    ${demands.length > 0 && html`
+      <${Part} title="Checks" count=${demands.length}>
+        <ul>${demands.map(([kind, what], number) => html`<li key=${number}>${kind}: <code>${what}</code></li>`)}</ul>
+      <//>`}
+    ${evidence.length > 0 && html`
+      <${Part} title="Evidence" count=${evidence.length}>
+        <ul class="task-evidence">${evidence.map((item, number) => html`<li key=${number}><${Evidence} item=${item} /></li>`)}</ul>
+      <//>`}
+    ${reviews.length > 0 && html`
+      <${Part} title="Reviews" count=${reviews.length}>
+        <ul class="task-evidence">${reviews.map((item, number) => html`
+          <li key=${number}><span class=${item.passed ? "good" : "bad"}>${item.passed ? "Approved" : "Rejected"}</span> by <${AgentLink} id=${item.agent} />, <${When} moment=${item.at} />
+            ${item.what && html`<p class="task-text">${item.what}</p>`}</li>`)}</ul>
+      <//>`}`;
+}
+
+function Evidence({ item }) {
+  const facts = [item.problem, item.seconds === null ? "" : `${item.seconds.toFixed(1)} s`, item.size === null ? "" : `${item.size} bytes, sha256 ${item.sha256}`];
+  const head = html`
+    <span class=${item.passed ? "good" : "bad"}>${OUTCOMES[item.kind] ?? (item.passed ? "Passed" : "Failed")}</span>
+    ${item.kind in OUTCOMES ? "" : html` ${item.kind}`}${item.what && html` <code>${item.what}</code>`}
+    <span class="task-small"> ${facts.filter(Boolean).join("; ")} <${AgentLink} id=${item.agent} />, <${When} moment=${item.at} /></span>`;
+  const output = item.output?.replaceAll("\r\n", "\n").trimEnd();
+  if (!output) return html`<p>${head}</p>`;
+  return html`<p>${head}</p><details open=${!item.passed}><summary>Output</summary><pre tabindex="0" aria-label="Output">${output}</pre></details>`;
+}
+
+function Notes({ task }) {
+  const [text, setText] = useState("");
+  const [isBusy, setIsBusy] = useState(false);
+  const save = async (event) => {
+    event.preventDefault();
+    if (!text.trim() || isBusy) return;
+    setIsBusy(true);
+    try {
+      await act("task note", { task: task.id, text });
+      setText("");
+    } catch {
+      // `act` has shown why; the text stays to be sent again
+    }
+    setIsBusy(false);
+  };
+  return html`
+    <${Part} title="Notes" count=${task.notes.length}>
+      <ul class="task-notes">
+        ${task.notes.map((note, number) => html`<li key=${number}><p class="task-small"><${AgentLink} id=${note.agent} />, <${When} moment=${note.at} /></p><${Markdown} text=${note.text} /></li>`)}
+      </ul>
+      <form class="task-note" onSubmit=${save}>
+        <label for="task-note">New note</label>
+        <textarea id="task-note" rows="2" value=${text} onInput=${(event) => setText(event.currentTarget.value)}
+          onKeyDown=${(event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && save(event)}></textarea>
+        <button type="submit" disabled=${isBusy}>Add the note</button>
+      </form>
+    <//>`;
+}
+
+/** The mail that names the task. */
+function Mail({ task }) {
+  const answer = useAnswer("search", { words: task.id, kinds: ["message"], limit: 50 }, ["message.sent"]);
+  const messages = answer.value ?? [];
+  if (!messages.length && !answer.error) return null;
+  return html`
+    <${Part} title="Mail" count=${messages.length}>
+      ${answer.error && html`<${Failure} error=${answer.error} />`}
+      <ul class="task-mail">
+        ${messages.map((message) => html`
+          <li key=${message.key}><a href=${`/mail/${message.key}`}>${message.title || `Message ${message.key}`}</a>
+            <span class="task-small"> <${AgentLink} id=${message.agent} />, <${When} moment=${message.ts} /></span>
+            ${message.snippet && html`<p class="task-text">${message.snippet}</p>`}</li>`)}
+      </ul>
+    <//>`;
+}
+
+const SHOWN = 50;
+
+/** What happened to the task in sentences, the newest first. */
+function History({ task }) {
+  const [last, setLast] = useState(SHOWN);
+  const answer = useAnswer("timeline", { subject: task.id, last }, ["task.", "workflow."]);
+  const events = answer.value?.toReversed() ?? [];
+  return html`
+    <${Part} title="History">
+      ${answer.error && html`<${Failure} error=${answer.error} />`}
+      <ol class="task-history" reversed>
+        ${events.map((event) => html`<li key=${event.id}><span class="task-small"><${When} moment=${event.ts} /></span> <span class="task-sentence"><${Sentence} event=${event} /></span></li>`)}
+      </ol>
+      ${events.length === last && html`<button type="button" onClick=${() => setLast(last * 4)}>Older events</button>`}
+      <p><a href=${`/events?task=${encodeURIComponent(task.id)}`}>Its events with their facts</a></p>
+    <//>`;
+}
+
+export const view = { name: "Task", path: "/tasks/:id", View: Task };

@@ -1,0 +1,148 @@
+"""The page of a real server in a real browser: headless Chromium, driven by playwright."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python")
+pytest.importorskip("uvicorn")
+
+from tests.interfaces.web.process import serving  # noqa: E402
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PICTURES = os.environ.get("ORC_PICTURES")
+"""A folder for screenshots; without it they are in the folder of the test."""
+
+PATIENCE = 60_000
+"""Milliseconds; the machine may be busy."""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A browser for all tests of a worker."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        # A container has no user namespaces for the sandbox, and little shared memory.
+        flags = ["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+class Window:
+    """A page that a person has opened, and what went wrong in it.
+
+    Args:
+        page: The page.
+        server: The server.
+        folder: Where its screenshots are.
+    """
+
+    def __init__(self, page: Any, server: Any, folder: Path) -> None:
+        self.page, self.server, self._folder = page, server, folder
+        self.url = f"http://127.0.0.1:{server.port}"
+        self.faults: list[str] = []
+        self.expected: list[str] = []
+        page.set_default_timeout(PATIENCE)
+        sync_api.expect.set_options(timeout=PATIENCE)
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.faults.append(f"{error}"))
+        page.on("request", self._asked)
+        page.on("requestfailed", self._failed)
+        page.on("dialog", self._asked_by_code)
+        page.goto(f"{self.url}/?token={server.token}")
+
+    def _heard(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.faults.append(f"{message.type}: {message.text} {message.location}")
+
+    def _asked(self, request: Any) -> None:
+        if not request.url.startswith((self.url, "data:")):
+            self.faults.append(f"request: {request.url}")
+
+    def _failed(self, request: Any) -> None:
+        if "ABORTED" not in (request.failure or ""):  # the page has gone on meanwhile
+            self.faults.append(f"failed: {request.url} {request.failure}")
+
+    def _asked_by_code(self, dialog: Any) -> None:
+        self.faults.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def expect(self, pattern: str) -> None:
+        """Expect faults that match a pattern, such as an answer that the test provokes."""
+        self.expected.append(pattern)
+
+    def check(self) -> None:
+        """Fail if there was a fault that was not expected."""
+        faults = [f for f in self.faults if not any(re.search(e, f) for e in self.expected)]
+        assert not faults, faults
+
+    def open(self, address: str) -> None:
+        """Open an address of the page, as a bookmark does."""
+        self.page.goto(self.url + address)
+
+    def run(self, command: str, agent: str = "ann", **arguments: Any) -> Any:
+        """Run a command on the board under another name, as agents do while a person looks on."""
+        arguments = {**arguments, "agent": agent}
+        status, value = self.server.request("POST", f"/api/{command}", arguments)
+        assert status < 400, value
+        return value
+
+    def accessible(self) -> None:
+        """Check that axe-core finds nothing, in both colour schemes."""
+        source = (Path(axe.__file__).parent / "axe.min.js").read_text()
+        options = json.dumps({"resultTypes": ["violations"]})
+        for scheme in ("light", "dark"):
+            self.page.emulate_media(color_scheme=scheme)
+            self.page.evaluate(source + "; undefined")
+            found = self.page.evaluate(f"axe.run(document, {options})")
+            problems = [
+                (each["id"], each["help"], [node["html"][:200] for node in each["nodes"]][:3])
+                for each in found["violations"]
+            ]
+            assert not problems, (scheme, problems)
+        self.page.emulate_media(color_scheme="light")
+
+    def look(self, name: str) -> None:
+        """Write screenshots: light, dark, and as wide as a phone."""
+        folder = Path(PICTURES) if PICTURES else self._folder
+        folder.mkdir(parents=True, exist_ok=True)
+        size = self.page.viewport_size
+        for scheme in ("light", "dark"):
+            self.page.emulate_media(color_scheme=scheme)
+            self.page.screenshot(path=folder / f"{name}-{scheme}.png")
+        self.page.emulate_media(color_scheme="light")
+        self.page.set_viewport_size({"width": 360, "height": 740})
+        assert self.page.evaluate("document.documentElement.scrollWidth") <= 360, name
+        self.page.screenshot(path=folder / f"{name}-phone.png")
+        self.page.set_viewport_size(size)
+
+
+Opened = Callable[..., Any]
+
+
+@pytest.fixture
+def window(browser: Any, home: Path, tmp_path: Path) -> Opened:
+    """Opens the page of a board: ``with window(board) as opened``. Any fault in it fails the test."""
+
+    @contextmanager
+    def opened(board: Path, *words: str) -> Iterator[Window]:
+        with serving(board, home, *words) as server:
+            context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
+            try:
+                window = Window(context.new_page(), server, tmp_path / "pictures")
+                yield window
+                window.check()
+            finally:
+                context.close()
+
+    return opened
