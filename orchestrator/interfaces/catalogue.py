@@ -180,15 +180,18 @@ class CommandCall:
             values[str(words.name)] = tuple(parts)
         return values
 
-    def run(self, orc: Orchestrator, agent: str, arguments: Mapping[str, Any]) -> Answer:
+    def run(
+        self, orc: Orchestrator, agent: str, arguments: Mapping[str, Any], prog: str = f"{MARK}orc"
+    ) -> Answer:
         """Run the command on a board.
 
         Args:
             orc: The board.
             agent: Who acts.
             arguments: The arguments.
+            prog: The program in the command lines of the answer.
         """
-        run = _CallRun(orc, agent)
+        run = _CallRun(orc, agent, prog)
         run.names_task = arguments.get("task") is not None
         given = self.given(arguments)
         with click.Context(self.command, info_name=self.words, obj=run) as context:
@@ -205,9 +208,10 @@ class CommandCall:
 class _CallRun(Run):
     """The run of a command that keeps the answer, and has no stdin."""
 
-    def __init__(self, orc: Orchestrator, agent: str) -> None:
+    def __init__(self, orc: Orchestrator, agent: str, prog: str) -> None:
         super().__init__()
         self._orc = orc
+        self._prog = prog
         self.settings.agent = agent
         self.settings.board = orc.folder
         self.answer = Answer(None, str)
@@ -215,7 +219,7 @@ class _CallRun(Run):
     @property
     def prog(self) -> str:
         """The program; the agent's command line finds the same board."""
-        return f"{MARK}orc"
+        return self._prog
 
     def execute(self, command: Command, values: dict[str, Any]) -> int:
         """Run a command, and keep its answer."""

@@ -147,7 +147,7 @@ class Service:
             result = command_routes.run(call, orc, self.agent, arguments)
             headers = {"Exit-Status": str(result.exit_status)}
             if as_text:
-                text = command_routes.text_of(result).encode("utf-8", "backslashreplace")
+                text = result.text().encode("utf-8", "backslashreplace")
                 reply = tagged(request, text, "text/plain", 200, headers)
             else:
                 reply = answer(request, result.value, headers=headers)

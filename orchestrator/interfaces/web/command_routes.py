@@ -9,7 +9,7 @@ from starlette.datastructures import QueryParams
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import UsageError
-from orchestrator.interfaces.catalogue import MARK, CommandCall
+from orchestrator.interfaces.catalogue import CommandCall
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import Command, Group
 from orchestrator.interfaces.cli.rendering import Answer
@@ -92,14 +92,9 @@ def run(call: CommandCall, orc: Orchestrator, agent: str, arguments: dict[str, A
         UsageError: The arguments are wrong.
     """
     try:
-        return call.run(orc, agent, arguments)
+        return call.run(orc, agent, arguments, prog="orc")
     except click.ClickException as error:
         raise UsageError(error.format_message()) from None
-
-
-def text_of(answer: Answer) -> str:
-    """The text of an answer for people."""
-    return answer.text().replace(MARK, "")
 
 
 def arguments_of(call: CommandCall, query: QueryParams) -> dict[str, Any]:

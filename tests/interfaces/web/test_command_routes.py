@@ -74,6 +74,10 @@ def test_an_answer_as_text_has_no_marks_of_tools(client: TestClient):
     assert text.startswith("Claimed next task: ")
     assert "orc " in text
     assert "\x02" not in text
+    [task] = client.get("/api/commands/task/list").json()
+    brief = client.get(f"/api/commands/runner/brief?target={task['id']}").json()["brief"]
+    assert "\x02" not in brief
+    assert "\norc t note" in brief
 
 
 def test_the_exit_status_of_an_answer_is_in_a_header(client: TestClient):
