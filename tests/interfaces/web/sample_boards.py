@@ -187,6 +187,17 @@ class _Team:
     def _third_cycle(self) -> None:
         orc, text = self._orc, self._text
         orc.plan()
+        self._wait(4)
+        for number, (agent, hours) in enumerate(
+            [("ann", 5), ("ben", 3), ("dan", 7), ("ann", 4), ("ben", 6)]
+        ):
+            self._add(f"check {number}", f"Check {number + 1} of the grammar")
+            self._do(f"check {number}", agent, hours, "As the grammar says.")
+        self._add("fuzz", "Fuzz the tokens")
+        orc.tasks.claim(self.ids["fuzz"], agent="ben")
+        self._wait(4)
+        orc.tasks.fail(self.ids["fuzz"], reason=text("The fuzzer does not build"), agent="ben")
+        orc.knowledge.write("fuzzing", text("It needs another compiler."), agent="ben")
         self._wait(self._hours_left() - 6)
         orc.tasks.claim(self.ids["parser"], agent="ann", lease="30d")
         orc.tasks.claim(self.ids["server"], agent="ben", lease="30d")

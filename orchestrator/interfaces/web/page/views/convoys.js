@@ -2,8 +2,11 @@
 import { html, useState } from "../lib/dom.js";
 import { useAnswer } from "../lib/live.js";
 import { Action, AgentLink, Badge, Empty, Failure, Field, TaskLink, When } from "../lib/parts.js";
+import { useSome } from "../lib/some.js";
 
 const TASKS = ["task.", "workflow.", "workstream."];
+
+const MANY = 50; // tasks of a convoy and steps of a workflow that are shown at first
 
 export const view = { name: "Convoys", path: "/convoys", key: "g v", View };
 
@@ -18,7 +21,7 @@ function Convoys() {
   const convoys = useAnswer("convoy list", all ? { all } : {}, ["convoy.", "task."]);
   return html`<section aria-labelledby="convoys">
     <h2 id="convoys">Convoys</h2>
-    <div class="bar">
+    <div class="tools">
       <label class="check"><input type="checkbox" checked=${all} onChange=${(event) => setAll(event.target.checked)} /> Also landed and cancelled ones</label>
     </div>
     ${convoys.error ? html`<${Failure} error=${convoys.error} />` : null}
@@ -42,8 +45,9 @@ function Convoy({ convoy }) {
 
 function ConvoyTasks({ name }) {
   const status = useAnswer("convoy status", { name }, ["convoy.", ...TASKS]);
-  if (status.value === null) return status.error ? html`<${Failure} error=${status.error} />` : html`<p>Reading…</p>`;
-  const { convoy, tasks, waits, ready } = status.value;
+  const [shown, button] = useSome(status.value?.tasks ?? [], MANY);
+  if (status.value == null) return status.error ? html`<${Failure} error=${status.error} />` : html`<p>Reading…</p>`;
+  const { convoy, waits, ready } = status.value;
   const isOpen = convoy.status !== "cancelled";
   return html`
     <p class="quiet">Made by <${AgentLink} id=${convoy.created_by} />, <${When} moment=${convoy.created_at} />${
@@ -51,13 +55,13 @@ function ConvoyTasks({ name }) {
     }${convoy.ended_at ? html`; ended <${When} moment=${convoy.ended_at} />` : ""}${
       convoy.notify.length ? `; notifies ${convoy.notify.join(", ")}` : ""
     }; ${ready} ready${convoy.reason ? `; ${convoy.reason}` : ""}</p>
-    <div class="bar">
+    <div class="tools">
       ${convoy.status === "open" && !convoy.started_at && html`<${Action} command="convoy start" args=${{ name }} label="Start" />`}
       ${convoy.status === "open" && html`<${Action} command="convoy start" args=${{ name, dispatch: true }} label="Give ready tasks to agents" />`}
       ${convoy.status === "open" &&
       html`<${Action} command="convoy cancel" args=${{ name }} label="Cancel the convoy" confirm=${`Cancel the convoy ${name}? Its tasks stay as they are.`} danger=${true} />`}
     </div>
-    <ol class="steps">${tasks.map(
+    <ol class="steps">${shown.map(
       (task) => html`<li key=${task.task}>
         <${Badge} status=${task.status} /> <${TaskLink} id=${task.task} title=${task.title} />
         ${task.assigned_to ? html` <${AgentLink} id=${task.assigned_to} />` : null}
@@ -65,12 +69,13 @@ function ConvoyTasks({ name }) {
         ${isOpen && html` <${Action} command="convoy remove" args=${{ name, tasks: [task.task] }} label="Remove" about=${task.title} />`}
       </li>`,
     )}</ol>
+    ${button}
     ${isOpen && html`<${AddTasks} name=${name} />`}`;
 }
 
 function AddTasks({ name }) {
   const [text, setText] = useState("");
-  return html`<form class="bar" onSubmit=${(event) => event.preventDefault()}>
+  return html`<form class="tools" onSubmit=${(event) => event.preventDefault()}>
     <${Field} label="Ids of tasks, with spaces between"><input type="text" value=${text} onInput=${(event) => setText(event.target.value)} /><//>
     <${Action} command="convoy add" args=${{ name, tasks: words(text) }} label="Add to the convoy" onDone=${() => setText("")} />
   </form>`;
@@ -82,7 +87,7 @@ function NewConvoy() {
   const [description, setDescription] = useState("");
   const clear = () => [setName, setText, setDescription].forEach((set) => set(""));
   return html`<details class="progress"><summary>New convoy</summary>
-    <form class="bar" onSubmit=${(event) => event.preventDefault()}>
+    <form class="tools" onSubmit=${(event) => event.preventDefault()}>
       <${Field} label="Name"><input type="text" required value=${name} onInput=${(event) => setName(event.target.value)} /><//>
       <${Field} label="What it is for"><input type="text" value=${description} onInput=${(event) => setDescription(event.target.value)} /><//>
       <${Field} label="Ids of tasks, with spaces between"><input type="text" value=${text} onInput=${(event) => setText(event.target.value)} /><//>
@@ -131,8 +136,9 @@ function whereItStands({ current, review, ready, stuck, waiting }) {
 
 function Steps({ root }) {
   const answer = useAnswer("formula progress", { workflow: root }, TASKS);
-  if (answer.value === null) return answer.error ? html`<${Failure} error=${answer.error} />` : html`<p>Reading…</p>`;
-  const { workflow, steps, ready, review, stuck, waiting } = answer.value;
+  const [shown, button] = useSome(answer.value?.steps ?? [], MANY);
+  if (answer.value == null) return answer.error ? html`<${Failure} error=${answer.error} />` : html`<p>Reading…</p>`;
+  const { workflow, ready, review, stuck, waiting } = answer.value;
   const isReady = new Set(ready.map((step) => step.id));
   const inReview = new Set(review.map((step) => step.id));
   const reasons = new Map([...stuck, ...waiting].map((blocked) => [blocked.task.id, blocked.by]));
@@ -143,7 +149,7 @@ function Steps({ root }) {
       ${values.map(([name, value]) => `${name}: ${value}`).join("; ")}</p>
     ${workflow.ephemeral && html`<${Wisp} root=${workflow.root} />`}
     <${RootReasons} by=${reasons.get(workflow.root)} />
-    <ol class="steps">${steps.map(
+    <ol class="steps">${shown.map(
       (step) => html`<li key=${step.id}>
         <${Badge} status=${isReady.has(step.id) ? "ready" : step.status} />
         ${" "}<${TaskLink} id=${step.id} title=${step.title} />${step.milestone ? " (milestone)" : ""}
@@ -151,7 +157,8 @@ function Steps({ root }) {
         <${Reasons} reasons=${reasons.get(step.id)?.map((each) => each.says)} />
         <${StepActions} step=${step} by=${reasons.get(step.id) ?? []} inReview=${inReview.has(step.id)} />
       </li>`,
-    )}</ol>`;
+    )}</ol>
+    ${button}`;
 }
 
 const RootReasons = ({ by }) => (by ? html`<${Reasons} reasons=${by.map((each) => each.says)} />` : null);
@@ -169,7 +176,7 @@ function StepActions({ step, by, inReview }) {
 
 function Wisp({ root }) {
   const [summary, setSummary] = useState("");
-  return html`<form class="bar" onSubmit=${(event) => event.preventDefault()}>
+  return html`<form class="tools" onSubmit=${(event) => event.preventDefault()}>
     <${Field} label="Summary"><input type="text" value=${summary} onInput=${(event) => setSummary(event.target.value)} /><//>
     <${Action} command="formula squash" args=${{ workflow: root, summary }} label="Squash the wisp" />
     <${Action} command="formula burn" args=${{ workflow: root }} label="Burn the wisp" danger=${true} confirm="Burn the wisp? Its steps leave the board; the log keeps that it was." />
@@ -183,7 +190,7 @@ function Pour() {
   const [name, setName] = useState("");
   const usable = (formulas.value ?? []).filter((formula) => !formula.problem);
   return html`<details class="progress"><summary>New workflow</summary>
-    <div class="bar"><${Field} label="Formula"><select value=${name} onChange=${(event) => setName(event.target.value)}>
+    <div class="tools"><${Field} label="Formula"><select value=${name} onChange=${(event) => setName(event.target.value)}>
       <option value="">Choose a formula</option>
       ${usable.map((formula) => html`<option key=${formula.name} value=${formula.name}>${formula.name} (${formula.steps} steps)</option>`)}
     </select><//></div>
@@ -196,7 +203,7 @@ function Variables({ name, streams }) {
   const [values, setValues] = useState({});
   const [workstream, setWorkstream] = useState("");
   const [asWisp, setAsWisp] = useState(false);
-  if (formula.value === null) return formula.error ? html`<${Failure} error=${formula.error} />` : html`<p>Reading…</p>`;
+  if (formula.value == null) return formula.error ? html`<${Failure} error=${formula.error} />` : html`<p>Reading…</p>`;
   const given = Object.entries(values).filter(([, value]) => value !== "").map(([key, value]) => `${key}=${value}`);
   const args = { name, values: given, ...(workstream && { workstream }) };
   return html`<form class="form" onSubmit=${(event) => event.preventDefault()}>

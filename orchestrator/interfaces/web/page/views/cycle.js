@@ -4,11 +4,13 @@ import { useAnswer } from "../lib/live.js";
 import { Action, AgentLink, Badge, Dialog, Empty, Failure, Field, TaskLink, When } from "../lib/parts.js";
 import { Markdown } from "../lib/markdown.js";
 import { usePaced } from "../lib/paced.js";
+import { useSome } from "../lib/some.js";
 import { Timeline, lasting } from "../lib/timeline.js";
 
 const PLANNED = ["task.", "lock.", "agent.", "workstream.", "cycle.", "workflow."];
 const COLLECTED = ["task.", "knowledge.", "cycle."];
-const LONGEST = 40; // characters of a title beside a bar
+
+const CHARTED = 40; // rows of the chart at first
 
 export const view = { name: "Cycle", path: "/cycle", key: "g c", View };
 
@@ -16,7 +18,7 @@ function View() {
   const plan = usePaced("runner plan", { look: true }, PLANNED);
   const [briefed, setBriefed] = useState(null);
   const current = plan.value ? plan.value.cycle - 1 : null;
-  if (plan.value === null) {
+  if (plan.value == null) {
     return html`<h1>Cycle</h1>${plan.error ? html`<${Failure} error=${plan.error} />` : html`<p>Making the plan…</p>`}`;
   }
   return html`
@@ -32,7 +34,7 @@ function View() {
 /** Begin a cycle: the plan is kept in the log, and what comes back counts from there. */
 function Begin({ next }) {
   const [most, setMost] = useState("8");
-  return html`<form class="bar" onSubmit=${(event) => event.preventDefault()}>
+  return html`<form class="tools" onSubmit=${(event) => event.preventDefault()}>
     <${Field} label="Tasks side by side, at most">
       <input type="number" min="1" max="1000" required value=${most} onInput=${(event) => setMost(event.target.value)} />
     <//>
@@ -65,31 +67,35 @@ function Plan({ plan, onBrief }) {
     html`<h3>Do one after another</h3>
       <ul class="plain">${serial.map((group) => html`<${Serial} key=${group.resources.join(" ")} group=${group} onBrief=${onBrief} />`)}</ul>
       <${More} number=${more.recommended_serial} what="groups" />`}
-    ${waiting.length > 0 &&
-    html`<h3>Waiting</h3>
-      <div class="scrolls"><table>
-        <thead><tr><th scope="col">task</th><th scope="col">workstream</th><th scope="col">why</th></tr></thead>
-        <tbody>${waiting.map(
-          (each) => html`<tr key=${each.task}>
-            <td><${TaskLink} id=${each.task} title=${each.title} /></td><td>${each.workstream}</td>
-            <td><ul class="plain">${each.reasons.map((reason, at) => html`<li key=${at}>${reason}</li>`)}</ul></td>
-          </tr>`,
-        )}</tbody>
-      </table></div>
-      <${More} number=${more.waiting} what="tasks" />`}
+    ${waiting.length > 0 && html`<${Waiting} tasks=${waiting} more=${more.waiting} />`}
     <${CriticalPath} path=${plan.critical_path} />
   </section>`;
+}
+
+function Waiting({ tasks, more }) {
+  const [shown, button] = useSome(tasks);
+  return html`<h3>Waiting</h3>
+    <div class="scrolls"><table>
+      <thead><tr><th scope="col">task</th><th scope="col">workstream</th><th scope="col">why</th></tr></thead>
+      <tbody>${shown.map(
+        (each) => html`<tr key=${each.task}>
+          <td><${TaskLink} id=${each.task} title=${each.title} /></td><td>${each.workstream}</td>
+          <td><ul class="plain">${each.reasons.map((reason, at) => html`<li key=${at}>${reason}</li>`)}</ul></td>
+        </tr>`,
+      )}</tbody>
+    </table></div>
+    ${button}<${More} number=${more} what="tasks" />`;
 }
 
 /** Tasks that exclude each other, in their order. */
 function Serial({ group, onBrief }) {
   return html`<li>
     <p><strong>${group.resources.join(", ")}</strong>: ${group.reason}${group.waits_for.map(
-      (hold) => html`${" "}<span key=${hold.agent}>(held by <${AgentLink} id=${hold.agent} />, until <${When} moment=${hold.until} />)</span>`,
+      (hold) => html`${" "}<span key=${hold.agent}>(<${AgentLink} id=${hold.agent} /> has it; that ends <${When} moment=${hold.until} />)</span>`,
     )}</p>
     <ol>${group.tasks.map((name) => {
       const id = name.slice(name.lastIndexOf("/") + 1);
-      return html`<li key=${id}><${TaskLink} id=${id} title=${name} />${" "}
+      return html`<li key=${id}><${TaskLink} id=${id} />${" "}
         <button type="button" onClick=${() => onBrief(id)} aria-label=${`Brief of ${name}`}>Brief</button></li>`;
     })}</ol>
     <${More} number=${group.left_out} what="tasks" />
@@ -108,15 +114,16 @@ function CriticalPath({ path }) {
 
 /** What the leader of the cycle should look at, with the command that settles it. */
 function Attention({ alerts, more }) {
+  const [shown, button] = useSome(alerts);
   if (!alerts.length) return null;
   return html`<h3>Needs attention</h3>
-    <ul class="plain alerts">${alerts.map(
+    <ul class="plain alerts">${shown.map(
       (alert, at) => html`<li key=${`${alert.kind} ${alert.task ?? alert.agent} ${at}`}>
         <span>${alert.text}${alert.task ? html`${" "}<${TaskLink} id=${alert.task} title=${alert.title} />` : null}</span>
         <${Remedy} alert=${alert} />
       </li>`,
     )}</ul>
-    <${More} number=${more} what="alerts" />`;
+    ${button}<${More} number=${more} what="alerts" />`;
 }
 
 function Remedy({ alert }) {
@@ -137,10 +144,10 @@ function Collected({ current }) {
   return html`<section aria-labelledby="collected">
     <h2 id="collected">What came back</h2>
     ${current > 1 &&
-    html`<div class="bar">
-      <button type="button" disabled=${cycle <= 1} onClick=${() => setChosen(cycle - 1)}>Cycle before</button>
+    html`<div class="tools">
+      <button type="button" aria-disabled=${cycle <= 1} onClick=${() => setChosen(Math.max(1, cycle - 1))}>Cycle before</button>
       <strong>Cycle ${cycle}</strong>
-      <button type="button" disabled=${cycle >= current} onClick=${() => setChosen(cycle + 1 >= current ? null : cycle + 1)}>Cycle after</button>
+      <button type="button" aria-disabled=${cycle >= current} onClick=${() => setChosen(cycle + 1 >= current ? null : cycle + 1)}>Cycle after</button>
     </div>`}
     ${collected.error && html`<${Failure} error=${collected.error} />`}
     ${value && (value.cycle ?? null) === (cycle || null) && html`<${Report} report=${value} />`}
@@ -158,11 +165,7 @@ function Report({ report }) {
     <${Gantt} report=${report} />
     <${Returned} title="Finished" tasks=${done} text="result" />
     <${Returned} title="Failed" tasks=${failed} text="reason" />
-    ${running.length > 0 &&
-    html`<h3>Still running (${running.length})</h3>
-      <ul class="plain">${running.map(
-        (each) => html`<li key=${each.task_id}><${TaskLink} id=${each.task_id} title=${each.title} /> with <${AgentLink} id=${each.assigned_to} /> for ${lasting(each.age_seconds * 1000)}</li>`,
-      )}</ul>`}
+    <${Running} tasks=${running} />
     ${added.length > 0 &&
     html`<details><summary>Added (${added.length})</summary>
       <ul class="plain">${added.map(
@@ -195,47 +198,65 @@ function Gantt({ report }) {
       to: end,
     })),
   ].sort((a, b) => a.from - b.from);
+  const [shown, button] = useSome(bars, CHARTED);
   if (!bars.length) return null;
-  const rows = bars.map((each) => {
+  const rows = shown.map((each) => {
     const href = `/tasks/${encodeURIComponent(each.task_id)}`;
-    const label = each.title.length > LONGEST ? `${each.title.slice(0, LONGEST - 1)}…` : each.title;
-    return { label, href, bars: [{ from: each.from, to: each.to, kind: each.kind, label: `by ${each.agent}`, href }] };
+    return {
+      label: `${each.agent}: ${each.title}`,
+      href,
+      bars: [{ from: each.from, to: each.to, kind: each.kind, label: `by ${each.agent}`, href }],
+    };
   });
   const begin = report.started_at ? Date.parse(report.started_at) : bars[0].from;
-  return html`<${Timeline} label="Who did what" rows=${rows} from=${begin} to=${end} />`;
+  return html`<${Timeline} label="Who did what" rows=${rows} from=${begin} to=${end} />${button}`;
 }
 
 function Returned({ title, tasks, text }) {
+  const [shown, button] = useSome(tasks);
   if (!tasks.length) return null;
   return html`<h3>${title} (${tasks.length})</h3>
-    <ul class="plain">${tasks.map(
+    <ul class="plain">${shown.map(
       (each) => html`<li key=${each.task_id}>
         <${TaskLink} id=${each.task_id} title=${each.title} /> by <${AgentLink} id=${each.agent} />${
           each.seconds === null ? null : ` in ${lasting(each.seconds * 1000)}`
         }, <${When} moment=${each.at} />
         ${each[text] ? html`<p class="quoted">${each[text]}</p>` : null}
       </li>`,
-    )}</ul>`;
+    )}</ul>
+    ${button}`;
+}
+
+function Running({ tasks }) {
+  const [shown, button] = useSome(tasks);
+  if (!tasks.length) return null;
+  return html`<h3>Still running (${tasks.length})</h3>
+    <ul class="plain">${shown.map(
+      (each) => html`<li key=${each.task_id}><${TaskLink} id=${each.task_id} title=${each.title} /> with <${AgentLink} id=${each.assigned_to} /> for ${lasting(each.age_seconds * 1000)}</li>`,
+    )}</ul>
+    ${button}`;
 }
 
 function Shares({ agents }) {
+  const [shown, button] = useSome(agents);
   if (!agents.length) return null;
   return html`<h3>Agents</h3>
     <div class="scrolls"><table>
       <thead><tr>${["agent", "done", "failed", "running", "added", "knowledge", "time"].map((head) => html`<th key=${head} scope="col">${head}</th>`)}</tr></thead>
-      <tbody>${agents.map(
+      <tbody>${shown.map(
         (each) => html`<tr key=${each.agent}><th scope="row"><${AgentLink} id=${each.agent} /></th>
           ${["completed", "failed", "running", "added", "knowledge"].map((name) => html`<td key=${name} class="number">${each[name]}</td>`)}
           <td class="number">${lasting(each.seconds * 1000)}</td></tr>`,
       )}</tbody>
-    </table></div>`;
+    </table></div>
+    ${button}`;
 }
 
 /** Write the report into the knowledge base. */
 function Keep({ cycle }) {
   const [topic, setTopic] = useState(null);
   const name = topic ?? (cycle ? `cycle-${cycle}` : "report");
-  return html`<form class="bar" onSubmit=${(event) => event.preventDefault()}>
+  return html`<form class="tools" onSubmit=${(event) => event.preventDefault()}>
     <${Field} label="Topic"><input type="text" required value=${name} onInput=${(event) => setTopic(event.target.value)} /><//>
     <${Action} command="runner collect" args=${cycle ? { cycle, save: name } : { save: name }} label="Collect into the knowledge base" />
   </form>`;

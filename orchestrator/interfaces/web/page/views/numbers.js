@@ -4,7 +4,8 @@ import { useAnswer } from "../lib/live.js";
 import { AgentLink, Badge, Empty, Failure, Field, TaskLink, When } from "../lib/parts.js";
 import { Columns, Lines, Outlook } from "../lib/charts.js";
 import { usePaced } from "../lib/paced.js";
-import { lasting } from "../lib/timeline.js";
+import { useSome } from "../lib/some.js";
+import { lasting, moment as dated } from "../lib/timeline.js";
 
 const PERIODS = [
   ["", "all of it"],
@@ -23,7 +24,7 @@ function View() {
   const report = usePaced("report", args, ["task.", "goal.", "lock.", "cycle.", "workstream."]);
   return html`
     <h1>Numbers and forecast</h1>
-    <div class="bar">
+    <div class="tools">
       <${Field} label="Period"><select value=${since} onChange=${(event) => setSince(event.target.value)}>
         ${PERIODS.map(([value, text]) => html`<option key=${value} value=${value}>${text}</option>`)}
       </select><//>
@@ -42,8 +43,8 @@ function View() {
 function Freshness({ report }) {
   return html`<p class="fresh">
     ${report.value ? html`As of <${When} moment=${report.value.generated_at} />` : null}
-    ${report.loading ? " Counting…" : report.isOld ? " Something has happened since." : ""}
-    ${" "}<button type="button" disabled=${report.loading} onClick=${report.reload}>Count again</button>
+    ${report.isLoading ? " Counting…" : report.isOld ? " Something has happened since." : ""}
+    ${" "}<button type="button" aria-disabled=${report.isLoading} onClick=${report.reload}>Count again</button>
   </p>`;
 }
 
@@ -80,8 +81,8 @@ function Prediction({ forecast, goals, now }) {
     ${forecast.outcome === "done" && html`<p>All of it is done.</p>`}
     ${forecast.outcome === "unknown" && html`<p>That cannot be known yet: ${forecast.reason}.</p>`}
     ${forecast.outcome === "forecast" &&
-    html`<p>The ${forecast.tasks} open tasks are done with even chance by <strong><${When} moment=${forecast.p50} /></strong>,
-        with 85 % by <strong><${When} moment=${forecast.p85} /></strong>, with 95 % by <strong><${When} moment=${forecast.p95} /></strong>.</p>
+    html`<p>The ${forecast.tasks} open tasks are done with even chance by <${Day} moment=${forecast.p50} />,
+        with 85 % by <${Day} moment=${forecast.p85} />, with 95 % by <${Day} moment=${forecast.p95} />.</p>
       <p>It is drawn from ${forecast.history} ended tasks and at most ${forecast.workers} at work side by side, played ${forecast.trials} times.${
         forecast.is_rough ? " The history is short, so this is rough." : ""
       }${forecast.left_out ? ` Left out: ${forecast.left_out} tasks that need a task that failed or was cancelled.` : ""}${
@@ -99,9 +100,9 @@ function Prediction({ forecast, goals, now }) {
       <thead><tr>${["goal", "due", "done", "in time", "85 % by", "after its date"].map((head) => html`<th key=${head} scope="col">${head}</th>`)}</tr></thead>
       <tbody>${goals.map(
         (goal) => html`<tr key=${goal.name}><th scope="row">${goal.name}<br /><span class="quiet">${goal.description}</span></th>
-          <td><${When} moment=${goal.due} /></td><td class="number">${goal.done} of ${goal.total}</td>
+          <td><${Day} moment=${goal.due} /></td><td class="number">${goal.done} of ${goal.total}</td>
           <td class="number">${goal.in_time === null ? goal.reason || goal.outcome : `${Math.round(goal.in_time * 100)} %`}</td>
-          <td>${goal.p85 ? html`<${When} moment=${goal.p85} />` : ""}</td>
+          <td>${goal.p85 ? html`<${Day} moment=${goal.p85} />` : ""}</td>
           <td class="number">${goal.slip === null ? "" : goal.slip > 0 ? lasting(goal.slip * 1000) : "no"}</td></tr>`,
       )}</tbody>
     </table></div>`}
@@ -114,17 +115,16 @@ function Flow({ line, until }) {
   const values = (name) => line.steps.map((step) => step[name]);
   const sum = (name) => values(name).reduce((total, value) => total + value, 0);
   const last = line.steps.at(-1);
-  const each = `each ${line.unit}`;
   return html`<section aria-labelledby="flow">
     <h2 id="flow">How the work flows</h2>
     <div class="charts">
-      <${Columns} label=${`Ended tasks, ${each}`} moments=${moments} until=${until}
+      <${Columns} label=${`Ended tasks per ${line.unit}`} moments=${moments} until=${until}
         summary=${`${sum("completed")} done, ${sum("failed")} failed, ${sum("added")} added.`}
         series=${[
           { name: "done", look: "done", values: values("completed") },
           { name: "failed", look: "failed", values: values("failed") },
         ]} />
-      <${Lines} label=${`Work in progress, ${each}`} moments=${moments} until=${until}
+      <${Lines} label=${`Work in progress, the average per ${line.unit}`} moments=${moments} until=${until}
         summary=${`On average now: ${last.in_progress} in progress, ${last.in_review} in review.`}
         series=${[
           { name: "in progress", look: "in_progress", values: values("in_progress") },
@@ -168,6 +168,9 @@ function Times({ report }) {
 /** What is at work for how long, and what others wait for. */
 function Stuck({ report }) {
   const { ongoing, hold_ups: holdUps, failures } = report;
+  const [old, moreOld] = useSome(ongoing);
+  const [waited, moreWaited] = useSome(holdUps);
+  const [failed, moreFailed] = useSome(failures, 6);
   return html`<section aria-labelledby="stuck">
     <h2 id="stuck">Where it is stuck</h2>
     ${!(ongoing.length || holdUps.length || failures.length) && html`<p>Nowhere.</p>`}
@@ -175,29 +178,29 @@ function Stuck({ report }) {
     html`<h3>At work, the oldest first</h3>
       <div class="scrolls"><table>
         <thead><tr>${["task", "status", "agent", "for"].map((head) => html`<th key=${head} scope="col">${head}</th>`)}</tr></thead>
-        <tbody>${ongoing.map(
+        <tbody>${old.map(
           (each) => html`<tr key=${each.task}><th scope="row"><${TaskLink} id=${each.task} title=${each.title} /></th>
             <td><${Badge} status=${each.status} /></td><td>${each.agent ? html`<${AgentLink} id=${each.agent} />` : ""}</td>
             <td class="number">${lasting(each.age * 1000)}</td></tr>`,
         )}</tbody>
-      </table></div>`}
+      </table></div>${moreOld}`}
     ${holdUps.length > 0 &&
     html`<h3>What others wait for</h3>
       <div class="scrolls"><table>
         <thead><tr>${["what", "status", "agent", "waiting"].map((head) => html`<th key=${head} scope="col">${head}</th>`)}</tr></thead>
-        <tbody>${holdUps.map(
+        <tbody>${waited.map(
           (each) => html`<tr key=${`${each.kind} ${each.name}`}>
-            <th scope="row">${each.kind === "task" || each.kind === "review" ? html`<${TaskLink} id=${each.name} title=${each.title} />` : `${each.kind}: ${each.name}`}</th>
+            <th scope="row">${each.kind === "task" || each.kind === "review" ? html`<${TaskLink} id=${each.name} title=${each.title} />` : each.kind === "lock" ? `lock ${each.name}` : each.name}</th>
             <td>${each.status ? html`<${Badge} status=${each.status} />` : ""}</td>
             <td>${each.agent ? html`<${AgentLink} id=${each.agent} />` : ""}</td><td class="number">${each.waiting}</td></tr>`,
         )}</tbody>
-      </table></div>`}
+      </table></div>${moreWaited}`}
     ${failures.length > 0 &&
     html`<h3>Failed</h3>
-      <ul class="plain">${failures.map(
+      <ul class="plain">${failed.map(
         (each) => html`<li key=${`${each.task} ${each.at}`}><${TaskLink} id=${each.task} title=${each.title} /> by <${AgentLink} id=${each.agent} />, <${When} moment=${each.at} />
           <p class="quoted">${each.reason}</p></li>`,
-      )}</ul>`}
+      )}</ul>${moreFailed}`}
   </section>`;
 }
 
@@ -216,3 +219,6 @@ function Evidence({ evidence }) {
 
 const length = (seconds, count) => (count ? lasting(seconds * 1000) : "");
 const spread = ({ count, median, p85 }) => (count ? `${lasting(median * 1000)} (85 of 100: ${lasting(p85 * 1000)})` : "unknown");
+
+/** A moment of the forecast: its date, and how far it is. */
+const Day = ({ moment }) => html`<span class="day"><strong>${dated(Date.parse(moment))}</strong> (<${When} moment=${moment} />)</span>`;
