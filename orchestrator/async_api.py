@@ -58,6 +58,14 @@ class _Turn:
         Raises:
             TimedOut: Other tasks had the board all the time.
         """
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        try:
+            self._turns.acquire_nowait()
+        except anyio.WouldBlock:
+            await self._wait_for_turn()
+        self._is_held = True
+
+    async def _wait_for_turn(self) -> None:
         try:
             with anyio.fail_after(self._timeout):
                 await self._turns.acquire()
@@ -66,7 +74,6 @@ class _Turn:
                 f"Another task has the board; waited {self._timeout:g} s",
                 hint="A transaction has not ended. It must not wait for commands of other tasks.",
             ) from None
-        self._is_held = True
 
     def end(self) -> None:
         """Release the turn if it is held."""

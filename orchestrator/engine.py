@@ -119,6 +119,11 @@ class Engine:
                 )
             return state
 
+    @property
+    def position(self) -> Cursor:
+        """The end of the log as far as it was read."""
+        return self._position
+
     def _refresh(self) -> State:
         """Fold the new events of the log into the state.
 

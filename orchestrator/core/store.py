@@ -231,6 +231,9 @@ class Store(Protocol):
             OutcomeUnknown: They could neither be written nor removed.
         """
 
+    def mark(self) -> object:
+        """What is equal to an earlier mark only if the log has not changed since; it reads no events."""
+
     def wait(self, after: Cursor, timeout: float) -> bool:
         """Block until the log continues after ``after`` (True) or ``timeout`` seconds have passed."""
 

@@ -174,6 +174,9 @@ class MemoryStore:
     def _cursor(self, number: int) -> Cursor:
         return MemoryCursor(number, self._log)
 
+    def mark(self) -> object:
+        return len(self._records)
+
     def wait(self, after: Cursor, timeout: float) -> bool:
         with self._appended:
             return self._appended.wait_for(lambda: len(self._records) > after.id, timeout)

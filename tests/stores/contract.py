@@ -41,6 +41,15 @@ class StoreContract:
         assert (first.id, second.id) == (2, 3)
         assert end_of(store) == second
 
+    def test_the_mark_of_the_log_changes_with_it_and_only_with_it(self, store: Store) -> None:
+        (end,) = fill(store, ["a"])
+        mark = store.mark()
+        assert len(texts_of(store)) == 1
+        assert store.mark() == mark
+        with store.locked("test", WAIT):
+            add(store, end, "b")
+        assert store.mark() != mark
+
     def test_a_record_is_read_as_it_was_appended(self, store: Store) -> None:
         mark = RequestMark("r-1", "tasks.add", "00", 2)
         first, last = records(START, "caf\u00e9 \u2028", "b")

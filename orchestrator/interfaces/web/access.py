@@ -35,10 +35,13 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
+    "Vary": "Origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
 """Headers of every answer; an answer may set its own."""
+
+_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +111,10 @@ class Access:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._add_headers(MutableHeaders(scope=message), origin)
+                own = {name for name, _ in message["headers"]}
+                message["headers"] += [pair for pair in _HEADERS if pair[0] not in own]
+                if origin in self._rules.others:
+                    _open_to(MutableHeaders(scope=message), origin)
             await send(message)
 
         try:
@@ -179,18 +185,16 @@ class Access:
                 WWW_Authenticate="Bearer",
             )
 
-    def _add_headers(self, headers: MutableHeaders, origin: str) -> None:
-        for name, value in HEADERS.items():
-            headers.setdefault(name, value)
-        if origin in self._rules.others:
-            headers["Access-Control-Allow-Origin"] = origin
-            headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, DELETE"
-            headers["Access-Control-Allow-Headers"] = (
-                "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID"
-            )
-            headers["Access-Control-Expose-Headers"] = "ETag, Link, Total-Count, Exit-Status"
-            headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-        headers.add_vary_header("Origin")
+
+def _open_to(headers: MutableHeaders, origin: str) -> None:
+    """Let a page of another origin read an answer."""
+    headers["Access-Control-Allow-Origin"] = origin
+    headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, DELETE"
+    headers["Access-Control-Allow-Headers"] = (
+        "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID"
+    )
+    headers["Access-Control-Expose-Headers"] = "ETag, Link, Total-Count, Exit-Status"
+    headers["Cross-Origin-Resource-Policy"] = "cross-origin"
 
 
 def _cookie(headers: Mapping[str, str], name: str) -> str:

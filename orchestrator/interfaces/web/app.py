@@ -1,10 +1,12 @@
 """The application: routes to the board, behind the gate of :mod:`.access`."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import anyio
+import msgspec
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.convertors import StringConvertor, register_url_convertor
@@ -41,9 +43,20 @@ from orchestrator.interfaces.web.stream import EventStream, LiveLog, stream_of
 LONGEST = 60.0
 """Seconds that a request may take; commands that wait end without a change."""
 
+FRESH = 1.0
+"""Seconds for which pages that ask often get the same answer, if no event was added. It names its time."""
+
 T = TypeVar("T")
 
 Answering = Callable[[Request], Any]
+
+
+class KeptAnswer(msgspec.Struct, frozen=True):
+    """An answer, the mark of the log before it was made, and the time until it may be given again."""
+
+    mark: object
+    until: float
+    body: bytes
 
 
 class Service:
@@ -65,15 +78,16 @@ class Service:
         self.is_read_only = is_read_only
         self.log = LiveLog(orc)
         self._openapi = b""
-        self._kept: dict[str, Any] = {}
+        self._kept: dict[str, KeptAnswer] = {}
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Follow the log while the server runs."""
         async with anyio.create_task_group() as tasks:
-            await self.log.begin()
+            self._store = await self.orc.run("serve", lambda orc: orc.engine.store)
             tasks.start_soon(self.log.follow)
             yield
+            self.log.end()
             tasks.cancel_scope.cancel()
 
     async def on_board(self, request: Request, function: Callable[[Orchestrator], T]) -> T:
@@ -105,16 +119,32 @@ class Service:
             query = decoded_query(_without_paging(request), route.query)
 
             def work(orc: Orchestrator) -> Response:
-                value = route.run(
-                    orc, Given(self.agent, request.path_params, query, given, self._kept)
-                )
+                value = route.run(orc, Given(self.agent, request.path_params, query, given))
                 if not isinstance(value, Reply):
                     return answer(request, value, route.status)
                 return tagged(request, value.body, value.media_type, value.status, {})
 
             return await self.on_board(request, work)
 
-        return respond
+        async def respond_as_kept(request: Request) -> Response:
+            await read_body(request)
+            kept = self._kept.get(route.path)
+            # The log is an open file on a local disk, so this waits for no disk.
+            if kept is None or time.monotonic() > kept.until or kept.mark != self._store.mark():
+                kept = await self.on_board(request, self._keeping(route))
+            return tagged(request, kept.body, route.media_type, route.status, {})
+
+        return respond_as_kept if route.is_kept else respond
+
+    def _keeping(self, route: Endpoint) -> Callable[[Orchestrator], "KeptAnswer"]:
+        def work(orc: Orchestrator) -> KeptAnswer:
+            mark = self._store.mark()  # before it reads: what comes later makes the answer old
+            value = route.run(orc, Given(self.agent, {}, None, None))
+            kept = KeptAnswer(mark, time.monotonic() + FRESH, to_json(value))
+            self._kept[route.path] = kept
+            return kept
+
+        return work
 
     async def command(self, request: Request) -> Response:
         """Run a command of the catalogue."""

@@ -22,14 +22,12 @@ class Given(msgspec.Struct):
         path: The values in the path, by name.
         query: The values of the query.
         body: The body.
-        kept: What the server keeps from one request to the next.
     """
 
     agent: str
     path: Mapping[str, str]
     query: Any
     body: Any
-    kept: dict[str, Any]
 
 
 class Reply(msgspec.Struct):
@@ -55,6 +53,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         errors: The other statuses.
         example: An example of the body.
         media_type: The type of its answer.
+        is_kept: Whether its answer is kept for a short time while no event is added.
     """
 
     method: str
@@ -68,6 +67,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[int, ...] = ()
     example: dict[str, Any] = {}
     media_type: str = "application/json"
+    is_kept: bool = False
 
 
 def decoded_body(data: bytes, kind: type[msgspec.Struct]) -> Any:

@@ -1,6 +1,5 @@
 """The routes of the Node original, with its shapes; where a rule refuses, ours answer 404 or 409, not 500."""
 
-import time
 from typing import Any
 
 import msgspec
@@ -124,17 +123,8 @@ class NoTask(msgspec.Struct):
 # What they do
 
 
-_FRESH = 1.0
-"""Seconds for which pages that ask often get the same status, if no event was added. It names its time."""
-
-
-def _status(orc: Orchestrator, given: Given) -> Reply:
-    event = orc.engine.read().event
-    known, until, body = given.kept.get("status", (-1, 0.0, b""))
-    if known != event or time.monotonic() > until:
-        body = to_json(orc.status())
-        given.kept["status"] = (event, time.monotonic() + _FRESH, body)
-    return Reply(body)
+def _status(orc: Orchestrator, _: Given) -> Status:
+    return orc.status()
 
 
 def _status_text(orc: Orchestrator, _: Given) -> Reply:
@@ -277,7 +267,10 @@ def _release(orc: Orchestrator, given: Given) -> Released:
 _AGENT = {"agent": "ann"}
 
 ORIGINAL = (
-    Endpoint(method="GET", path="/api/status", about="The status.", run=_status, result=Status),
+    Endpoint(
+        method="GET", path="/api/status", about="The status.", run=_status, result=Status,
+        is_kept=True,
+    ),
     Endpoint(
         method="GET",
         path="/api/status/text",

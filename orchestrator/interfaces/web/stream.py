@@ -4,18 +4,24 @@ One task follows the log for all clients. Events are encoded once and kept for a
 further behind reads them from the log. A client that does not take what it is sent is disconnected.
 """
 
+import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 import anyio
+import anyio.from_thread
+import anyio.to_thread
 import msgspec
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from orchestrator import AsyncOrchestrator
+from orchestrator import AsyncOrchestrator, Orchestrator
+from orchestrator.board import open_store
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.events import Recorded
+from orchestrator.core.store import Cursor, Store
 from orchestrator.domain.event_log import as_dict
 from orchestrator.domain.subscriptions.patterns import matches
 from orchestrator.interfaces.cli.rendering import warn
@@ -37,6 +43,14 @@ SLOW = 30.0
 """Seconds in which a client must take what it is sent."""
 
 _AGAIN = 1.0
+_LOOK = 0.25  # seconds after which the reader sees that no client is left
+
+
+def _store_beside(orc: Orchestrator) -> Store:
+    """A second store of the same board; one in memory has only itself."""
+    if orc.folder is None:
+        return orc.engine.store
+    return open_store(orc.folder, warn=warn).store
 
 
 class SentEvent(msgspec.Struct, frozen=True):
@@ -68,7 +82,7 @@ class WantedEvents(msgspec.Struct, frozen=True):
 
 
 class LiveLog:
-    """The end of the log, for any number of clients.
+    """The end of the log, for any number of clients. While there are none, it is not followed.
 
     Args:
         orc: The board.
@@ -78,36 +92,85 @@ class LiveLog:
         self._orc = orc
         self._events: deque[SentEvent] = deque(maxlen=KEPT)
         self._news = anyio.Event()
-        self._is_ended = False
+        self._is_wanted = anyio.Event()
+        self._is_followed = self._is_ended = False
+        self._end_of_wait = threading.Event()
         self.head = 0
         self.clients = 0
 
-    async def begin(self) -> None:
-        """Find the end of the log."""
-        self.head = await self._end()
+    async def _end(self) -> tuple[int, Cursor]:
+        """The last event of the log, and the position after it."""
+        return await self._orc.run(
+            "serve", lambda orc: (orc.engine.read().event, orc.engine.position)
+        )
 
-    async def _end(self) -> int:
-        return await self._orc.run("serve", lambda orc: orc.engine.read().event)
+    async def last(self) -> int:
+        """The last event of the log as far as it was followed; found anew while no client follows."""
+        return self.head if self._is_followed else (await self._end())[0]
 
     async def has(self, event: int) -> bool:
         """Whether the log has this event, also if it is newer than what was followed."""
-        return event <= self.head or event <= await self._end()
+        return (self._is_followed and event <= self.head) or event <= (await self._end())[0]
+
+    @contextmanager
+    def client(self) -> Iterator[None]:
+        """Follow the log at least while a client is there."""
+        self.clients += 1
+        self._is_wanted.set()
+        try:
+            yield
+        finally:
+            self.clients -= 1
 
     async def follow(self) -> None:
-        """Follow the log until cancelled; damage ends the following only until the next attempt."""
+        """Follow the log while there are clients, until cancelled.
+
+        It has its own store: it reads beside the commands, takes no turn from them, and folds nothing.
+        """
+        store = await self._orc.run("serve", _store_beside)
         while True:
+            await self._is_wanted.wait()
+            self._is_wanted = anyio.Event()
+            while self.clients:
+                try:
+                    head, position = await self._end()
+                except OrchestratorError as error:
+                    warn(f"the log cannot be followed: {error.message}")
+                    await anyio.sleep(_AGAIN)
+                    continue
+                self._events.clear()
+                self._note([], head)
+                self._is_followed = True
+                try:
+                    await anyio.to_thread.run_sync(
+                        self._read, store, position, abandon_on_cancel=True
+                    )
+                finally:
+                    self._is_followed = False
+
+    def _read(self, store: Store, position: Cursor) -> None:
+        """Read what is committed, in a thread, until no client is left or the log is another one."""
+        while self.clients and not self._is_ended:
             try:
-                async for record in self._orc.events.follow(since=self.head):
-                    self._events.append(sent(record))
-                    self.head = record.id
-                    self._wake()
+                for chunk in store.read(position):
+                    position = chunk.end
+                    events = [sent(record) for record in chunk.events]
+                    anyio.from_thread.run_sync(self._note, events, chunk.end.id)
+                store.wait(position, _LOOK)
             except OrchestratorError as error:
                 warn(f"the log cannot be followed: {error.message}")
-                await anyio.sleep(_AGAIN)
+                if self._end_of_wait.wait(_AGAIN) or error.code == "log_behind":
+                    return
+
+    def _note(self, events: list[SentEvent], head: int) -> None:
+        self._events += events
+        self.head = head
+        self._wake()
 
     def end(self) -> None:
         """End the streams of all clients, because the server ends."""
         self._is_ended = True
+        self._end_of_wait.set()
         self._wake()
 
     def _wake(self) -> None:
@@ -158,15 +221,12 @@ class EventStream:
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Send events until the client is gone."""
-        self._log.clients += 1
-        try:
+        with self._log.client():
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._send, send, tasks.cancel_scope)
                 while (await receive())["type"] != "http.disconnect":
                     pass
                 tasks.cancel_scope.cancel()
-        finally:
-            self._log.clients -= 1
 
     async def _send(self, send: Send, gone: anyio.CancelScope) -> None:
         headers = [
@@ -194,7 +254,7 @@ async def stream_of(log: LiveLog, request: Request) -> EventStream:
     """
     text = request.headers.get("last-event-id") or request.query_params.get("since")
     if text is None:
-        after = log.head
+        after = await log.last()
     elif text.isascii() and text.isdecimal() and len(text) < 19:
         after = int(text)
     else:
@@ -203,7 +263,7 @@ async def stream_of(log: LiveLog, request: Request) -> EventStream:
         raise HttpProblem(
             409,
             "log_behind",
-            f"The log ends at event {log.head}, before {after}: it was replaced",
+            f"The log ends at event {await log.last()}, before {after}: it was replaced",
             hint="Read the board again, and follow from now.",
         )
     if log.clients >= MOST:

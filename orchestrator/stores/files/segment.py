@@ -18,6 +18,11 @@ class FileStatus(msgspec.Struct, frozen=True, array_like=True):
     modified: int
     changed: int
 
+    @classmethod
+    def of(cls, status: os.stat_result) -> "FileStatus":
+        """Select it from what the system reports."""
+        return cls(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
 
 class Segment:
     """One open file of the log."""
@@ -52,8 +57,7 @@ class Segment:
     def status(self) -> FileStatus:
         """The present status of the file."""
         with disk.naming("read", self.path):
-            status = os.fstat(self._file.fd)
-        return FileStatus(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            return FileStatus.of(os.fstat(self._file.fd))
 
     def read(self, offset: int, length: int) -> bytes:
         """Read bytes from an offset; fewer only at the end of the file."""

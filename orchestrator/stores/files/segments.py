@@ -11,7 +11,7 @@ from orchestrator.core import system
 from orchestrator.core.errors import Damage
 from orchestrator.stores.files import damage, disk
 from orchestrator.stores.files.lines import Position
-from orchestrator.stores.files.segment import Segment, changed, unknown
+from orchestrator.stores.files.segment import FileStatus, Segment, changed, unknown
 
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -38,6 +38,13 @@ class Segments:
             # While it is open, its inode number is not reused.
             segment = self._open = Segment.open(self.path)
         return segment
+
+    def mark(self) -> object:
+        """What changes with each change of the log: a new object if there is no file to look at."""
+        try:
+            return FileStatus.of(os.lstat(self.path))
+        except OSError:
+            return object()
 
     def find(self, number: int) -> tuple[Segment, bool] | None:
         """The segment that begins with an event, and whether it is the active one."""

@@ -116,6 +116,9 @@ class FileStore:
     def save_snapshot(self, data: bytes) -> None:
         disk.replace(self._snapshot, data)
 
+    def mark(self) -> object:
+        return self._segments.mark()
+
     def wait(self, after: Cursor, timeout: float) -> bool:
         position = _position(after)
         deadline = time.monotonic() + timeout

@@ -1,11 +1,15 @@
 """The routes of the original have its shapes; refusals are 404 and 409, and errors are problems."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from orchestrator import Orchestrator
+from orchestrator.interfaces.web import app
+
+from .conftest import client_of
 
 
 def test_the_status_as_an_object_and_as_text(client: TestClient):
@@ -180,3 +184,19 @@ def test_head_is_get_without_a_body(client: TestClient):
     reply = client.head("/api/workstreams")
     assert (reply.status_code, reply.content) == (200, b"")
     assert reply.headers["etag"] == client.get("/api/workstreams").headers["etag"]
+
+
+def test_a_status_that_is_kept_needs_no_turn_and_shows_what_another_process_wrote(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(app, "FRESH", 3600.0)
+    with (
+        Orchestrator.open(place) as orc,
+        Orchestrator.open(place) as other,
+        client_of(orc) as client,
+    ):
+        first = client.get("/api/status")
+        with orc.transaction():  # this thread has the board, and no request gets it
+            assert client.get("/api/status").content == first.content
+        other.tasks.add("build", title="T")
+        assert client.get("/api/status").json()["event"] == first.json()["event"] + 1

@@ -135,7 +135,6 @@ def test_a_client_that_takes_nothing_is_disconnected(place: Path, monkeypatch: p
 
     async def follow(orc: Orchestrator) -> int:
         log = stream.LiveLog(AsyncOrchestrator(orc))
-        await log.begin()
         with anyio.fail_after(60):
             await stream.EventStream(log, 0, stream.WantedEvents())({}, receive, send)
         return log.clients
