@@ -256,7 +256,7 @@ def _declared(command: Command) -> dict[str, Parameter]:
 def _parts(param: click.Parameter) -> list[tuple[str, bool]]:
     """The names of the words of an argument such as ``[[WS] ID] REASON...``, and whether each is needed."""
     usage = (param.metavar or "").replace("[WS] ", "")
-    if param.nargs != -1 or "ID" not in usage:
+    if param.nargs != -1 or "ID" not in usage or param.type in _NUMBERS:
         return []
     return [(_PARTS.get(word, word.lower()), not bracket) for bracket, word in _PART.findall(usage)]
 
@@ -271,7 +271,8 @@ _LIST: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
 def _is_left_out(param: click.Parameter) -> bool:
     """Whether calls do without it: what is rare, names who acts, or is about files of the caller."""
     rare = isinstance(param, Option) and param.rare
-    is_own = param.name in ("agent", "ids") and param is not AGENT_FILTER
+    is_own = param.name == "agent" and param is not AGENT_FILTER
+    is_own = is_own or (param.name == "ids" and isinstance(param, click.Option))
     return rare or is_own or param.type in _FILES
 
 

@@ -56,7 +56,7 @@ def show(run: Run, agent: str | None) -> Answer:
 
 @BOARD.command("sling", example="sling 299833bc agent-1")
 @argument("task", "What is to be done: a task, or a formula.", types.TASK_ID)
-@argument("[agent]", "Who is to do it; oneself if not given.", types.AGENT_NAME)
+@argument("[to]", "Who is to do it; oneself if not given.", types.AGENT_NAME, metavar="AGENT")
 @option("--message/-m", "A message to the agent with the task.", default="")
 @flag("--no-convoy", "Do not track it by a convoy of its own.", rare=True)
 @_FORCE
@@ -65,7 +65,7 @@ def show(run: Run, agent: str | None) -> Answer:
 def sling(
     run: Run,
     task: str,
-    agent: str | None,
+    to: str | None,
     message: str,
     no_convoy: bool,
     force: bool,
@@ -80,13 +80,13 @@ def sling(
     with run.rehearsed(dry_run):
         if given(**formula) or not _is_task(run, task):
             compiled, place = compiled_in_place(run, task, **formula)
-            poured = run.orc.workflows.sling(compiled, agent, **place, **how)
-            to = poured.root.assigned_to or ""
-            return poured_answer(poured, f"{'Would sling' if dry_run else 'Slung'} to {to}:")
-        slung = run.orc.hooks.sling(task, agent, **how)
-    to = escape(slung.assigned_to or "")
+            poured = run.orc.workflows.sling(compiled, to, **place, **how)
+            whom = poured.root.assigned_to or ""
+            return poured_answer(poured, f"{'Would sling' if dry_run else 'Slung'} to {whom}:")
+        slung = run.orc.hooks.sling(task, to, **how)
+    whom = escape(slung.assigned_to or "")
     verb = "Would hang" if dry_run else "Slung"
-    return run.changed(slung, f"{verb}: {escape(slung.title)} -> {to}")
+    return run.changed(slung, f"{verb}: {escape(slung.title)} -> {whom}")
 
 
 def _is_task(run: Run, word: str) -> bool:

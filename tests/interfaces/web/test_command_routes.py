@@ -34,6 +34,17 @@ def test_commands_of_the_board_are_routes_and_those_of_the_machine_are_not():
     assert not any(path.startswith(("import", "export", "guard")) for path in calls)
 
 
+def test_arguments_that_name_another_agent_or_messages_are_there():
+    names = {
+        path: {parameter.name for parameter in command_routes.calls()[path].parameters}
+        for path in ("task/claim", "sling", "mail/delete", "mail/archive", "task/cancel")
+    }
+    assert "to" in names["sling"]  # who gets the task, not who acts
+    assert names["mail/delete"] == {"ids"}
+    assert names["mail/archive"] == {"ids", "older_than"}
+    assert "ids" not in names["task/cancel"]
+
+
 def test_a_command_that_only_reads_is_got_and_others_are_posted(client: TestClient):
     added = client.post("/api/commands/task/add", json={"workstream": "build", "title": "--help"})
     assert (added.status_code, added.json()["title"]) == (200, "--help")
