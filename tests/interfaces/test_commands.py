@@ -475,6 +475,7 @@ def test_a_document_has_author_tags_and_version(cli: CommandLine) -> None:
         "version": 1,
         "updated_at": "TIME",
         "edited": False,
+        "digest": "fc20fa7cb019ff4b3b5650b074467c34",
     }
     assert cli("kb", "read", "findings").out == "two\n"
     assert [v["author"] for v in cli("kb", "history", "findings", "--json").json] == ["ann", "bob"]

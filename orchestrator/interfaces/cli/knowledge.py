@@ -9,7 +9,7 @@ from orchestrator.interfaces.cli.commands import KNOWLEDGE
 from orchestrator.interfaces.cli.layout import lines, parts
 from orchestrator.interfaces.cli.parameters import argument, option, text_file, together
 from orchestrator.interfaces.cli.rendering import Answer, listing, say
-from orchestrator.interfaces.cli.run import Run, either
+from orchestrator.interfaces.cli.run import Run, either, given
 
 _TOPIC = argument("topic", "The topic.", types.TOPIC_NAME)
 _WRITING = together(
@@ -30,7 +30,7 @@ def write(
 ) -> Answer:
     """Replace the text of a topic; its history keeps the old text."""
     text = _text(run, **content)
-    written = run.orc.knowledge.write(topic, text, tags=tags, replaces=replaces)
+    written = run.orc.knowledge.write(topic, text, tags=tags, **given(replaces=replaces))
     return run.changed(written, f"Wrote knowledge: {escape(topic)}")
 
 
