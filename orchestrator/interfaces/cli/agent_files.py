@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import NotFound, UsageError, did_you_mean, missing
 from orchestrator.core.printable import escape
@@ -31,7 +31,7 @@ AGENTS_DIR = option(
 @AGENTS_DIR
 def trust(
     run: Run, agents: tuple[str, ...], all: bool, revoke: bool, agents_dir: str | None
-) -> Answer:
+) -> "Answer[dict[str, Any] | list[dict[str, str]]]":
     """Let agent files run on this machine; alone: list them, and what is wrong with them.
 
     Read a file before you trust it. A file that changes is not trusted any more.
@@ -76,7 +76,7 @@ def skipped(problems: Mapping[str, list[str]], what: str = "is skipped") -> list
 
 @EVENTS.command("map", example="map", reads=True)
 @AGENTS_DIR
-def map_(run: Run, agents_dir: str | None) -> Answer:
+def map_(run: Run, agents_dir: str | None) -> "Answer[dict[str, str]]":
     """Draw which agent listens to what and emits what, as a flowchart of Mermaid."""
     from orchestrator.supervisor.event_map import event_map
 
@@ -161,7 +161,7 @@ def _row(agent: "AgentFile", trust: "Trust") -> dict[str, str]:
     }
 
 
-def _listing(files: "AgentFiles", trust: "Trust") -> Answer:
+def _listing(files: "AgentFiles", trust: "Trust") -> "Answer[dict[str, Any]]":
     rows = [_row(agent, trust) for agent in files.agents.values()]
     columns = [
         (name, lambda row, name=name: row[name]) for name in ("agent", "runtime", "state", "file")

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from typing import Any
 
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
@@ -13,7 +14,7 @@ from orchestrator.interfaces.cli.run import Run
 
 
 @TEMPLATE.command("list", example="list", reads=True)
-def list_(run: Run) -> Answer:  # noqa: ARG001  they are not of a board
+def list_(run: Run) -> "Answer[list[dict[str, Any]]]":  # noqa: ARG001  they are not of a board
     """List the templates: agents that work together, as files."""
     from orchestrator.supervisor.agent_templates import TEMPLATES
 
@@ -32,7 +33,7 @@ def list_(run: Run) -> Answer:  # noqa: ARG001  they are not of a board
 @TEMPLATE.command("add", example="add plan-code-review")
 @argument("template", "Its name.", types.Type("TEMPLATE"))
 @AGENTS_DIR
-def add(run: Run, template: str, agents_dir: str | None) -> Answer:
+def add(run: Run, template: str, agents_dir: str | None) -> "Answer[dict[str, Any]]":
     """Copy the agent files of a template to the folder of the agents; nothing is overwritten.
 
     They run after you have read and trusted them.

@@ -1,6 +1,6 @@
 """``orc agent``: who works on the board."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.printable import escape
@@ -13,6 +13,8 @@ from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from orchestrator.domain.agents.commands import AgentView
+    from orchestrator.domain.agents.records import Agent
+    from orchestrator.reports.spans import WorkSpan
 
 _ID = argument("id", "The agent.", types.AGENT_NAME)
 
@@ -31,7 +33,7 @@ _ID = argument("id", "The agent.", types.AGENT_NAME)
 @option("--max-load", "How many tasks it may be given at once.", types.COUNT)
 def register(
     run: Run, id: str, type: str, capabilities: list[str] | None, max_load: int | None
-) -> Answer:
+) -> "Answer[Agent]":
     """Register an agent, with its type and capabilities."""
     run.actor(id)
     agent = run.orc.agents.register(
@@ -43,14 +45,14 @@ def register(
 @AGENT.command("rename", example="rename agent-1 team/ann", idempotent=True)
 @_ID
 @argument("to", "Its new name.", types.NAME)
-def rename(run: Run, id: str, to: str) -> Answer:
+def rename(run: Run, id: str, to: str) -> "Answer[dict[str, str]]":
     """Rename an agent; its tasks, hook, locks, mail and session are kept."""
     name = run.orc.agents.rename(id, to)
     return run.changed({"id": name, "was": id}, f"Renamed agent: {escape(id)} -> {escape(name)}")
 
 
 @AGENT.command("list", example="list", reads=True)
-def list_(run: Run) -> Answer:
+def list_(run: Run) -> "Answer[list[AgentView]]":
     """List agents that are registered, were seen, or have work: how many tasks, of how many at most.
 
     `orc whoami --agent NAME` shows the type and the capabilities of one.
@@ -73,7 +75,7 @@ def list_(run: Run) -> Answer:
 @option(
     "--every", "Go on so, this often, until the session ends or is taken over: 15s.", types.DURATION
 )
-def heartbeat(run: Run, id: str | None, every: str | None) -> Answer:
+def heartbeat(run: Run, id: str | None, every: str | None) -> "Answer[dict[str, Any]]":
     """Record that an agent is alive; leases that are half over are renewed."""
     name = run.actor(id) or run.agent
     if name is None:
@@ -90,7 +92,7 @@ def heartbeat(run: Run, id: str | None, every: str | None) -> Answer:
 
 
 @AGENT.command("whoami", example="whoami --agent agent-1", reads=True)
-def whoami(run: Run) -> Answer:
+def whoami(run: Run) -> "Answer[dict[str, str] | AgentView]":
     """Show the acting agent, and what it holds."""
     name = run.agent or "system"
     try:
@@ -103,7 +105,7 @@ def whoami(run: Run) -> Answer:
 @AGENT.command("retire", example="retire agent-1", idempotent=True)
 @_ID
 @option("--reason", "Why.", default="")
-def retire(run: Run, id: str, reason: str) -> Answer:
+def retire(run: Run, id: str, reason: str) -> "Answer[Agent]":
     """Retire an agent; everything that it holds is released."""
     return run.changed(run.orc.agents.retire(id, reason=reason), f"Retired agent: {escape(id)}")
 
@@ -111,7 +113,7 @@ def retire(run: Run, id: str, reason: str) -> Answer:
 @AGENT.command("work", example="work ann --since 8h", reads=True)
 @argument("[agent]", "Only the work of this agent.", types.AGENT_NAME)
 @option("--since", "From a time on, or that long ago, or after an event; else 24h.", types.WHEN)
-def work(run: Run, agent: str | None, since: str | None) -> Answer:
+def work(run: Run, agent: str | None, since: str | None) -> "Answer[list[WorkSpan]]":
     """List who had which task in progress from when to when, by the beginning."""
     return listing(
         run.orc.spans(agent=agent, since=since),

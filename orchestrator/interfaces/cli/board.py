@@ -1,7 +1,7 @@
 """Commands about the whole board: status, init, doctor, completion."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
@@ -15,11 +15,12 @@ from orchestrator.version import __version__
 
 if TYPE_CHECKING:
     from orchestrator.maintenance.doctor import Examination
+    from orchestrator.reports.status import Status
 
 
 @BOARD.command("status", example="status --at 4711", reads=True)
 @option("--at", "Right after this event of the past.", types.ID)
-def status(run: Run, at: int | None) -> Answer:
+def status(run: Run, at: int | None) -> "Answer[Status]":
     """Show the status of the board: workstreams, agents, locks, recent events, topics."""
     board = run.orc.status(at)
     return Answer(board, lambda: board.text(shown_time, fitted).rstrip("\n"))
@@ -28,7 +29,7 @@ def status(run: Run, at: int | None) -> Answer:
 @BOARD.command("init", example="init")
 @argument("[folder]", "Where; .orchestrator if not given.", types.FOLDER, metavar="DIR")
 @flag("--versioned", "Git is to keep the board; else it leaves it alone.")
-def init(run: Run, folder: str | None, versioned: bool) -> Answer:
+def init(run: Run, folder: str | None, versioned: bool) -> "Answer[dict[str, Any]]":
     """Make a board; an existing one stays as it is.
 
     All work trees of a git repository have one board, in the main work tree.
@@ -62,7 +63,7 @@ _GIT = {
 @flag("--fix", "Repair what is safe to repair; the files that change are copied first.")
 @flag("--accept-log", "With --fix: accept a log that lost events which the snapshot still has.")
 @flag("--salvage-log", "Write what can be read of a damaged log to a new file.")
-def doctor(run: Run, **how: bool) -> Answer:
+def doctor(run: Run, **how: bool) -> "Answer[Examination]":
     """Check the board: 0 clean, 1 warnings, 4 damage. Changes nothing without --fix."""
     from orchestrator.maintenance.doctor import examine
 
@@ -94,7 +95,7 @@ def _report(examination: "Examination") -> str:
     reads=True,
 )
 @argument("shell", "bash, zsh or fish.", types.choice("bash", "zsh", "fish", name="SHELL"))
-def completion(_run: Run, shell: str) -> Answer:
+def completion(_run: Run, shell: str) -> "Answer[dict[str, str]]":
     """Print the script that makes a shell complete `orc`."""
     from click.shell_completion import get_completion_class
 
@@ -105,6 +106,6 @@ def completion(_run: Run, shell: str) -> Answer:
 
 
 @BOARD.command("version", example="version", reads=True)
-def version(_run: Run) -> Answer:
+def version(_run: Run) -> "Answer[dict[str, str]]":
     """Print the version."""
     return say({"version": __version__}, __version__)

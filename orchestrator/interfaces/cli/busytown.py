@@ -1,5 +1,7 @@
 """``busytown plan``: the command of busytown beside its event queue, for scripts and agents made for it."""
 
+from typing import Any
+
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BUSYTOWN
 from orchestrator.interfaces.cli.event_queue import WORKER, pushed
@@ -11,6 +13,6 @@ from orchestrator.interfaces.cli.run import Run
 @BUSYTOWN.command("plan", example="plan prds/pay.md --worker ann")
 @argument("prd", "The file that says what is wanted.", types.Type("FILE"))
 @WORKER
-def plan(run: Run, prd: str, worker: str | None) -> Answer:
+def plan(run: Run, prd: str, worker: str | None) -> "Answer[Any]":
     """Push a plan.request for a file."""
     return pushed(run, "plan.request", {"prd_path": prd}, worker)

@@ -63,7 +63,7 @@ def run_hook(run: "Run", command: "Command", values: dict[str, Any], client: str
         if _name_agent(run, call):
             run.hook_facts = facts
             assert command.callback is not None
-            answer: Answer | None = command.callback(run, **values)
+            answer: Answer[Any] | None = command.callback(run, **values)
             if answer is not None:
                 _show(call, answer, run.agent or "")
     except NoBoard:
@@ -128,7 +128,7 @@ def _export(agent: str) -> None:
             file.write(f"export ORC_AGENT={shlex.quote(agent)}\n")
 
 
-def _show(call: HookCall, answer: Answer, agent: str) -> None:
+def _show(call: HookCall, answer: Answer[Any], agent: str) -> None:
     """Write the answer in the form of the client; nothing if there is nothing to say."""
     value: dict[str, Any] | str = ""
     text = answer.text()

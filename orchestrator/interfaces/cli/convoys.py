@@ -38,7 +38,7 @@ _TASKS = argument("tasks...", "Ids or prefixes.", types.TASK_ID, metavar="TASK..
     metavar="WHO",
     many=True,
 )
-def create(run: Run, name: str, tasks: tuple[str, ...], **settings: Any) -> Answer:
+def create(run: Run, name: str, tasks: tuple[str, ...], **settings: Any) -> "Answer[Convoy]":
     """Create a convoy of tasks, from any workstreams."""
     convoy = run.orc.convoys.create(name, tasks, **given(**settings))
     return _changed(run, convoy, "Created convoy")
@@ -47,7 +47,7 @@ def create(run: Run, name: str, tasks: tuple[str, ...], **settings: Any) -> Answ
 @CONVOY.command("add", example="add release 299833bc", idempotent=True)
 @_NAME
 @_TASKS
-def add(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
+def add(run: Run, name: str, tasks: tuple[str, ...]) -> "Answer[Convoy]":
     """Add tasks to a convoy; a landed convoy opens again if one of them is open."""
     return _changed(run, run.orc.convoys.add(name, tasks), "Added to convoy")
 
@@ -55,7 +55,7 @@ def add(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
 @CONVOY.command("remove", example="remove release 299833bc", idempotent=True)
 @_NAME
 @_TASKS
-def remove(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
+def remove(run: Run, name: str, tasks: tuple[str, ...]) -> "Answer[Convoy]":
     """Take tasks out of a convoy; they stay as they are."""
     return _changed(run, run.orc.convoys.remove(name, tasks), "Removed from convoy")
 
@@ -64,7 +64,7 @@ def remove(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
 @_NAME
 @flag("--dispatch", "Give its ready tasks to agents.")
 @DRY_RUN
-def start(run: Run, name: str, dispatch: bool, dry_run: bool) -> Answer:
+def start(run: Run, name: str, dispatch: bool, dry_run: bool) -> "Answer[dict[str, Any]]":
     """Start a convoy; with --dispatch, also assign its ready tasks to agents."""
     with run.rehearsed(dry_run):
         if dispatch:
@@ -84,14 +84,14 @@ def start(run: Run, name: str, dispatch: bool, dry_run: bool) -> Answer:
 @CONVOY.command("cancel", example="cancel release", destructive=True)
 @_NAME
 @REASON
-def cancel(run: Run, name: str, reason: str) -> Answer:
+def cancel(run: Run, name: str, reason: str) -> "Answer[Convoy]":
     """Cancel a convoy; its tasks stay as they are."""
     return _changed(run, run.orc.convoys.cancel(name, reason=reason), "Cancelled convoy")
 
 
 @CONVOY.command("list", example="list --all", reads=True)
 @flag("--all", "Also landed and cancelled ones.")
-def list_(run: Run, all: bool) -> Answer:
+def list_(run: Run, all: bool) -> "Answer[list[Convoy]]":
     """List the open convoys."""
     return listing(
         run.orc.convoys.all(ended=all),
@@ -106,13 +106,13 @@ def list_(run: Run, all: bool) -> Answer:
 
 @CONVOY.command("status", example="status release", reads=True)
 @_NAME
-def status(run: Run, name: str) -> Answer:
+def status(run: Run, name: str) -> "Answer[ConvoyStatus]":
     """Show the progress of a convoy, with each of its tasks."""
     status = run.orc.convoys.status(name)
     return Answer(status, lambda: _page(status))
 
 
-def _changed(run: Run, convoy: "Convoy", what: str) -> Answer:
+def _changed(run: Run, convoy: "Convoy", what: str) -> "Answer[Convoy]":
     return run.changed(convoy, f"{what}: {_line(convoy)}")
 
 

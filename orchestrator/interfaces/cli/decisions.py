@@ -14,6 +14,7 @@ from orchestrator.interfaces.cli.rendering import Answer, listing, say
 from orchestrator.interfaces.cli.run import Run, either, given
 
 if TYPE_CHECKING:
+    from orchestrator.domain.decisions.commands import DecisionVersion
     from orchestrator.domain.decisions.records import Decision
 
 _NUMBER = argument("number", "The number of the decision.", types.INTEGER)
@@ -29,14 +30,14 @@ _NUMBER = argument("number", "The number of the decision.", types.INTEGER)
 @option("--decision", "What was decided, and why; else the title.")
 @option("--consequences", "What follows from it.")
 @option("--task", "The task that it is made for.", types.TASK_ID)
-def add(run: Run, title: str, **texts: str | None) -> Answer:
+def add(run: Run, title: str, **texts: str | None) -> "Answer[Decision]":
     """Record a decision under the next number, as knowledge/decisions/NNNN-title.md."""
     added = run.orc.decisions.add(title, **given(**texts))
     return say(added, f"Added decision: {_line(added)}")
 
 
 @DECISION.command("list", example="list", reads=True)
-def list_(run: Run) -> Answer:
+def list_(run: Run) -> "Answer[list[Decision]]":
     """List the decisions with their status."""
     decisions = run.orc.decisions.all()
     return Answer(decisions, lambda: lines(map(_line, decisions), empty="(no decisions)"))
@@ -44,7 +45,7 @@ def list_(run: Run) -> Answer:
 
 @DECISION.command("show", example="show 3", reads=True)
 @_NUMBER
-def show(run: Run, number: int) -> Answer:
+def show(run: Run, number: int) -> "Answer[dict[str, Any]]":
     """Print a decision record."""
     from orchestrator.domain.decisions.commands import digest
 
@@ -59,7 +60,9 @@ def show(run: Run, number: int) -> Answer:
 @option("--text", "Its sections in markdown.")
 @text_file("the sections")
 @option("--replaces", "Only if it has this digest: `show --json`.")
-def edit(run: Run, number: int, text: str | None, file: str | None, **options: Any) -> Answer:
+def edit(
+    run: Run, number: int, text: str | None, file: str | None, **options: Any
+) -> "Answer[Decision]":
     """Change the title or the sections of a decision; its history keeps the old ones."""
     sections = either("text", text, file)
     if sections is None and options["title"] is None:
@@ -70,7 +73,7 @@ def edit(run: Run, number: int, text: str | None, file: str | None, **options: A
 
 @DECISION.command("history", example="history 3", reads=True)
 @_NUMBER
-def history(run: Run, number: int) -> Answer:
+def history(run: Run, number: int) -> "Answer[list[DecisionVersion]]":
     """List the versions of a decision, oldest first."""
     return listing(
         run.orc.decisions.history(number),
@@ -86,7 +89,7 @@ def history(run: Run, number: int) -> Answer:
 @DECISION.command("supersede", example="supersede 3 7")
 @_NUMBER
 @argument("by", "The number of the newer decision.", types.INTEGER)
-def supersede(run: Run, number: int, by: int) -> Answer:
+def supersede(run: Run, number: int, by: int) -> "Answer[Decision]":
     """Mark a decision as replaced by a newer one."""
     changed = run.orc.decisions.supersede(number, by)
     return run.changed(changed, f"Superseded decision: {_line(changed)}")

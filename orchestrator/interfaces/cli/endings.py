@@ -50,7 +50,7 @@ COMPLETING = together(
 
 def completed(
     run: Run, task: str | None, result: str, *, go_on: bool, lease: str | None, **how: Any
-) -> Answer:
+) -> "Answer[Task | Any | dict[str, Any]]":
     """Complete a task, or the one that the agent works on, and give the answer."""
     if lease is not None and not go_on:
         raise UsageError("--lease goes with --continue", hint="`t renew --lease` extends a claim.")
@@ -92,7 +92,7 @@ def ended(
     checked: bool = False,
     remark: str = "",
     then: str = "",
-) -> Answer:
+) -> "Answer[Task | Any | dict[str, Any]]":
     """The answer of a command that ended a step.
 
     Args:

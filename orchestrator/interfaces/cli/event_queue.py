@@ -2,7 +2,7 @@
 
 import os
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,6 +15,9 @@ from orchestrator.interfaces.cli.commands import EVENTS
 from orchestrator.interfaces.cli.parameters import argument, option, text_file
 from orchestrator.interfaces.cli.rendering import Answer, listing, note, say, write
 from orchestrator.interfaces.cli.run import Run, either, given, once
+
+if TYPE_CHECKING:
+    from orchestrator.domain.subscriptions.records import DeadLetter
 
 REFUSED = 1
 """The exit status when another worker has the claim."""
@@ -29,12 +32,12 @@ def json_line(value: Any) -> str:
     return visible_json(msgspec.json.encode(value)).decode()
 
 
-def pushed(run: Run, type: str, payload: Any, worker: str | None) -> Answer:
+def pushed(run: Run, type: str, payload: Any, worker: str | None) -> "Answer[Any]":
     """Push an event, and answer with it."""
     return _lined(queue_event(run.orc.events.push(type, payload, agent=_worker(run, worker))))
 
 
-def _lined(value: Any, exit_status: int = 0) -> Answer:
+def _lined(value: Any, exit_status: int = 0) -> "Answer[Any]":
     return say(value, json_line(value), exit_status)
 
 
@@ -54,7 +57,9 @@ def _needed(run: Run, worker: str | None) -> str:
 @WORKER
 @option("--payload", "More about it, as JSON; - is stdin.", metavar="JSON")
 @text_file("the payload")
-def push(run: Run, type: str, worker: str | None, payload: str | None, file: str | None) -> Answer:
+def push(
+    run: Run, type: str, worker: str | None, payload: str | None, file: str | None
+) -> "Answer[Any]":
     """Push an event; agents that listen for its type are started by it."""
     from orchestrator.core.strict_json import strict_json
 
@@ -84,7 +89,7 @@ def watch(run: Run, worker: str | None) -> None:
 
 @EVENTS.command("cursor", example="cursor --worker agent-1", reads=True)
 @WORKER
-def cursor(run: Run, worker: str | None) -> Answer:
+def cursor(run: Run, worker: str | None) -> "Answer[Any]":
     """Show the event after which a worker goes on."""
     name = _needed(run, worker)
     return _lined({"worker_id": name, "since": run.orc.subscriptions.cursor(name)})
@@ -95,7 +100,7 @@ def cursor(run: Run, worker: str | None) -> Answer:
 @option(
     "--set", "The event after which the worker goes on.", types.ID, name="position", required=True
 )
-def set_cursor(run: Run, worker: str | None, position: int) -> Answer:
+def set_cursor(run: Run, worker: str | None, position: int) -> "Answer[Any]":
     """Set the event after which a worker goes on; its claims up to there hold for good."""
     name = _needed(run, worker)
     return _lined({"worker_id": name, "since": run.orc.subscriptions.set_cursor(name, position)})
@@ -105,7 +110,7 @@ def set_cursor(run: Run, worker: str | None, position: int) -> Answer:
 @_EVENT
 @WORKER
 @option("--lease", "How long the claim lasts: 30m, 2h.", types.DURATION)
-def claim(run: Run, event: int, worker: str | None, lease: str | None) -> Answer:
+def claim(run: Run, event: int, worker: str | None, lease: str | None) -> "Answer[Any]":
     """Claim an event: of several workers the first one gets it, until its lease ends.
 
     The claim holds for good once the worker's cursor is set behind the event, or its attempt has finished.
@@ -121,7 +126,7 @@ def claim(run: Run, event: int, worker: str | None, lease: str | None) -> Answer
 
 @EVENTS.command("check-claim", example="check-claim --event 42", reads=True)
 @_EVENT
-def check_claim(run: Run, event: int) -> Answer:
+def check_claim(run: Run, event: int) -> "Answer[Any]":
     """Show which worker has claimed an event."""
     held = run.orc.subscriptions.claim_of(event)
     if held is None:
@@ -131,7 +136,7 @@ def check_claim(run: Run, event: int) -> Answer:
 
 
 @EVENTS.command("dead", example="dead", reads=True)
-def dead(run: Run) -> Answer:
+def dead(run: Run) -> "Answer[list[DeadLetter]]":
     """List the dead letters: events that an agent could not work."""
     return listing(
         run.orc.subscriptions.dead(),
@@ -147,7 +152,7 @@ def dead(run: Run) -> Answer:
 
 @EVENTS.command("retry", example="retry 148")
 @_LETTER
-def retry(run: Run, letter: int) -> Answer:
+def retry(run: Run, letter: int) -> "Answer[dict[str, int]]":
     """Give a dead letter one more attempt."""
     run.orc.subscriptions.retry(letter)
     return say({"letter": letter}, f"Retried: {letter}. The runner starts its agent again.")
@@ -155,7 +160,7 @@ def retry(run: Run, letter: int) -> Answer:
 
 @EVENTS.command("dismiss", example="dismiss 148")
 @_LETTER
-def dismiss(run: Run, letter: int) -> Answer:
+def dismiss(run: Run, letter: int) -> "Answer[dict[str, int]]":
     """Remove a dead letter from the list; its event stays in the log."""
     run.orc.subscriptions.dismiss(letter)
     return say({"letter": letter}, f"Dismissed: {letter}")

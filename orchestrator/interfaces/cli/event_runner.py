@@ -105,13 +105,13 @@ def run_(run: Run, **options: Any) -> None:
 
 @RUNNER.command("start", example="start --watch src")
 @OPTIONS
-def start(run: Run, **options: Any) -> Answer:
+def start(run: Run, **options: Any) -> "Answer[dict[str, Any]]":
     """Start a runner in the background, and wait until it is ready."""
     return _start(run, runner_place(run.orc), option_words(absolute(run, options)), "Started")
 
 
 @RUNNER.command("restart", example="restart")
-def restart(run: Run) -> Answer:
+def restart(run: Run) -> "Answer[dict[str, Any]]":
     """End the runner in the background when its agents have finished, and start it with the same options."""
     place = runner_place(run.orc)
     note = place.needed()
@@ -125,7 +125,9 @@ def restart(run: Run) -> Answer:
     return _start(run, place, note.options, "Restarted")
 
 
-def _start(run: Run, place: "RunnerPlace", options: tuple[str, ...], verb: str) -> Answer:
+def _start(
+    run: Run, place: "RunnerPlace", options: tuple[str, ...], verb: str
+) -> "Answer[dict[str, Any]]":
     from orchestrator.supervisor.daemon import start
     from orchestrator.supervisor.places import project_of
 
@@ -173,7 +175,7 @@ def option_words(options: dict[str, Any]) -> tuple[str, ...]:
 
 
 @RUNNER.command("stop", example="stop")
-def stop(run: Run) -> Answer:
+def stop(run: Run) -> "Answer[dict[str, int]]":
     """Ask the runner to end, and wait until its agents have finished; it starts no more."""
     note = runner_place(run.orc).needed()
     note.stop()
@@ -181,7 +183,7 @@ def stop(run: Run) -> Answer:
 
 
 @RUNNER.command("status", example="status", reads=True)
-def status(run: Run) -> Answer:
+def status(run: Run) -> "Answer[dict[str, Any]]":
     """Show whether a runner runs on this machine, what its agents work on, and which have to pause."""
     note = runner_place(run.orc).current()
     running = [

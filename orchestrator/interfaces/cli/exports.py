@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,10 +18,13 @@ from orchestrator.interfaces.cli.rendering import Answer, plain, say, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.transfer_report import reported, warn_of_losses
 
+if TYPE_CHECKING:
+    from orchestrator.integrations.report import Report
+
 
 @EXPORT.command("file", example="board.jsonl", reads=True)
 @argument("[file]", "Where to; stdout if not given.", types.OUTPUT_FILE)
-def file(run: Run, file: str | None) -> Answer | None:
+def file(run: Run, file: str | None) -> "Answer[list[Any] | dict[str, Any]] | None":
     """Write the whole board as JSON lines, without wisps, which are temporary."""
     from orchestrator.maintenance.backup import export_board
 
@@ -55,7 +58,7 @@ def _new_file(name: str) -> Iterator[IO[str]]:
         raise UsageError(f"{name!a} is there already", hint="Name a new file.") from None
 
 
-def _printed(run: Run) -> Answer | None:
+def _printed(run: Run) -> "Answer[list[Any]] | None":
     """The export on stdout: line by line, or with ``--json`` as one array of the lines."""
     from orchestrator.maintenance.backup import export_board
 
@@ -73,7 +76,7 @@ def _printed(run: Run) -> Answer | None:
 @EXPORT.command("beads", example="beads issues.jsonl --ws build", reads=True)
 @argument("file", "Where to; - is stdout.", types.OUTPUT_FILE)
 @IN_WORKSTREAM
-def beads(run: Run, file: str, workstream: str | None) -> Answer:
+def beads(run: Run, file: str, workstream: str | None) -> "Answer[Report | dict[str, Any]]":
     """Write tasks as issues of beads, one JSON object a line; report facts that beads cannot hold."""
     from orchestrator.integrations import export_beads
 
@@ -90,7 +93,7 @@ def beads(run: Run, file: str, workstream: str | None) -> Answer:
 @EXPORT.command("backlog", example="backlog backlog --ws build", reads=True)
 @argument("folder", "A new folder, or an empty one.", types.OUTPUT_FOLDER, metavar="DIR")
 @IN_WORKSTREAM
-def backlog(run: Run, folder: str, workstream: str | None) -> Answer:
+def backlog(run: Run, folder: str, workstream: str | None) -> "Answer[Report]":
     """Write tasks as files of Backlog.md; report facts that it cannot hold."""
     from orchestrator.integrations import export_backlog
 

@@ -105,7 +105,7 @@ def compiled_in_place(
 
 
 @FORMULA.command("list", example="list", reads=True)
-def list_(run: Run) -> Answer:
+def list_(run: Run) -> "Answer[list[FormulaSummary]]":
     """List the formulas of the board, of the user and of the toolkit."""
     known = run.orc.formulas.all()
 
@@ -133,7 +133,9 @@ def _purpose(formula: "FormulaSummary") -> str:
 @VALUES
 @PRESET
 @option("--format", "How its steps are drawn.", types.choice("text", "mermaid"), default="text")
-def show(run: Run, name: str, values: Values | None, preset: str | None, format: str) -> Answer:
+def show(
+    run: Run, name: str, values: Values | None, preset: str | None, format: str
+) -> "Answer[dict[str, Any]]":
     """Show the purpose of a formula, its variables and its steps; ``--format mermaid`` draws them."""
     loaded = run.orc.formulas.load(name)
     compiled = run.orc.formulas.cook(name, values or {}, preset=preset, strict=False)
@@ -203,7 +205,7 @@ def _need(variable: Any) -> str:
 
 @FORMULA.command("validate", example="validate feature", reads=True)
 @argument("[names...]", "Formulas; all if none is given.", types.FORMULA_NAME, metavar="NAME...")
-def validate(run: Run, names: tuple[str, ...]) -> Answer:
+def validate(run: Run, names: tuple[str, ...]) -> "Answer[dict[str, list[dict[str, Any]]]]":
     """Check formulas: print each mistake with its file and position; exit 2 if there is one."""
     chosen = names or tuple(run.orc.formulas.names())
     reports = [_report(run, name) for name in chosen]
@@ -244,7 +246,9 @@ def _verdict(report: dict[str, Any]) -> str:
 @NAME
 @VALUES
 @PRESET
-def cook(run: Run, name: str, values: Values | None, preset: str | None) -> Answer:
+def cook(
+    run: Run, name: str, values: Values | None, preset: str | None
+) -> "Answer[CompiledFormula]":
     """Show the compiled steps of a formula in order; nothing is stored."""
     compiled = compiled_for(run, name, values, preset=preset)
     return Answer(compiled, lambda: drawing.steps(compiled))
@@ -255,7 +259,9 @@ def cook(run: Run, name: str, values: Values | None, preset: str | None) -> Answ
 @argument("name", "What the formula is to be called.", types.NAME)
 @VALUE
 @DRY_RUN
-def distill(run: Run, task: str, name: str, values: Values | None, dry_run: bool) -> Answer:
+def distill(
+    run: Run, task: str, name: str, values: Values | None, dry_run: bool
+) -> "Answer[dict[str, str | None] | dict[str, str]]":
     """Make a formula from a workflow, in the board's folder formulas/.
 
     Each ``--var NAME=WORD`` replaces the whole word WORD by the variable NAME; WORD is its default.

@@ -1,6 +1,6 @@
 """``orc goal``: dates with tasks that should have ended by then."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.clock import spoken
 from orchestrator.core.printable import amount, escape, one_line
@@ -39,7 +39,7 @@ _TASKS = argument("tasks...", "Ids or prefixes.", types.TASK_ID, metavar="TASK..
 @option("--description", "What is to be reached.")
 def create(
     run: Run, name: str, tasks: tuple[str, ...], due: str, description: str | None
-) -> Answer:
+) -> "Answer[Goal]":
     """Set a goal: a date, and the tasks that should have ended by then."""
     goal = run.orc.goals.create(name, tasks, due=due, **given(description=description))
     return _changed(run, goal, "Set goal")
@@ -48,7 +48,7 @@ def create(
 @GOAL.command("add", example="add beta 299833bc", idempotent=True)
 @_NAME
 @_TASKS
-def add(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
+def add(run: Run, name: str, tasks: tuple[str, ...]) -> "Answer[Goal]":
     """Add tasks to a goal."""
     return _changed(run, run.orc.goals.add(name, tasks), "Added to goal")
 
@@ -56,7 +56,7 @@ def add(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
 @GOAL.command("remove", example="remove beta 299833bc", idempotent=True)
 @_NAME
 @_TASKS
-def remove(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
+def remove(run: Run, name: str, tasks: tuple[str, ...]) -> "Answer[Goal]":
     """Remove tasks from a goal; they stay as they are."""
     return _changed(run, run.orc.goals.remove(name, tasks), "Removed from goal")
 
@@ -68,14 +68,14 @@ def remove(run: Run, name: str, tasks: tuple[str, ...]) -> Answer:
 @option("--due", "The new date; the earlier ones are kept.", types.TIME)
 @option("--description", "What is to be reached.")
 @REASON
-def edit(run: Run, name: str, **changes: str | None) -> Answer:
+def edit(run: Run, name: str, **changes: str | None) -> "Answer[Goal]":
     """Move the date of a goal, or change its description."""
     return _changed(run, run.orc.goals.edit(name, **given(**changes)), "Changed goal")
 
 
 @GOAL.command("reach", example="reach beta")
 @_NAME
-def reach(run: Run, name: str) -> Answer:
+def reach(run: Run, name: str) -> "Answer[Goal]":
     """End a goal as reached; its tasks must have ended."""
     return _changed(run, run.orc.goals.reach(name), "Reached goal")
 
@@ -83,21 +83,21 @@ def reach(run: Run, name: str) -> Answer:
 @GOAL.command("drop", example='drop beta --reason "Not wanted any more"')
 @_NAME
 @REASON
-def drop(run: Run, name: str, reason: str) -> Answer:
+def drop(run: Run, name: str, reason: str) -> "Answer[Goal]":
     """End a goal that is not pursued any more; its tasks stay as they are."""
     return _changed(run, run.orc.goals.drop(name, reason=reason), "Dropped goal")
 
 
 @GOAL.command("reopen", example="reopen beta")
 @_NAME
-def reopen(run: Run, name: str) -> Answer:
+def reopen(run: Run, name: str) -> "Answer[Goal]":
     """Open a goal that was reached or dropped."""
     return _changed(run, run.orc.goals.reopen(name), "Reopened goal")
 
 
 @GOAL.command("list", example="list --all", reads=True)
 @flag("--all", "Also reached and dropped ones.")
-def list_(run: Run, all: bool) -> Answer:
+def list_(run: Run, all: bool) -> "Answer[list[GoalStatus]]":
     """List the open goals, the next date first."""
     goals = [run.orc.goals.status(goal.name) for goal in run.orc.goals.all(ended=all)]
     return listing(
@@ -114,7 +114,7 @@ def list_(run: Run, all: bool) -> Answer:
 
 @GOAL.command("show", example="show beta", reads=True)
 @_NAME
-def show(run: Run, name: str) -> Answer:
+def show(run: Run, name: str) -> "Answer[dict[str, Any]]":
     """Show a goal: its tasks, whether they will have ended by its date, and its earlier dates."""
     status = run.orc.goals.status(name)
     outlook = run.orc.outlook(name, progress=run.progress)
@@ -125,7 +125,7 @@ _SHORT = 60
 """Characters of a description in a list."""
 
 
-def _changed(run: Run, goal: "Goal", what: str) -> Answer:
+def _changed(run: Run, goal: "Goal", what: str) -> "Answer[Goal]":
     about = f"{goal.status}, due {shown_time(goal.due)}, {amount(len(goal.tasks), 'task')}"
     return run.changed(goal, f"{what}: {escape(goal.name)} ({about})")
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core import processes
 from orchestrator.core.errors import NoBoard, OrchestratorError, UsageError
@@ -18,6 +18,7 @@ from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from orchestrator.domain.locks.commands import HeldPath
+    from orchestrator.integrations.guard.git_hooks import Installation
 
 SHOWN = 10
 """How many files are named; the others are counted."""
@@ -26,7 +27,7 @@ SHOWN = 10
 @GUARD.command("check", example="check src/app.py", reads=True)
 @argument("[paths...]", "Files; a hook of a client names those of the edit.", types.FILE)
 @flag("--staged", "The files of the next commit.")
-def check(run: Run, paths: tuple[str, ...], staged: bool) -> Answer:
+def check(run: Run, paths: tuple[str, ...], staged: bool) -> "Answer[list[HeldPath]]":
     """Check files: exit 1 if another agent has locked them or works on them, with who and until when."""
     from orchestrator.integrations.guard.edited_paths import edited_paths
 
@@ -51,7 +52,7 @@ def check(run: Run, paths: tuple[str, ...], staged: bool) -> Answer:
 @argument(
     "[revision]", "The commit; HEAD if not given.", types.WORD, metavar="REVISION", default="HEAD"
 )
-def link(run: Run, revision: str) -> Answer:
+def link(run: Run, revision: str) -> "Answer[dict[str, Any]]":
     """Record a commit with the tasks that its message names in lines `Task: ID`; a hook of git calls it."""
     from orchestrator.integrations.guard.staged import named_tasks
 
@@ -73,7 +74,7 @@ def link(run: Run, revision: str) -> Answer:
 @GUARD.command("install", example="install --dry-run", reads=True)
 @flag("--remove", "Take it out; hooks that were there before are as they were.")
 @DRY_RUN
-def install(run: Run, remove: bool, dry_run: bool) -> Answer:
+def install(run: Run, remove: bool, dry_run: bool) -> "Answer[Installation]":
     """Install hooks of git that check each commit and link it to its tasks, after the hooks that are there.
 
     Where husky, pre-commit or lefthook rule the hooks, the guard goes into their files.

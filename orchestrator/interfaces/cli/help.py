@@ -17,7 +17,7 @@ from orchestrator.interfaces.cli.run import Run
     "[topic...]", f"A command, or {', '.join(TOPICS)}.", types.Type("TOPIC", words=(*TOPICS, LIST))
 )
 @flag("--all", "Also what is rarely needed.")
-def help_(run: Run, topic: tuple[str, ...], all: bool) -> Answer:
+def help_(run: Run, topic: tuple[str, ...], all: bool) -> "Answer[dict[str, str]]":
     """Show the commands of a day, or explain a command or topic."""
     text = _text(run, topic, everything=all)
     return say({"topic": " ".join(topic), "text": text}, text)

@@ -26,6 +26,8 @@ from orchestrator.interfaces.cli.workflows import poured_answer
 if TYPE_CHECKING:
     from orchestrator.domain.agents.dispatch import Assignment
     from orchestrator.domain.agents.hooks import Hook
+    from orchestrator.domain.tasks.records import Task
+    from orchestrator.domain.workflows.commands import Poured
 
 _FORCE = flag("--force", "Also if other work has to go back to pending.")
 
@@ -34,7 +36,7 @@ _FORCE = flag("--force", "Also if other work has to go back to pending.")
 @argument("[task]", "What to hang there and begin.", types.TASK_ID)
 @_FORCE
 @BRIEF
-def hang(run: Run, task: str | None, force: bool, **brief: Any) -> Answer:
+def hang(run: Run, task: str | None, force: bool, **brief: Any) -> "Answer[Hook | Task]":
     """Show the task on my hook, or hang a task there and begin it."""
     if task is None:
         return _shown(run.orc.hooks.show())
@@ -49,7 +51,7 @@ def hang(run: Run, task: str | None, force: bool, **brief: Any) -> Answer:
 
 @HOOK.command("show", example="show agent-1", reads=True)
 @argument("[agent]", "Whose hook; mine if not given.", types.AGENT_NAME)
-def show(run: Run, agent: str | None) -> Answer:
+def show(run: Run, agent: str | None) -> "Answer[Hook]":
     """Show the task on an agent's hook, and the queue behind it."""
     return _shown(run.orc.hooks.show(run.actor(agent)))
 
@@ -71,7 +73,7 @@ def sling(
     force: bool,
     dry_run: bool,
     **formula: Any,
-) -> Answer:
+) -> "Answer[Poured | Task]":
     """Give a task to an agent: on its hook if that is free, else in the queue behind it.
 
     With the name of a formula, pour it and give the agent the workflow. A task of the same name comes first.
@@ -101,7 +103,7 @@ def _is_task(run: Run, word: str) -> bool:
 @BOARD.command("unsling", example="unsling 299833bc")
 @argument("[task]", "The task; what hangs on my hook if not given.", types.TASK_ID)
 @REASON
-def unsling(run: Run, task: str | None, reason: str) -> Answer:
+def unsling(run: Run, task: str | None, reason: str) -> "Answer[Task]":
     """Take a task from the agent that has it; it is pending again."""
     freed = run.orc.hooks.unsling(task, reason=reason)
     return run.changed(freed, f"Unslung: {escape(freed.title)}")
@@ -112,7 +114,9 @@ def unsling(run: Run, task: str | None, reason: str) -> Answer:
 @option("--priority", "Only tasks of this priority or more urgent.", types.PRIORITY)
 @option("--convoy", "Only tasks of this convoy.", types.CONVOY_NAME)
 @DRY_RUN
-def dispatch(run: Run, workstream: str | None, dry_run: bool, **filters: Any) -> Answer:
+def dispatch(
+    run: Run, workstream: str | None, dry_run: bool, **filters: Any
+) -> "Answer[list[Assignment]]":
     """Give ready tasks to suitable agents with the least work, with a message for each task."""
     with run.rehearsed(dry_run):
         assigned = run.orc.dispatch.run(workstream, **filters)
@@ -125,7 +129,7 @@ def assignments(assigned: "list[Assignment]", dry_run: bool = False) -> str:
     return parts("Would assign:" if dry_run and listed else "", listed or "Nothing to dispatch.")
 
 
-def _shown(hook: "Hook") -> Answer:
+def _shown(hook: "Hook") -> "Answer[Hook]":
     return Answer(hook, lambda: _page(hook))
 
 

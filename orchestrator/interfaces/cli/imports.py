@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @IMPORT.command("file", example="board.jsonl --board copy")
 @argument("file", "What `export` wrote; - is stdin.", types.FILE)
 @DRY_RUN
-def file(run: Run, file: str, dry_run: bool) -> Answer:
+def file(run: Run, file: str, dry_run: bool) -> "Answer[Imported]":
     """Import a board that `export` wrote, as a whole or not at all."""
     from orchestrator.maintenance.backup import import_board
 
@@ -41,7 +41,7 @@ def file(run: Run, file: str, dry_run: bool) -> Answer:
 @IMPORT.command("opspawn", example="opspawn ../opspawn-board --board copy")
 @argument("folder", "The folder with its state.json.", types.FOLDER, metavar="DIR")
 @DRY_RUN
-def opspawn(run: Run, folder: str, dry_run: bool) -> Answer:
+def opspawn(run: Run, folder: str, dry_run: bool) -> "Answer[Imported]":
     """Import a board of the Node original, with its log and knowledge."""
     from orchestrator.integrations.opspawn import import_opspawn
 
@@ -72,7 +72,7 @@ def _into(workstream: str) -> Decorator:
 @IMPORT.command("beads", example="beads .beads/issues.jsonl --ws build --dry-run")
 @argument("file", "Issues, one JSON object a line, or their folder; - is stdin.", types.FILE)
 @_into("beads")
-def beads(run: Run, file: str, dry_run: bool, **how: Any) -> Answer:
+def beads(run: Run, file: str, dry_run: bool, **how: Any) -> "Answer[Report]":
     """Import issues of beads into a workstream, in one commit; report facts that are lost.
 
     Existing tasks are updated. Agents, messages, wisps and the like are left out.
@@ -93,7 +93,7 @@ def beads(run: Run, file: str, dry_run: bool, **how: Any) -> Answer:
 @IMPORT.command("backlog", example="backlog ../project --ws build --dry-run")
 @argument("folder", "The project, or its folder backlog.", types.FOLDER, metavar="DIR")
 @_into("backlog")
-def backlog(run: Run, folder: str, dry_run: bool, **how: Any) -> Answer:
+def backlog(run: Run, folder: str, dry_run: bool, **how: Any) -> "Answer[Report]":
     """Import tasks of Backlog.md into a workstream, in one commit; report facts that are lost.
 
     Existing tasks are updated.
@@ -109,6 +109,6 @@ def _done(dry_run: bool) -> str:
     return "Would import" if dry_run else "Imported"
 
 
-def _counted(imported: "Imported", dry_run: bool) -> Answer:
+def _counted(imported: "Imported", dry_run: bool) -> "Answer[Imported]":
     counts = ", ".join(amount(n, noun.removesuffix("s")) for noun, n in plain(imported).items())
     return say(imported, f"{_done(dry_run)}: {counts}")

@@ -1,6 +1,6 @@
 """``orc index``: the optional SQLite index of the board."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 @INDEX.command("build", example="build", reads=())
-def build(run: Run) -> Answer:
+def build(run: Run) -> "Answer[IndexStatus]":
     """Make state/index.db, or update it."""
     status = run.orc.index.build()
     return say(status, f"The index is up to date: event {status.event} ({escape(status.path)})")
 
 
 @INDEX.command("status", example="status", reads=True)
-def status(run: Run) -> Answer:
+def status(run: Run) -> "Answer[IndexStatus]":
     """Show whether there is an index, and its last event; one that cannot be used is built again."""
     standing = run.orc.index.status()
     return Answer(standing, lambda: _standing(standing))
@@ -51,14 +51,14 @@ def _standing(status: "IndexStatus") -> str:
 
 
 @INDEX.command("drop", example="drop", reads=())
-def drop(run: Run) -> Answer:
+def drop(run: Run) -> "Answer[dict[str, bool]]":
     """Delete state/index.db; the log still has everything."""
     dropped = run.orc.index.drop()
     return say({"dropped": dropped}, "Dropped the index" if dropped else "There was no index")
 
 
 @INDEX.command("verify", example="verify", reads=True)
-def verify(run: Run) -> Answer:
+def verify(run: Run) -> "Answer[dict[str, list[str]]]":
     """Compare the index with a new one from the log; if they differ, build it again, and exit with 4."""
     problems = run.orc.index.verify()
     is_right = "The index is as the log says" if run.orc.index.status().exists else _NONE
@@ -67,7 +67,7 @@ def verify(run: Run) -> Answer:
 
 
 @INDEX.command("metadata", example="metadata > metadata.json", reads=True)
-def metadata(run: Run) -> Answer | None:
+def metadata(run: Run) -> "Answer[dict[str, Any]] | None":
     """Print metadata for Datasette: datasette state/index.db -m metadata.json."""
     from orchestrator.index.description import metadata as describe
 

@@ -1,6 +1,6 @@
 """``orc knowledge``: topics in markdown that agents share."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import suggestion
 from orchestrator.core.printable import escape, escape_lines
@@ -10,6 +10,11 @@ from orchestrator.interfaces.cli.layout import lines, parts
 from orchestrator.interfaces.cli.parameters import argument, option, text_file, together
 from orchestrator.interfaces.cli.rendering import Answer, listing, say
 from orchestrator.interfaces.cli.run import Run, either, given
+
+if TYPE_CHECKING:
+    from orchestrator.domain.knowledge.commands import Document
+    from orchestrator.domain.knowledge.records import Topic
+    from orchestrator.index.topics import Match
 
 _TOPIC = argument("topic", "The topic.", types.TOPIC_NAME)
 _WRITING = together(
@@ -27,7 +32,7 @@ _WRITING = together(
 @option("--replaces", "Only if the topic has this digest: `read --json`; empty: if it is new.")
 def write(
     run: Run, topic: str, tags: tuple[str, ...] | None, replaces: str | None, **content: Any
-) -> Answer:
+) -> "Answer[Topic]":
     """Replace the text of a topic; its history keeps the old text."""
     text = _text(run, **content)
     written = run.orc.knowledge.write(topic, text, tags=tags, **given(replaces=replaces))
@@ -36,7 +41,7 @@ def write(
 
 @KNOWLEDGE.command("append", example='append findings "- The key expires daily"', signed=True)
 @_WRITING
-def append(run: Run, topic: str, tags: tuple[str, ...] | None, **content: Any) -> Answer:
+def append(run: Run, topic: str, tags: tuple[str, ...] | None, **content: Any) -> "Answer[Topic]":
     """Add lines at the end of a topic."""
     text = _text(run, **content)
     written = run.orc.knowledge.append(topic, text, tags=tags)
@@ -46,7 +51,7 @@ def append(run: Run, topic: str, tags: tuple[str, ...] | None, **content: Any) -
 @KNOWLEDGE.command("read", example="read findings", reads=True)
 @_TOPIC
 @option("--version", "An old version, counted from 1.", types.INTEGER)
-def read(run: Run, topic: str, version: int | None) -> Answer:
+def read(run: Run, topic: str, version: int | None) -> "Answer[Document | None]":
     """Print a topic."""
     document = run.orc.knowledge.document(topic, version=version)
     if document is None:
@@ -55,7 +60,7 @@ def read(run: Run, topic: str, version: int | None) -> Answer:
 
 
 @KNOWLEDGE.command("list", example="list", reads=True)
-def list_(run: Run) -> Answer:
+def list_(run: Run) -> "Answer[list[Topic]]":
     """List the topics."""
     topics = run.orc.knowledge.all()
     return Answer(topics, lambda: lines((escape(topic.name) for topic in topics), empty="(empty)"))
@@ -63,7 +68,7 @@ def list_(run: Run) -> Answer:
 
 @KNOWLEDGE.command("search", example="search api key", reads=True)
 @argument("words...", "All of them must be in the topic.")
-def search(run: Run, words: tuple[str, ...]) -> Answer:
+def search(run: Run, words: tuple[str, ...]) -> "Answer[list[Match]]":
     """Find the topics that hold all the words, the most relevant first, as `search` ranks them."""
     return listing(
         run.orc.knowledge.search(" ".join(words)),
@@ -76,7 +81,7 @@ def search(run: Run, words: tuple[str, ...]) -> Answer:
 
 @KNOWLEDGE.command("history", example="history findings", reads=True)
 @_TOPIC
-def history(run: Run, topic: str) -> Answer:
+def history(run: Run, topic: str) -> "Answer[list[Document]]":
     """List the versions of a topic, oldest first."""
     return listing(
         run.orc.knowledge.history(topic),
@@ -91,14 +96,14 @@ def history(run: Run, topic: str) -> Answer:
 
 @KNOWLEDGE.command("delete", example="delete findings", destructive=True)
 @_TOPIC
-def delete(run: Run, topic: str) -> Answer:
+def delete(run: Run, topic: str) -> "Answer[dict[str, Any] | None]":
     """Delete a topic; its versions stay in the log."""
     if not run.orc.knowledge.delete(topic):
         return _nothing(run, topic)
     return say({"topic": topic, "deleted": True}, f"Deleted knowledge: {escape(topic)}")
 
 
-def _nothing(run: Run, topic: str) -> Answer:
+def _nothing(run: Run, topic: str) -> "Answer[None]":
     near = suggestion(topic, (known.name for known in run.orc.knowledge.all()))
     return say(None, parts(f'(no knowledge on "{escape(topic)}")', near), 1)
 

@@ -1,7 +1,7 @@
 """``orc task ready``, ``blocked``, ``dep``, ``graph``: ready tasks, waiting tasks and their links."""
 
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.dependencies import Blocked, Graph
@@ -22,6 +22,10 @@ from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line, line_of, why
 from orchestrator.interfaces.cli.task_words import named
 
+if TYPE_CHECKING:
+    from orchestrator.domain.tasks.dependencies import Branch
+    from orchestrator.domain.tasks.records import Task
+
 MANY = 500
 """Default number of tasks in a drawing; a larger one is not readable."""
 
@@ -40,7 +44,7 @@ _LIMIT = option("--limit", f"At most so many tasks; {MANY} in a drawing.", types
 @ONLY_WORKSTREAM
 @WHERE
 @LIMIT
-def ready(run: Run, workstream: str | None, where: str, limit: int | None) -> Answer:
+def ready(run: Run, workstream: str | None, where: str, limit: int | None) -> "Answer[list[Task]]":
     """List the tasks that can be claimed now, in the order in which they are taken."""
     tasks = run.orc.links.ready(workstream, where=where, limit=limit)
     return Answer(tasks, lambda: lines(map(line, tasks), empty="No task is ready."))
@@ -48,7 +52,7 @@ def ready(run: Run, workstream: str | None, where: str, limit: int | None) -> An
 
 @TASK.command("blocked", example="blocked build", reads=True)
 @ONLY_WORKSTREAM
-def blocked(run: Run, workstream: str | None) -> Answer:
+def blocked(run: Run, workstream: str | None) -> "Answer[list[Blocked]]":
     """List the free tasks that cannot be claimed now, each with its reasons."""
     tasks = run.orc.links.blocked(workstream)
     return Answer(tasks, lambda: lines(map(_blocked_lines, tasks), empty="Nothing is blocked."))
@@ -61,7 +65,7 @@ def _blocked_lines(blocked: Blocked) -> str:
 @TASK.command("stale", example="stale build --days 30", reads=True)
 @ONLY_WORKSTREAM
 @option("--days", "Days without an event.", types.COUNT, default=14)
-def stale(run: Run, workstream: str | None, days: int) -> Answer:
+def stale(run: Run, workstream: str | None, days: int) -> "Answer[list[Task]]":
     """List the open tasks that did not change for some days, longest first."""
     tasks = run.orc.links.stale(days, workstream)
     texts = (f"{line(task)} (since {shown_time(task.updated_at)})" for task in tasks)
@@ -71,7 +75,7 @@ def stale(run: Run, workstream: str | None, days: int) -> Answer:
 @TASK.command("defer", example="defer 299833bc 3d", idempotent=True)
 @_TASK
 @argument("until", 'Until when: 2026-12-01, monday, or 3d from now; "" ends it.', types.TIME)
-def defer(run: Run, task: str, until: str) -> Answer:
+def defer(run: Run, task: str, until: str) -> "Answer[Task]":
     """Defer a task: no agent gets it before that time."""
     changed = run.orc.tasks.edit(task, defer=until)
     when = (
@@ -86,7 +90,7 @@ def defer(run: Run, task: str, until: str) -> Answer:
 @_TASK
 @argument("[name]", "Which signal, by its name or kind; all if not given.", types.NAME)
 @option("--text", "A comment, kept as a note.", default="")
-def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
+def signal(run: Run, task: str, name: str | None, text: str) -> "Answer[Task]":
     """Give a signal that a task waits for: an approval, a condition that came true.
 
     A signal for a loop ends the loop: rounds that have not begun are cancelled.
@@ -112,7 +116,7 @@ def signal(run: Run, task: str, name: str | None, text: str) -> Answer:
 )
 @flag("--any", "With waits-for: one child that is done is enough.")
 @_WEAKER
-def add(run: Run, task: str, other: str, kind: EdgeKind, any: bool, reason: str) -> Answer:
+def add(run: Run, task: str, other: str, kind: EdgeKind, any: bool, reason: str) -> "Answer[Task]":
     """Link a task to another one; needs, failure, parent and waits-for keep it back, others never do."""
     linked = run.orc.links.add(task, other, kind=kind, any=any, reason=reason)
     return run.changed(linked, f"Linked: {named(linked)} {kind} {escape(other)}")
@@ -123,7 +127,7 @@ def add(run: Run, task: str, other: str, kind: EdgeKind, any: bool, reason: str)
 @_OTHER
 @option("--type", "Which, if there are several between the two.", _LINK_TYPE, name="kind")
 @_WEAKER
-def remove(run: Run, task: str, other: str, kind: EdgeKind | None, reason: str) -> Answer:
+def remove(run: Run, task: str, other: str, kind: EdgeKind | None, reason: str) -> "Answer[Task]":
     """Remove a link of a task to another one.
 
     An agent that works on the task gives a --reason to remove an open need or part of it.
@@ -136,7 +140,7 @@ def remove(run: Run, task: str, other: str, kind: EdgeKind | None, reason: str) 
 @_TASK
 @flag("--up", "What waits for it, instead.")
 @_LIMIT
-def tree(run: Run, task: str, up: bool, limit: int | None) -> Answer:
+def tree(run: Run, task: str, up: bool, limit: int | None) -> "Answer[list[Branch]]":
     """Show the needs and parts of a task, and theirs in turn."""
     most = _most(run, limit)
     branches = list(islice(run.orc.links.tree(task, up=up), None if most is None else most + 1))
@@ -156,7 +160,7 @@ def tree(run: Run, task: str, up: bool, limit: int | None) -> Answer:
 @_LIMIT
 def graph(
     run: Run, workstream: str | None, format: str, limit: int | None, **filters: Any
-) -> Answer:
+) -> "Answer[dict[str, Any]]":
     """Draw the tasks and their links; an arrow points to what a task needs or belongs to."""
     whole = run.orc.links.graph(workstream, **filters)
     shown = _first(whole, limit if format == "json" else _most(run, limit))
@@ -205,7 +209,7 @@ def _first(graph: Graph, most: int | None) -> Graph:
 @_TASK
 @argument("of", "The task that says the same.", types.TASK_ID)
 @_REASON
-def duplicate(run: Run, task: str, of: str, reason: str) -> Answer:
+def duplicate(run: Run, task: str, of: str, reason: str) -> "Answer[Any]":
     """Cancel a task as a duplicate of another one; its dependants then need the other task."""
     return _cancelled(run, run.orc.links.duplicate(task, of, reason=reason))
 
@@ -214,10 +218,10 @@ def duplicate(run: Run, task: str, of: str, reason: str) -> Answer:
 @_TASK
 @argument("by", "The task that takes its place.", types.TASK_ID)
 @_REASON
-def supersede(run: Run, task: str, by: str, reason: str) -> Answer:
+def supersede(run: Run, task: str, by: str, reason: str) -> "Answer[Any]":
     """Cancel a task because another one replaces it; its dependants then need the other task."""
     return _cancelled(run, run.orc.links.supersede(task, by, reason=reason))
 
 
-def _cancelled(run: Run, task: Any) -> Answer:
+def _cancelled(run: Run, task: Any) -> "Answer[Any]":
     return run.changed(task, f"Cancelled: {named(task)}: {escape(task.reason)}")

@@ -12,6 +12,7 @@ from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
+    from orchestrator.domain.locks.commands import Lease
     from orchestrator.domain.locks.records import Lock
 
 _RESOURCE = argument("resource", "A name or a path glob: git, src/**.", types.RESOURCE_NAME)
@@ -24,7 +25,9 @@ _AGENT = argument("[agent]", "Who holds it; else who acts.", types.AGENT_NAME)
 @option("--ttl", "How long it is held: 60s, 5m.", types.DURATION, default="60s")
 @option("--wait", "Wait so long until it is free: 30s.", types.DURATION, default=0)
 @flag("--shared", "Let others share it.")
-def acquire(run: Run, resource: str, agent: str | None, **how: Any) -> Answer:
+def acquire(
+    run: Run, resource: str, agent: str | None, **how: Any
+) -> "Answer[dict[str, Any] | Lease]":
     """Hold a resource; again by the holder renews."""
     try:
         lease = run.orc.locks.acquire(resource, agent=run.actor(agent), **how)
@@ -41,7 +44,9 @@ def acquire(run: Run, resource: str, agent: str | None, **how: Any) -> Answer:
 @_RESOURCE
 @_AGENT
 @option("--ttl", "How long from now; else as before.", types.DURATION)
-def renew(run: Run, resource: str, agent: str | None, ttl: str | None) -> Answer:
+def renew(
+    run: Run, resource: str, agent: str | None, ttl: str | None
+) -> "Answer[dict[str, Any] | Lease]":
     """Extend the lease of a lock, from now."""
     holder = run.actor(agent)
     try:
@@ -54,7 +59,7 @@ def renew(run: Run, resource: str, agent: str | None, ttl: str | None) -> Answer
 @LOCK.command("release", example="release git agent-1")
 @_RESOURCE
 @_AGENT
-def release(run: Run, resource: str, agent: str | None) -> Answer:
+def release(run: Run, resource: str, agent: str | None) -> "Answer[dict[str, Any]]":
     """Give a resource back."""
     holder = run.actor(agent)
     try:
@@ -65,7 +70,7 @@ def release(run: Run, resource: str, agent: str | None) -> Answer:
 
 
 @LOCK.command("list", example="list", reads=True)
-def list_(run: Run) -> Answer:
+def list_(run: Run) -> "Answer[list[Lock]]":
     """List held resources, by locks and by running tasks, and who waits for them."""
     locks = run.orc.locks.all()
     return Answer(locks, lambda: _table(run, locks) or "No locks.")
@@ -74,13 +79,15 @@ def list_(run: Run) -> Answer:
 @LOCK.command("break", example='break git --reason "agent-1 is gone"', destructive=True)
 @_RESOURCE
 @option("--reason", "Why; kept in the log.")
-def break_(run: Run, resource: str, reason: str | None) -> Answer:
+def break_(run: Run, resource: str, reason: str | None) -> "Answer[dict[str, Any]]":
     """Take a resource from all its holders."""
     run.orc.locks.break_(resource, reason=reason or "")
     return say({"resource": resource, "broken": True}, f"Lock broken: {escape(resource)}")
 
 
-def _not_held(run: Run, refusal: Refused, resource: str, holder: str | None) -> Answer:
+def _not_held(
+    run: Run, refusal: Refused, resource: str, holder: str | None
+) -> "Answer[dict[str, Any]]":
     if refusal.code != "lock_not_held":
         raise refusal
     facts = {"resource": resource, "released": False, **refusal.details}

@@ -15,9 +15,11 @@ from orchestrator.interfaces.cli.rendering import Answer, listing, say, warn
 from orchestrator.interfaces.cli.run import Run, either, given, once
 
 if TYPE_CHECKING:
+    from orchestrator.domain.mail.commands import InboxItem
     from orchestrator.domain.mail.letters import Letter
     from orchestrator.domain.mail.matters import UnreadCount
     from orchestrator.domain.mail.records import Receipt
+    from orchestrator.domain.mail.search import SearchMatch
 
 _ID = argument("id", "The number of the message.", types.INTEGER)
 _SUBJECT = option("--subject/-s", "One line.", default="")
@@ -48,7 +50,7 @@ _WAIT = "Wait so long for {}: 30s."
 @option("--reply-to", "The message that it answers.", types.ID, rare=True)
 @option("--cc", "Further addresses.", types.AGENT_NAME, metavar="TO", many=True, rare=True)
 @flag("--pinned", "Keep it when what was read is archived by age.", rare=True)
-def send(run: Run, to: str, **options: Any) -> Answer:
+def send(run: Run, to: str, **options: Any) -> "Answer[Letter]":
     """Send a message; an agent that has not acted yet gets it later."""
     subject, body, options = _written(**options)
     return _sent(run.orc.mail.send(to, subject, body, **options))
@@ -62,7 +64,7 @@ def send(run: Run, to: str, **options: Any) -> Answer:
 @_WORDS
 @_SUBJECT
 @_TEXT
-def broadcast(run: Run, **options: Any) -> Answer:
+def broadcast(run: Run, **options: Any) -> "Answer[Letter]":
     """Send a message to all registered agents."""
     subject, body, options = _written(**options)
     return _sent(run.orc.mail.broadcast(subject, body, **options))
@@ -72,7 +74,7 @@ def broadcast(run: Run, **options: Any) -> Answer:
 @_ID
 @_WORD
 @_TEXT
-def reply(run: Run, id: int, **options: Any) -> Answer:
+def reply(run: Run, id: int, **options: Any) -> "Answer[Letter]":
     """Answer the sender of a message."""
     body, options = _with_body(**options)
     if not body:
@@ -86,7 +88,7 @@ def reply(run: Run, id: int, **options: Any) -> Answer:
 @option(
     "--budget", "With --inject: tokens it may have; 1000 if not given.", types.NAME, metavar="N"
 )
-def check(run: Run, wait: str, inject: bool, budget: str | None) -> Answer:
+def check(run: Run, wait: str, inject: bool, budget: str | None) -> "Answer[Any | UnreadCount]":
     """Ask for unread mail: exit 0 if there is some, 1 if not.
 
     With --inject new messages are printed, oldest first, and count as delivered once they have been written
@@ -100,7 +102,7 @@ def check(run: Run, wait: str, inject: bool, budget: str | None) -> Answer:
     return say(count, _counted(count), 0 if count.unread else 1)
 
 
-def _injected(run: Run, wait: str, budget: str | None) -> Answer:
+def _injected(run: Run, wait: str, budget: str | None) -> "Answer[Block]":
     """New messages as a block. It runs in a hook before each turn, so no error may stop it."""
     from orchestrator.delivery.loop import hand_over
     from orchestrator.interfaces.cli.injection import BUDGET, Block, Injection
@@ -129,7 +131,7 @@ def _injected(run: Run, wait: str, budget: str | None) -> Answer:
 @MAIL.command("inbox", example="inbox --unread", reads=True)
 @argument("[owner]", "Whose mailbox; else yours.", types.AGENT_NAME)
 @flag("--unread", "Only what is not read.")
-def inbox(run: Run, owner: str | None, unread: bool) -> Answer:
+def inbox(run: Run, owner: str | None, unread: bool) -> "Answer[list[InboxItem]]":
     """List the messages of a mailbox, oldest first; nothing is marked."""
     return listing(
         run.orc.mail.inbox(agent=owner, unread=unread),
@@ -147,7 +149,7 @@ def inbox(run: Run, owner: str | None, unread: bool) -> Answer:
 @MAIL.command("read", example="read 17", idempotent=True)
 @_ID
 @flag("--peek", "Mark nothing, as with the mail of others.")
-def read(run: Run, id: int, peek: bool) -> Answer:
+def read(run: Run, id: int, peek: bool) -> "Answer[Letter]":
     """Show a message; in your own mailbox it is then read."""
     mail = run.orc.mail
     letter = mail.peek(id) if peek else mail.read(id)
@@ -156,7 +158,7 @@ def read(run: Run, id: int, peek: bool) -> Answer:
 
 @MAIL.command("thread", example="thread 17", reads=True)
 @_ID
-def thread(run: Run, id: int) -> Answer:
+def thread(run: Run, id: int) -> "Answer[list[Letter]]":
     """Show the thread of a message, oldest first; nothing is marked as read."""
     letters = run.orc.mail.thread(id)
     return Answer(letters, lambda: "\n\n".join(_page(letter, run.agent) for letter in letters))
@@ -164,7 +166,7 @@ def thread(run: Run, id: int) -> Answer:
 
 @MAIL.command("ack", example="ack 17", idempotent=True)
 @_ID
-def ack(run: Run, id: int) -> Answer:
+def ack(run: Run, id: int) -> "Answer[Letter]":
     """Acknowledge a message."""
     return say(run.orc.mail.ack(id), f"Acknowledged message {id}")
 
@@ -172,7 +174,7 @@ def ack(run: Run, id: int) -> Answer:
 @MAIL.command("search", example="search api key", reads=True)
 @argument("words...", "All of them must be in the message.")
 @flag("--archived", "Also what was archived; reads the whole log.")
-def search(run: Run, words: tuple[str, ...], archived: bool) -> Answer:
+def search(run: Run, words: tuple[str, ...], archived: bool) -> "Answer[list[SearchMatch]]":
     """Find messages that you sent or received, newest first."""
     return listing(
         run.orc.mail.search(" ".join(words), archived=archived),
@@ -188,7 +190,7 @@ def search(run: Run, words: tuple[str, ...], archived: bool) -> Answer:
 @MAIL.command("take", example="take reviews --wait 60s")
 @argument("queue", "The name of the queue.", types.NAME)
 @option("--wait", _WAIT.format("a message"), types.DURATION, default=0)
-def take(run: Run, queue: str, wait: str) -> Answer:
+def take(run: Run, queue: str, wait: str) -> "Answer[Letter | None]":
     """Take the oldest message of a queue; no other agent gets it.
 
     It is read once it was written out; after an interruption it stays unread in your mailbox.
@@ -204,7 +206,7 @@ def take(run: Run, queue: str, wait: str) -> Answer:
 @argument("name", "The name of the mailing list.", types.NAME)
 @argument("[members...]", "Who is in it from now on.", types.AGENT_NAME, metavar="AGENT...")
 @flag("--delete", "There is no such list any more.")
-def list_(run: Run, name: str, members: tuple[str, ...], delete: bool) -> Answer:
+def list_(run: Run, name: str, members: tuple[str, ...], delete: bool) -> "Answer[dict[str, Any]]":
     """Show the members of a mailing list, or set them."""
     if delete and members:
         raise UsageError("A list is set or deleted", hint="Leave the members or --delete out.")
@@ -220,7 +222,7 @@ def list_(run: Run, name: str, members: tuple[str, ...], delete: bool) -> Answer
 
 
 @MAIL.command("lists", example="lists", reads=True)
-def lists(run: Run) -> Answer:
+def lists(run: Run) -> "Answer[list[dict[str, Any]]]":
     """List the mailing lists with their members."""
     all_lists = run.orc.mail.lists()
     texts = (escape(f"{name}: {', '.join(members)}") for name, members in all_lists.items())
@@ -245,7 +247,7 @@ def _with_body(
     return either("text", once("message", text, message), file) or "", given(**options)
 
 
-def _sent(letter: "Letter") -> Answer:
+def _sent(letter: "Letter") -> "Answer[Letter]":
     queue = [f"queue:{letter.queue}"] if letter.queue else []
     whom = escape(", ".join([*letter.recipients, *queue]))
     return say(letter, f"Sent message {letter.id} to {whom}")

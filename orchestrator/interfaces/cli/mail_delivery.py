@@ -18,7 +18,7 @@ from orchestrator.interfaces.cli.run import Run
     required=True,
 )
 @option("--poll", "Look so often, where the file system reports no changes.", types.DURATION)
-def deliver(run: Run, pane: str, program: str, poll: str | None) -> Answer:
+def deliver(run: Run, pane: str, program: str, poll: str | None) -> "Answer[dict[str, str]]":
     """Type a line for an agent in a pane of tmux when it has new mail, until the pane is gone.
 
     The line names the message, not its text. It waits while a person types there.

@@ -13,14 +13,16 @@ from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from orchestrator.domain.mail.commands import Quiet
+    from orchestrator.domain.mail.letters import Letter
     from orchestrator.domain.mail.queues import QueueView
+    from orchestrator.domain.mail.records import Message
 
 _ID = argument("id", "The number of the message.", types.INTEGER)
 
 
 @MAIL.command("unread", example="unread 17", idempotent=True)
 @_ID
-def unread(run: Run, id: int) -> Answer:
+def unread(run: Run, id: int) -> "Answer[Letter]":
     """Mark a message of your mailbox as not read."""
     return run.changed(run.orc.mail.unread(id), f"Message {id} is unread")
 
@@ -28,7 +30,9 @@ def unread(run: Run, id: int) -> Answer:
 @MAIL.command("archive", example="archive --older-than 7d", idempotent=True)
 @argument("[ids...]", "The numbers of messages.", types.INTEGER, metavar="ID...")
 @option("--older-than", "What was read so long ago, but for pinned: 7d.", types.DURATION)
-def archive(run: Run, ids: tuple[int, ...], older_than: str | None) -> Answer:
+def archive(
+    run: Run, ids: tuple[int, ...], older_than: str | None
+) -> "Answer[dict[str, list[int]]]":
     """Take messages out of your mailbox; the log keeps them."""
     if not ids and older_than is None:
         raise UsageError("There is nothing to archive", hint="Give numbers, or --older-than 7d.")
@@ -38,7 +42,7 @@ def archive(run: Run, ids: tuple[int, ...], older_than: str | None) -> Answer:
 
 @MAIL.command("delete", example="delete 17 18", destructive=True)
 @argument("ids...", "The numbers of messages.", types.INTEGER, metavar="ID...")
-def delete(run: Run, ids: tuple[int, ...]) -> Answer:
+def delete(run: Run, ids: tuple[int, ...]) -> "Answer[dict[str, list[int]]]":
     """Delete messages from your mailbox: no search shows them to you.
 
     The log keeps them, and `mail read` shows them by number.
@@ -48,7 +52,7 @@ def delete(run: Run, ids: tuple[int, ...]) -> Answer:
 
 
 @QUEUE.command("list", example="list", reads=True)
-def queues(run: Run) -> Answer:
+def queues(run: Run) -> "Answer[list[QueueView]]":
     """List the queues: how many messages wait, and which were taken by whom."""
     all_queues = run.orc.mail.queues()
     return Answer(all_queues, lambda: lines(map(_queue, all_queues), empty="No queues."))
@@ -56,7 +60,7 @@ def queues(run: Run) -> Answer:
 
 @QUEUE.command("release", example="release 17")
 @_ID
-def release(run: Run, id: int) -> Answer:
+def release(run: Run, id: int) -> "Answer[Message]":
     """Return a message to its queue, at its old position."""
     return say(run.orc.mail.release(id), f"Released message {id} to its queue")
 
@@ -64,7 +68,7 @@ def release(run: Run, id: int) -> Answer:
 @MAIL.command("dnd", example="dnd --until 2h", reads=("state", "until"), idempotent=True)
 @argument("[state]", "on or off; shown if not given.", types.choice("on", "off"))
 @option("--until", "When it ends: 2h, 2026-12-01T09:00; else with `off`.", types.TIME)
-def dnd(run: Run, state: str | None, until: str | None) -> Answer:
+def dnd(run: Run, state: str | None, until: str | None) -> "Answer[Quiet]":
     """Do not disturb: only urgent mail is printed by `check --inject` and ends a wait of `next`.
 
     Other mail arrives as usual, and counts as unread.

@@ -1,6 +1,7 @@
 """``orc mcp``: serve the board to an agent over the Model Context Protocol."""
 
 import gc
+from typing import Any
 
 from orchestrator.core import clock
 from orchestrator.core.errors import NoBoard, UsageError
@@ -81,7 +82,7 @@ def serve_(run: Run, tools: str, client: str | None, poll: str | None) -> None:
 
 @MCP.command("tools", example="tools --tools minimal", reads=True)
 @_TOOLS
-def tools_(_run: Run, tools: str) -> Answer:
+def tools_(_run: Run, tools: str) -> "Answer[dict[str, Any]]":
     """List the tools of a set, with what each costs in tokens: a quarter of its bytes."""
     _check_extra()
     from orchestrator import Orchestrator

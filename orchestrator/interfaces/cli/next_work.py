@@ -50,7 +50,7 @@ _ASKING = together(
 @flag("--no-review", "No reviews, only tasks.")
 def next_(
     run: Run, workstream: str | None, agent: str | None, no_review: bool, no_mail: bool, **how: Any
-) -> Answer:
+) -> "Answer[dict[str, Any]]":
     """Take the next work, a review before a new task, with a brief.
 
     Without work it shows new mail, or the reasons why there is none, with the commands that help. The exit
@@ -71,7 +71,7 @@ def next_(
 @flag("--review", "Also reviews of the work of others.")
 def next_task(
     run: Run, workstream: str | None, agent: str | None, no_mail: bool, **how: Any
-) -> Answer:
+) -> "Answer[Task | None]":
     """Take the next task: by workstream priority, task priority, age.
 
     It differs from ``orc next``: reviews only with ``--review``, the record of the task or null as JSON, and
@@ -88,7 +88,9 @@ def next_task(
 @task_words("[AGENT]", "The task, and who takes it.")
 @LEASE
 @BRIEF
-def claim(run: Run, words: Words, lease: str | None, quiet: bool, budget: int | None) -> Answer:
+def claim(
+    run: Run, words: Words, lease: str | None, quiet: bool, budget: int | None
+) -> "Answer[Task]":
     """Take a task under a lease."""
     task, rest = split_task(run, words)
     agent = run.actor(rest[0] if rest else None)
@@ -110,7 +112,7 @@ def claim(run: Run, words: Words, lease: str | None, quiet: bool, budget: int | 
 @BRIEF
 def review(
     run: Run, words: Words, lease: str | None, release: bool, quiet: bool, budget: int | None
-) -> Answer:
+) -> "Answer[Task]":
     """Take the review of another agent's work under a lease; `approve` or `reject` ends it."""
     task, rest = split_task(run, words) if words else (None, ())
     agent = run.actor(rest[0] if rest else None)
@@ -125,7 +127,7 @@ def review(
 
 def with_brief(
     run: Run, task: "Task", agent: str, first: str, *, quiet: bool, budget: int | None
-) -> Answer:
+) -> "Answer[Task]":
     """The answer of a command that gave work to an agent: the first line, then the short brief."""
     brief = None if run.settings.json else _brief_for(run, task, agent, quiet=quiet)
     page = _brief_page(run, task, agent, brief, budget) if brief else ""

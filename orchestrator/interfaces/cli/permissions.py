@@ -16,7 +16,7 @@ from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from orchestrator.domain.permissions.commands import PermissionView
-    from orchestrator.domain.permissions.records import Behavior
+    from orchestrator.domain.permissions.records import Behavior, PermissionRequest
     from orchestrator.supervisor.permission_rules import PermissionRules
 
 _REQUEST = argument("request", "Its id.", types.Type("REQUEST", completes="permissions.id"))
@@ -27,7 +27,7 @@ _ALWAYS = option(
 
 @PERMISSION.command("list", example="list", reads=True)
 @flag("--all", "Those that were answered last, too.")
-def list_(run: Run, all: bool) -> Answer:
+def list_(run: Run, all: bool) -> "Answer[list[PermissionView]]":
     """List the requests that wait for an answer, oldest first."""
     permissions = run.orc.permissions
     requests = permissions.all() if all else permissions.pending()
@@ -36,7 +36,7 @@ def list_(run: Run, all: bool) -> Answer:
 
 @PERMISSION.command("show", example="show 7f3a0c1e", reads=True)
 @_REQUEST
-def show(run: Run, request: str) -> Answer:
+def show(run: Run, request: str) -> "Answer[PermissionView]":
     """Show a request with the whole input of its tool."""
     known = run.orc.permissions.get(request)
     answer = f"{known.status} {shown_time(known.answered_at)}" if known.answered_by else ""
@@ -57,7 +57,7 @@ def show(run: Run, request: str) -> Answer:
 @PERMISSION.command("allow", example='allow 7f3a0c1e --always "Bash(git:*)"', idempotent=True)
 @_REQUEST
 @_ALWAYS
-def allow(run: Run, request: str, always: str | None) -> Answer:
+def allow(run: Run, request: str, always: str | None) -> "Answer[PermissionRequest]":
     """Allow a tool as it was asked for, once."""
     return _answered(run, request, "allow", "", always)
 
@@ -66,7 +66,9 @@ def allow(run: Run, request: str, always: str | None) -> Answer:
 @_REQUEST
 @argument("[message]", "A message for the agent.", types.TEXT)
 @_ALWAYS
-def deny(run: Run, request: str, message: str | None, always: str | None) -> Answer:
+def deny(
+    run: Run, request: str, message: str | None, always: str | None
+) -> "Answer[PermissionRequest]":
     """Deny it. Without an answer it is denied after five minutes."""
     return _answered(run, request, "deny", message or "", always)
 
@@ -83,7 +85,7 @@ def deny(run: Run, request: str, message: str | None, always: str | None) -> Ans
 @flag("--remove", "Remove the rule.")
 def rules(
     run: Run, agent: str | None, pattern: str | None, allow: bool, deny: bool, remove: bool
-) -> Answer:
+) -> "Answer[list[dict[str, str]] | dict[str, str]]":
     """Show or change the rules that answer in place of a person; the most specific one that fits counts.
 
     They belong to the user of this machine, as what is trusted does. Bash(git:*) fits only one plain command,
@@ -115,7 +117,9 @@ def rules(
     return say(value, f"Set: {escape(agent)} {behavior} {escape(text)}")
 
 
-def _answered(run: Run, id: str, behavior: "Behavior", message: str, always: str | None) -> Answer:
+def _answered(
+    run: Run, id: str, behavior: "Behavior", message: str, always: str | None
+) -> "Answer[PermissionRequest]":
     permissions = run.orc.permissions
     if always is not None:
         _check_fit(permissions.get(id), always)
@@ -138,7 +142,7 @@ def _check_fit(request: "PermissionView", pattern: str) -> None:
         )
 
 
-def _listing(known: "PermissionRules", agent: str | None) -> Answer:
+def _listing(known: "PermissionRules", agent: str | None) -> "Answer[list[dict[str, str]]]":
     listed = [
         {"agent": name, "pattern": pattern, "behavior": behavior}
         for name, patterns in sorted(known.all().items())

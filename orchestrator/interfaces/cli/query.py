@@ -21,6 +21,8 @@ from orchestrator.interfaces.cli.run import Run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from orchestrator.index.description import Relation
+    from orchestrator.index.named import NamedQuery
     from orchestrator.index.query import QueryResult
 
 
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 @flag("--stale", "Ask the index without updating it first.", rare=True)
 def query(
     run: Run, words: Sequence[str], list_: bool, schema: bool, agent: str | None, **how: Any
-) -> Answer:
+) -> "Answer[list[NamedQuery] | list[Relation] | list[dict[str, Any]]]":
     """Query the board in SQL; nothing can be written.
 
     The answer comes from state/index.db, which is updated first, or from an index in memory if there is none
@@ -109,7 +111,7 @@ def _asked(
     limit: int,
     timeout: str,
     stale: bool,
-) -> Answer:
+) -> "Answer[list[dict[str, Any]]]":
     from orchestrator.index.named import find_query, given, is_name, values_in
     from orchestrator.index.query import MEMORY, ask
 

@@ -27,15 +27,16 @@ from orchestrator.reports.timeline import LAST
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
-    from orchestrator.integrations.commits import Commit, Orphan
+    from orchestrator.integrations.commits import Commit, Orphan, Orphans
     from orchestrator.reports.lint import Flaw
+    from orchestrator.reports.similar import Similar
     from orchestrator.reports.timeline import Timeline
 
 
 @TASK.command("lint", example="lint build --where 'priority <= 2'", reads=True)
 @ONLY_WORKSTREAM
 @WHERE
-def lint(run: Run, workstream: str | None, where: str) -> Answer:
+def lint(run: Run, workstream: str | None, where: str) -> "Answer[list[Flaw]]":
     """Check open tasks: each flaw with the command that corrects it. Exit 0 clean, 1 flaws."""
     flaws = run.orc.lint(workstream, where=where)
     return Answer(flaws, lambda: _page(run.prog, flaws), 1 if flaws else 0)
@@ -57,7 +58,7 @@ def _page(prog: str, flaws: "list[Flaw]") -> str:
 @argument("text", "A task, or a title.", types.TASK_ID, metavar="ID|TEXT")
 @WHERE
 @option("--limit", "At most so many.", types.POSITIVE, default=10)
-def similar(run: Run, text: str, where: str, limit: int) -> Answer:
+def similar(run: Run, text: str, where: str, limit: int) -> "Answer[list[Similar]]":
     """List nearly equal tasks with their similarity: candidates for duplicates."""
     likes = run.orc.similar(text, where=where, limit=limit)
     texts = (f"{like.likeness:.0%} {line(like.task)}" for like in likes)
@@ -71,7 +72,7 @@ def similar(run: Run, text: str, where: str, limit: int) -> Answer:
 @option("--since", "From a time on, or that long ago, or after an event: 2h, 4711.", types.WHEN)
 @option("--before", "Only before this event: 4711.", types.ID, metavar="EVENT")
 @option("--last/-n", "At most so many events, the newest ones.", types.POSITIVE, default=LAST)
-def timeline(run: Run, subject: str | None, **how: Any) -> Answer:
+def timeline(run: Run, subject: str | None, **how: Any) -> "Answer[list[dict[str, Any]]]":
     """Show the events of the board, a task, a workstream or an agent, with the pauses between them."""
     line = run.orc.timeline(subject, **how)
     says = sentence_line(run.orc, subject=line.task)
@@ -100,7 +101,7 @@ SHOWN = 3
 
 @BOARD.command("orphans", example="orphans --since 2w", reads=True)
 @option("--since", "Only commits from then on, or that long ago: 2w.", types.TIME)
-def orphans(run: Run, since: str | None) -> Answer:
+def orphans(run: Run, since: str | None) -> "Answer[Orphans]":
     """List open tasks that commits of this git repository name: perhaps they are done."""
     from orchestrator.integrations.commits import orphans
 

@@ -2,10 +2,10 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import click
 import msgspec
@@ -15,27 +15,30 @@ from orchestrator.core.printable import escape, escape_json, escape_lines
 from orchestrator.interfaces.cli.layout import Column, is_terminal, table_of
 
 Item = TypeVar("Item")
+Value = TypeVar("Value")
+Value_co = TypeVar("Value_co", covariant=True)
+Records = TypeVar("Records", bound=Iterable[Any])
 
 
-class Answer(msgspec.Struct):
+class Answer(msgspec.Struct, Generic[Value_co]):
     """The result of a command: a value for programs, its text for people, and the exit status.
 
     The text is built only when it is shown. ``after`` is called once the answer has been written out, and not
     if that failed: for facts that need a printed answer. A failure in it is a warning.
     """
 
-    value: Any
+    value: Value_co
     text: Callable[[], str]
     exit_status: int = 0
     after: Callable[[], object] | None = None
 
 
-def say(value: Any, text: str, exit_status: int = 0) -> Answer:
+def say(value: Value, text: str, exit_status: int = 0) -> "Answer[Value]":
     """An answer with a text that exists already."""
     return Answer(value, lambda: text, exit_status)
 
 
-def listing(records: Sequence[Any], *columns: Column, empty: str) -> Answer:
+def listing(records: Records, *columns: Column, empty: str) -> "Answer[Records]":
     """An answer that shows records as a table, or a sentence if there is none."""
     return Answer(records, lambda: table_of(records, *columns) or empty)
 
@@ -140,7 +143,7 @@ def note(text: str) -> None:
             sys.stderr.write(f"Note: {escape(text)}\n")
 
 
-def show(answer: Answer, *, as_json: bool, lossy: bool) -> None:
+def show(answer: Answer[Any], *, as_json: bool, lossy: bool) -> None:
     """Write an answer to stdout, and call its ``after``.
 
     A closed pipe is no failure. If the answer cannot be written, a query has failed, but a committed change
@@ -160,7 +163,7 @@ def show(answer: Answer, *, as_json: bool, lossy: bool) -> None:
         _follow(answer.after)
 
 
-def _rendered(answer: Answer, *, as_json: bool) -> bytes:
+def _rendered(answer: Answer[Any], *, as_json: bool) -> bytes:
     if as_json:
         data = to_json(answer.value)
         return escape_json(data.decode()).encode() if is_terminal() else data

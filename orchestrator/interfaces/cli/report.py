@@ -26,7 +26,9 @@ _FORMATS = ("md", "html", "json")
 @IN_WORKSTREAM
 @option("--format", "A page at a terminal, else md; of a file its ending.", types.choice(*_FORMATS))
 @option("--output", "Write it to this file.", types.OUTPUT_FILE)
-def report(run: Run, format: str | None, output: str | None, **scope: Any) -> Answer:
+def report(
+    run: Run, format: str | None, output: str | None, **scope: Any
+) -> "Answer[BoardReport | dict[str, str]]":
     """Report what was done and by whom, how long work takes, who waits, and when the rest will be done."""
     lay_out = _layout(format or _ending(output), is_file=output is not None)
     made = run.orc.report(**scope, progress=run.progress)

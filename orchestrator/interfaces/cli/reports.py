@@ -24,7 +24,7 @@ _SHOWN = 10
 @BOARD.command("stats", example="stats --ws build", reads=True, filters_agent=True)
 @IN_WORKSTREAM
 @option("--days", "Only tasks that changed in so many days.", types.INTEGER)
-def stats(run: Run, **filters: Any) -> Answer:
+def stats(run: Run, **filters: Any) -> "Answer[Stats]":
     """Count tasks by status, workstream, priority, type and agent, archived ones included."""
     counts = run.orc.stats(**filters, progress=run.progress)
     return Answer(counts, lambda: _stats_page(counts))
@@ -33,7 +33,7 @@ def stats(run: Run, **filters: Any) -> Answer:
 @BOARD.command("metrics", example="metrics --days 30", reads=True, filters_agent=True)
 @IN_WORKSTREAM
 @option("--days", "The last so many days; 14 if not given.", types.INTEGER)
-def metrics(run: Run, **filters: Any) -> Answer:
+def metrics(run: Run, **filters: Any) -> "Answer[Metrics]":
     """Measure the last days: throughput, times, success, busy agents, cycles."""
     measured = run.orc.metrics(**given(**filters), progress=run.progress)
     return Answer(measured, lambda: _metrics_page(measured))

@@ -14,7 +14,7 @@ from orchestrator.core import clock
 from orchestrator.core.errors import InputOutputError, NotFound, UsageError
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.transaction import SYSTEM
-from orchestrator.interfaces.cli.rendering import Answer, note, progress_bar, say, show, warn
+from orchestrator.interfaces.cli.rendering import Answer, Value, note, progress_bar, say, show, warn
 
 if TYPE_CHECKING:
     import click
@@ -154,7 +154,7 @@ class Run:
             return self._run_hook(self, command, values, self.settings.hook)
         self._reads = command.only_reads(values)
         with clock.exact_times(self.settings.utc or self.settings.json):
-            answer: Answer | None = command.callback(self, **values)
+            answer: Answer[Any] | None = command.callback(self, **values)
             if answer is None:
                 return 0
             show(answer, as_json=self.settings.json, lossy=command.reads is not True)
@@ -190,7 +190,7 @@ class Run:
         """Whether this run recorded an event without a named agent."""
         return self.agent is None and self.orc.engine.last_author == SYSTEM
 
-    def changed(self, value: Any, text: str) -> Answer:
+    def changed(self, value: Value, text: str) -> "Answer[Value]":
         """The answer of a command that changes a record, with a note if nothing changed."""
         return say(value, f"{text}\n{self.unchanged}".rstrip("\n"))
 

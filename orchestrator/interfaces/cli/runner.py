@@ -1,6 +1,6 @@
 """``orc runner``: one cycle of plan, brief, work, collect."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.clock import exact_times, local_time
 from orchestrator.core.errors import UsageError
@@ -12,6 +12,10 @@ from orchestrator.interfaces.cli.parameters import argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, say, to_json
 from orchestrator.interfaces.cli.run import Run
 
+if TYPE_CHECKING:
+    from orchestrator.planning.cycle_report import Collected
+    from orchestrator.planning.records import Plan
+
 _FORMAT = option("--format", "A page at a terminal, else JSON.", types.choice("json", "markdown"))
 
 
@@ -19,7 +23,7 @@ _FORMAT = option("--format", "A page at a terminal, else JSON.", types.choice("j
 @option("--max", "At most so many tasks side by side.", types.INTEGER, default=8)
 @flag("--look", "Show the plan, and begin no cycle.")
 @_FORMAT
-def plan(run: Run, max: int, look: bool, format: str | None) -> Answer:
+def plan(run: Run, max: int, look: bool, format: str | None) -> "Answer[Plan]":
     """Begin a cycle: what can run side by side, what must wait, what needs attention."""
     from orchestrator.planning.plan_page import plan_page
 
@@ -34,7 +38,7 @@ def plan(run: Run, max: int, look: bool, format: str | None) -> Answer:
 @RUNNER.command("brief", example="brief build", reads=True)
 @argument("target", "A workstream or a task.", types.WORKSTREAM_NAME)
 @option("--budget", "Tokens of knowledge at most.", types.COUNT, default=4000)
-def brief(run: Run, target: str, budget: int) -> Answer:
+def brief(run: Run, target: str, budget: int) -> "Answer[dict[str, str]]":
     """Print all that an agent needs to start a task, as markdown."""
     text = run.orc.brief(target, budget=budget, prog=run.prog, agent=run.agent)
     return say({"target": target, "brief": text}, escape_lines(text.removesuffix("\n")))
@@ -45,7 +49,7 @@ def brief(run: Run, target: str, budget: int) -> Answer:
 @option("--since", "From a time on, or that long ago, or after an event.", types.WHEN)
 @option("--save", "Write it into the knowledge base.", types.TOPIC_NAME)
 @_FORMAT
-def collect(run: Run, save: str | None, format: str | None, **period: Any) -> Answer:
+def collect(run: Run, save: str | None, format: str | None, **period: Any) -> "Answer[Collected]":
     """Report the results of a cycle: tasks finished, failed, running and added, and knowledge."""
     if None not in period.values():
         raise UsageError("--cycle and --since exclude each other")

@@ -81,7 +81,7 @@ class _Logs:
 @argument("[agent]", "Whose; else those of all agents.", types.AGENT_NAME)
 @flag("--follow/-f", "Print new lines as they come, until the command is ended.")
 @option("--lines/-n", "How many of the last lines of each agent.", types.COUNT, default=20)
-def logs(run: Run, agent: str | None, follow: bool, lines: int) -> Answer | None:
+def logs(run: Run, agent: str | None, follow: bool, lines: int) -> "Answer[list[str]] | None":
     """Print what agents have written: the last lines of their logs."""
     if run.orc.folder is None:
         raise NotFound("This board is not in a folder, so it has no logs", code="no_runner")

@@ -40,7 +40,7 @@ _BREAK = f"\n{' ' * 13}"
 @RUNNER.command("check", example="check plan", reads=True)
 @argument("[agents...]", "Which agents; else all.", types.Type("AGENT"))
 @AGENTS_DIR
-def check(run: Run, agents: tuple[str, ...], agents_dir: str | None) -> Answer:
+def check(run: Run, agents: tuple[str, ...], agents_dir: str | None) -> "Answer[dict[str, Any]]":
     """Show for each agent file what would start it, with which command line; nothing is started.
 
     The exit status is 1 if a file cannot be used.
@@ -109,7 +109,7 @@ def _wrapped(words: Iterable[str]) -> str:
 @RUNNER.command("install", example="install --print")
 @OPTIONS
 @flag("--print", "Print the unit, and install nothing.", name="is_printed")
-def install(run: Run, is_printed: bool, **options: Any) -> Answer | None:
+def install(run: Run, is_printed: bool, **options: Any) -> "Answer[dict[str, Any]] | None":
     """Write a unit of systemd that runs the runner of this board while you are logged in."""
     from orchestrator.supervisor.service_unit import unit_name, unit_text, write_unit
 

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,9 @@ from orchestrator.interfaces.cli.parameters import argument, flag
 from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import ReadingRun, Run
 
+if TYPE_CHECKING:
+    from orchestrator.domain.board.settings import SavedQuestion
+
 _NAME = argument("name", "Its name.", types.Type("NAME", completes="saved.name"))
 
 
@@ -22,7 +26,7 @@ _NAME = argument("name", "Its name.", types.Type("NAME", completes="saved.name")
 @argument("name", "What it is called.", types.NAME)
 @argument("words...", "Its command, after --.", metavar="-- COMMAND...")
 @flag("--prime", "List it in `prime`.")
-def add(run: Run, name: str, words: tuple[str, ...], prime: bool) -> Answer:
+def add(run: Run, name: str, words: tuple[str, ...], prime: bool) -> "Answer[SavedQuestion]":
     """Save a command that only reads, with its options."""
     if name in SAVED.words:
         raise UsageError(f"{name} is a command of `saved`", hint="Choose another name.")
@@ -48,7 +52,7 @@ def ask(run: Run, name: str) -> None:
 
 
 @SAVED.command("list", example="list", reads=True)
-def list_(run: Run) -> Answer:
+def list_(run: Run) -> "Answer[dict[str, SavedQuestion]]":
     """List the saved questions."""
     saved = run.orc.saved.all()
     rows = [(name, "yes" if q.prime else "", q.question) for name, q in saved.items()]
@@ -60,7 +64,7 @@ _NONE = "No questions are saved."
 
 @SAVED.command("remove", example="remove urgent", destructive=True)
 @_NAME
-def remove(run: Run, name: str) -> Answer:
+def remove(run: Run, name: str) -> "Answer[SavedQuestion]":
     """Remove a saved question."""
     question = run.orc.saved.remove(name)
     return say(question, f"Removed: {name}: {escape(question.question)}")

@@ -27,7 +27,9 @@ from orchestrator.interfaces.cli.run import Run
 @option("--limit", "At most so many.", types.POSITIVE, default=20)
 @flag("--verbose/-v", "Write on stderr what was searched, and for how long.", rare=True)
 @flag("--stale", "Search the index without updating it first.", rare=True)
-def search(run: Run, words: tuple[str, ...], where: str, verbose: bool, **filters: Any) -> Answer:
+def search(
+    run: Run, words: tuple[str, ...], where: str, verbose: bool, **filters: Any
+) -> "Answer[list[TextMatch]]":
     """Search tasks, results, notes, evidence, mail, knowledge, decisions, goals and events.
 
     The most relevant come first: rare words, then titles before texts, new before old. A large board is

@@ -21,6 +21,7 @@ from orchestrator.interfaces.cli.task_words import Words, mine_or_named
 
 if TYPE_CHECKING:
     from orchestrator.domain.agents.records import Session
+    from orchestrator.domain.tasks.records import Task
     from orchestrator.planning.prime import Prime
 
 _AGENT = argument("[agent]", "The agent; else who acts.", types.AGENT_NAME)
@@ -28,7 +29,7 @@ _AGENT = argument("[agent]", "The agent; else who acts.", types.AGENT_NAME)
 
 @SESSION.command("start", example="start agent-1")
 @_AGENT
-def start(run: Run, agent: str | None) -> Answer:
+def start(run: Run, agent: str | None) -> "Answer[Session]":
     """Begin a session: from now on commands of the agent's earlier sessions are refused."""
     session = run.orc.sessions.start(run.actor(agent))
     return say(
@@ -40,7 +41,7 @@ def start(run: Run, agent: str | None) -> Answer:
 
 @SESSION.command("show", example="show agent-1", reads=True)
 @_AGENT
-def show(run: Run, agent: str | None) -> Answer:
+def show(run: Run, agent: str | None) -> "Answer[Session]":
     """Show an agent's last session, with its note."""
     session = run.orc.sessions.get(run.actor(agent))
     return Answer(session, lambda: _page(session))
@@ -48,7 +49,7 @@ def show(run: Run, agent: str | None) -> Answer:
 
 @SESSION.command("end", example="end agent-1")
 @_AGENT
-def end(run: Run, agent: str | None) -> Answer:
+def end(run: Run, agent: str | None) -> "Answer[Session]":
     """End the session of an agent that has left; its work and its notes stay."""
     session = run.orc.sessions.end(agent=run.actor(agent))
     return run.changed(
@@ -60,7 +61,7 @@ def end(run: Run, agent: str | None) -> Answer:
 @_AGENT
 @option("--budget", "Tokens that the text may have; 1000 if not given.", types.NAME, metavar="N")
 @flag("--if-changed", "Print nothing without news since the last time.")
-def prime(run: Run, agent: str | None, budget: str | None, if_changed: bool) -> Answer:
+def prime(run: Run, agent: str | None, budget: str | None, if_changed: bool) -> "Answer[Prime]":
     """Print what an agent needs at the start of a session; it never fails.
 
     That is its work with the next step, reviews, mail, the board, the other agents, and the loop.
@@ -111,7 +112,7 @@ def _tokens(text: str, usual: int) -> int:
 @DRY_RUN
 def handoff(
     run: Run, message: str, collect: bool, keep: bool, dry_run: bool, subject: str
-) -> Answer:
+) -> "Answer[Session]":
     """End the session with a note for the next one; the task on the hook stays there."""
     files = _changed_files(run.orc.folder) if collect else ()
     with run.rehearsed(dry_run):
@@ -142,7 +143,7 @@ def handoff(
 @COMPLETING
 def done(
     run: Run, words: Words, message: str | None, file: str | None, until: str, **how: Any
-) -> Answer:
+) -> "Answer[Task | Any | dict[str, Any]]":
     """Complete my task: the one on my hook, or the only one that I work on.
 
     It is `task complete`. With an outcome instead of a task it also ends the session: COMPLETED, ESCALATED
@@ -181,7 +182,7 @@ def done(
     metavar="TO",
     default=OVERSEER,
 )
-def escalate(run: Run, topic: str, message: str, to: str, **facts: Any) -> Answer:
+def escalate(run: Run, topic: str, message: str, to: str, **facts: Any) -> "Answer[Task]":
     """Report a problem: a task for it, and mail to the overseer."""
     made = run.orc.sessions.escalate(topic, message=message, to=to, **facts)
     return say(made, f"Escalated to {escape(to)}: {made.id} - {escape(made.title)}")

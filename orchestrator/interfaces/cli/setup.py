@@ -44,7 +44,7 @@ def setup(
     remove: bool,
     print: bool,
     dry_run: bool,
-) -> Answer:
+) -> "Answer[dict[str, str] | Setup]":
     """Set up a client: its MCP server, the hooks of a session, and instructions in AGENTS.md.
 
     It can be repeated: what is there stays, also comments and the form of the files. Copies of changed files
@@ -73,7 +73,7 @@ def setup(
 
 
 @BOARD.command("onboard", example="onboard", reads=True)
-def onboard(_run: Run) -> Answer:
+def onboard(_run: Run) -> "Answer[dict[str, str]]":
     """Print the instructions for agents that `setup` writes into AGENTS.md."""
     from orchestrator.integrations.clients.onboarding import block
 
@@ -99,7 +99,7 @@ def program() -> tuple[str, ...]:
     return (sys.executable, os.path.abspath(sys.argv[0]))
 
 
-def _found(run: Run, place: "SetupPlace") -> Answer:
+def _found(run: Run, place: "SetupPlace") -> "Answer[dict[str, str]]":
     """The clients of this machine, and the command that sets each up."""
     from orchestrator.integrations.clients.clients import CLIENTS
     from orchestrator.integrations.clients.setting_up import installed, is_set_up
@@ -118,7 +118,7 @@ def _found(run: Run, place: "SetupPlace") -> Answer:
     )
 
 
-def _printed(names: tuple[str, ...], place: "SetupPlace") -> Answer:
+def _printed(names: tuple[str, ...], place: "SetupPlace") -> "Answer[dict[str, str]]":
     from orchestrator.integrations.clients.setting_up import parts
 
     files = parts(names, place).items()

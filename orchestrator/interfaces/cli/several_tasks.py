@@ -36,13 +36,13 @@ def _split(words: Words, ids: Words | None, last: str) -> tuple[Words, str]:
     return words[:-1], words[-1]
 
 
-def _changed(run: Run, tasks: "list[Task]", what: str) -> Answer:
+def _changed(run: Run, tasks: "list[Task]", what: str) -> "Answer[list[Task]]":
     return all_changed(run, tasks, lambda task: f"{named(task)}: {what}")
 
 
 @LABEL.command("add", example="add 299833bc 1f00aa2b urgent", idempotent=True)
 @_tasks_and("LABEL", "The tasks, and the label; several: ui,urgent.")
-def add(run: Run, words: Words, ids: Words | None) -> Answer:
+def add(run: Run, words: Words, ids: Words | None) -> "Answer[list[Task]]":
     """Add a label to tasks."""
     tasks, labels = _split(words, ids, "LABEL")
     changed = run.orc.tasks.label(tasks, add=split_list(labels))
@@ -51,7 +51,7 @@ def add(run: Run, words: Words, ids: Words | None) -> Answer:
 
 @LABEL.command("remove", example="remove 299833bc 1f00aa2b urgent", idempotent=True)
 @_tasks_and("LABEL", "The tasks, and the label; several: ui,urgent.")
-def remove(run: Run, words: Words, ids: Words | None) -> Answer:
+def remove(run: Run, words: Words, ids: Words | None) -> "Answer[list[Task]]":
     """Remove a label from tasks."""
     tasks, labels = _split(words, ids, "LABEL")
     changed = run.orc.tasks.label(tasks, remove=split_list(labels))
@@ -59,7 +59,7 @@ def remove(run: Run, words: Words, ids: Words | None) -> Answer:
 
 
 @LABEL.command("list", example="list", reads=True)
-def list_labels(run: Run) -> Answer:
+def list_labels(run: Run) -> "Answer[dict[str, int]]":
     """List the labels of the live tasks, most used first."""
     counts = run.orc.tasks.labels()
     headers = ("label", "tasks")
@@ -68,7 +68,7 @@ def list_labels(run: Run) -> Answer:
 
 @TASK.command("move", example="move 299833bc 1f00aa2b docs")
 @_tasks_and("WS", "The tasks, and the workstream where they belong then.")
-def move(run: Run, words: Words, ids: Words | None) -> Answer:
+def move(run: Run, words: Words, ids: Words | None) -> "Answer[list[Task]]":
     """Move tasks, and their parts, to another workstream."""
     tasks, workstream = _split(words, ids, "WS")
     moved = run.orc.tasks.move(tasks, workstream)
@@ -78,7 +78,7 @@ def move(run: Run, words: Words, ids: Words | None) -> Answer:
 @TASK.command("delete", example='delete 299833bc --reason "Added twice"', destructive=True)
 @argument("tasks...", "The tasks.", types.TASK_ID, metavar="IDS...")
 @option("--reason", "Why.", default="")
-def delete(run: Run, tasks: Words, reason: str) -> Answer:
+def delete(run: Run, tasks: Words, reason: str) -> "Answer[list[Task]]":
     """Delete tasks: no list and no count contains them, and their ids are not used again.
 
     An open task is cancelled first. `t show` and the log keep its history. A task that others wait for cannot

@@ -48,7 +48,9 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 @ONLY_WORKSTREAM
 @option("--limit", "Cards of a column at most.", types.COUNT, default=CARDS)
 @flag("--watch", "Follow them live, as `dashboard` does.")
-def board(run: Run, workstream: str | None, limit: int, watch: bool) -> Answer | None:
+def board(
+    run: Run, workstream: str | None, limit: int, watch: bool
+) -> "Answer[list[Column]] | None":
     """Show the tasks in columns: ready, in progress, in review, waiting, and what ended last."""
     if watch:
         from orchestrator.interfaces.cli import dashboard

@@ -50,7 +50,7 @@ _NEW_FACTS = together(
 @argument("[desc]", "What is to be done, at length.")
 @argument("[number]", "Its priority; 1 comes first.", types.PRIORITY, metavar="PRIORITY")
 @_NEW_FACTS
-def add(run: Run, workstream: str, title: str, **facts: Any) -> Answer:
+def add(run: Run, workstream: str, title: str, **facts: Any) -> "Answer[Task]":
     """Add a task to a workstream."""
     return _added(run, workstream, title, **facts)
 
@@ -62,7 +62,7 @@ def add(run: Run, workstream: str, title: str, **facts: Any) -> Answer:
     metavar="TITLE | WS TITLE [DESC] [PRIORITY]",
 )
 @_NEW_FACTS
-def add_here(run: Run, words: Words, **facts: Any) -> Answer:
+def add_here(run: Run, words: Words, **facts: Any) -> "Answer[Task]":
     """Add a task.
 
     Without WS it belongs to the default in `config.toml` (`workstream = "build"`), else to the only
@@ -85,7 +85,7 @@ def _added(
     number: int | None,
     file: str | None,
     **facts: Any,
-) -> Answer:
+) -> "Answer[Task]":
     description = once("description", desc, facts["description"])
     facts["description"] = either("description", description, file)
     facts["priority"] = once("priority", number, facts["priority"])
@@ -110,7 +110,7 @@ def _name_twin(run: Run, task: "Task") -> None:
 @argument("file", "JSON or markdown; - is stdin.", types.FILE)
 @option("--ws", "Where tasks belong that do not say it.", types.WORKSTREAM_NAME)
 @DRY_RUN
-def batch(run: Run, file: str, ws: str | None, dry_run: bool) -> Answer:
+def batch(run: Run, file: str, ws: str | None, dry_run: bool) -> "Answer[Applied]":
     """Add, edit and assign many tasks in one commit, from a file of JSON or markdown."""
     from orchestrator.integrations.batch_file import entries_of
 
@@ -165,7 +165,7 @@ def edit(
     no_review: bool,
     reason: str,
     **facts: Any,
-) -> Answer:
+) -> "Answer[Task]":
     """Change fields of a task; an empty list clears a field with several values.
 
     Without fields, at a terminal, it opens the task in the editor of `VISUAL` or `EDITOR`, as markdown: the
@@ -193,7 +193,7 @@ def edit(
 @TASK.command("note", example='note 299833bc "The API needs a key"', signed=True)
 @task_words("TEXT...", "The task, mine if not given, and the text.", or_mine=True)
 @text_file("the text")
-def note(run: Run, words: Words, file: str | None) -> Answer:
+def note(run: Run, words: Words, file: str | None) -> "Answer[Task]":
     """Append a note to a task."""
     task, text = mine_or_named(run, words, file=file, required=True)
     return done(run, run.orc.tasks.note(task, text), "Noted")

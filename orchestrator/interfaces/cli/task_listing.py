@@ -58,7 +58,7 @@ _FILTERS = together(
 
 @BOARD.command("ls", example="ls --open --label ui", reads=True, filters_agent=True)
 @_FILTERS
-def ls(run: Run, **how: Any) -> Answer:
+def ls(run: Run, **how: Any) -> "Answer[list[Task]]":
     """Show tasks: work that goes on, work to take, the rest; with priority, agent and age.
 
     The age counts from when a task ended or was taken, else from when it was added.
@@ -68,7 +68,7 @@ def ls(run: Run, **how: Any) -> Answer:
 
 @TASK.command("list", example="list build --status pending,blocked", reads=True, filters_agent=True)
 @_FILTERS
-def list_(run: Run, **how: Any) -> Answer:
+def list_(run: Run, **how: Any) -> "Answer[list[Task]]":
     """List tasks; in a pipe in the order they were added, at a terminal as `orc ls`."""
     is_new = is_terminal() or any(
         how[name] for name in ("open", "mine", "text", "since", "sort", "limit", "all")
@@ -87,7 +87,7 @@ def _listed(
     limit: int | None,
     all: bool,
     **filters: Any,
-) -> Answer:
+) -> "Answer[list[Task]]":
     if mine:
         agent = run.agent
         if agent is None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @TASK.command("show", example="show 299833bc", reads=True)
 @task_words(help="The task, the one that I have if not given.", or_mine=True)
-def show(run: Run, words: Words) -> Answer:
+def show(run: Run, words: Words) -> "Answer[dict[str, Any]]":
     """Show everything about a task, with its history."""
     task = run.orc.tasks.get(mine_or_only(run, words))
     history = run.orc.tasks.history(task.id)

@@ -194,12 +194,14 @@ def refuse_more(words: Words) -> None:
         raise UsageError(f"{words[0]!a} is one word too many", hint="--help shows the words.")
 
 
-def done(run: Run, task: "Task", what: str) -> Answer:
+def done(run: Run, task: "Task", what: str) -> "Answer[Task]":
     """The answer of a command that changed a task."""
     return run.changed(task, f"{what}: {escape(task.title)}")
 
 
-def all_changed(run: Run, tasks: "list[Task]", line: "Callable[[Task], str]") -> Answer:
+def all_changed(
+    run: Run, tasks: "list[Task]", line: "Callable[[Task], str]"
+) -> "Answer[list[Task]]":
     """The answer of a command that changed several tasks: one line for each."""
     return Answer(tasks, lambda: parts(*map(line, tasks), run.unchanged))
 

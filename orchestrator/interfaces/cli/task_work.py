@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @task_words(help="The task, mine if not given.", or_mine=True)
 @LEASE
 @TOKEN
-def renew(run: Run, words: Words, lease: str | None, token: int | None) -> Answer:
+def renew(run: Run, words: Words, lease: str | None, token: int | None) -> "Answer[Task]":
     """Extend the lease of a task, from now."""
     task = run.orc.tasks.renew(mine_or_only(run, words), lease=lease, token=token)
     return say(task, f"Renewed: {escape(task.title)} (until {shown_time(task.lease_until)})")
@@ -54,7 +54,7 @@ def renew(run: Run, words: Words, lease: str | None, token: int | None) -> Answe
 @TASK.command("release", example="release 299833bc")
 @reason_words(or_mine=True)
 @TOKEN
-def release(run: Run, **given: Any) -> Answer:
+def release(run: Run, **given: Any) -> "Answer[list[Task] | Task | Any | dict[str, Any]]":
     """Give a task back, or the review of one; another agent can take it then."""
     return _ended(run, "release", "Released", mine_or_named, **given)
 
@@ -81,7 +81,7 @@ def complete(
     result: str | None,
     file: str | None,
     **how: Any,
-) -> Answer:
+) -> "Answer[list[Task] | Task | Any | dict[str, Any]]":
     """Complete a task; its checks run here first.
 
     Checks run in the current folder, without a shell, and with few variables. If one fails, the task stays
@@ -99,21 +99,21 @@ def complete(
 @TASK.command("fail", example='fail 299833bc "The API is gone"')
 @reason_words(or_mine=True)
 @TOKEN
-def fail(run: Run, **given: Any) -> Answer:
+def fail(run: Run, **given: Any) -> "Answer[list[Task] | Task | Any | dict[str, Any]]":
     """Say that a task was tried and cannot be done."""
     return _ended(run, "fail", "Failed", mine_or_named, **given)
 
 
 @TASK.command("block", example='block 299833bc "Waiting for a key"')
 @reason_words(required=True, or_mine=True)
-def block(run: Run, **given: Any) -> Answer:
+def block(run: Run, **given: Any) -> "Answer[list[Task] | Task | Any | dict[str, Any]]":
     """Set a task aside for a reason outside the board."""
     return _ended(run, "block", "Blocked", mine_or_named, required=True, **given)
 
 
 @TASK.command("unblock", example="unblock 299833bc")
 @task_words(or_ids=True)
-def unblock(run: Run, words: Words, ids: Words | None) -> Answer:
+def unblock(run: Run, words: Words, ids: Words | None) -> "Answer[list[Task] | Task]":
     """Make a blocked task pending again."""
     if ids is not None:
         refuse_more(words)
@@ -123,7 +123,7 @@ def unblock(run: Run, words: Words, ids: Words | None) -> Answer:
 
 @TASK.command("cancel", example='cancel 299833bc "Not wanted any more"', destructive=True)
 @reason_words()
-def cancel(run: Run, **given: Any) -> Answer:
+def cancel(run: Run, **given: Any) -> "Answer[list[Task] | Task | Any | dict[str, Any]]":
     """End a task that is not wanted any more."""
     return _ended(run, "cancel", "Cancelled", task_and_text, **given)
 
@@ -133,7 +133,7 @@ def cancel(run: Run, **given: Any) -> Answer:
 @flag("--downstream", "Also all that was done after it, directly or not.")
 def reopen(
     run: Run, words: Words, ids: Words | None, reason: str | None, downstream: bool
-) -> Answer:
+) -> "Answer[list[Task] | Task]":
     """Make an ended task pending again.
 
     Its dependants wait again. Tasks that were done after it stay done, unless ``--downstream`` reopens them.
@@ -160,7 +160,7 @@ def _ended(
     reason: str | None,
     required: bool = False,
     **options: Any,
-) -> Answer:
+) -> "Answer[list[Task] | Task | Any | dict[str, Any]]":
     """End the work on a task, or on all tasks that ``--ids`` names, for a reason.
 
     Args:
@@ -181,14 +181,14 @@ def _ended(
     return ended(run, getattr(run.orc.tasks, verb)(task, reason=text, **options), done_to)
 
 
-def _all_done(run: Run, tasks: "list[Task]", done_to: str) -> Answer:
+def _all_done(run: Run, tasks: "list[Task]", done_to: str) -> "Answer[list[Task]]":
     return all_changed(run, tasks, lambda task: f"{done_to}: {escape(task.title)}")
 
 
 @TASK.command("archive", example="archive --older-than 30d")
 @argument("[tasks...]", "Tasks that have ended.", types.TASK_ID, metavar="IDS...")
 @option("--older-than", "Every task that ended so long ago: 30d.", types.DURATION)
-def archive(run: Run, tasks: Words, older_than: str | None) -> Answer:
+def archive(run: Run, tasks: Words, older_than: str | None) -> "Answer[list[Task]]":
     """Remove ended tasks from the state; the log and `t show` keep them."""
     if not tasks and older_than is None:
         raise UsageError("Nothing to archive is named", hint="Give ids or --older-than 30d.")
@@ -205,7 +205,7 @@ def archive(run: Run, tasks: Words, older_than: str | None) -> Answer:
     "[COMMENT...]", "The task, the one that I review if not given, and what to say.", or_mine=True
 )
 @option("--comment", "A comment.")
-def approve(run: Run, words: Words, comment: str | None) -> Answer:
+def approve(run: Run, words: Words, comment: str | None) -> "Answer[Task | Any | dict[str, Any]]":
     """Approve the work of another agent: it is done."""
     task, text = mine_or_named(run, words, option=comment, name="comment")
     return ended(run, run.orc.reviews.approve(task, comment=text), "Approved")
@@ -216,7 +216,7 @@ def approve(run: Run, words: Words, comment: str | None) -> Answer:
     "REASON...", "The task, the one that I review if not given, and what is missing.", or_mine=True
 )
 @option("--reason", "What is missing.")
-def reject(run: Run, words: Words, reason: str | None) -> Answer:
+def reject(run: Run, words: Words, reason: str | None) -> "Answer[Task | Any | dict[str, Any]]":
     """Give the work of another agent back to it, with the reason."""
     task, text = mine_or_named(run, words, option=reason, name="reason", required=True)
     return ended(run, run.orc.reviews.reject(task, reason=text), "Rejected")
@@ -224,7 +224,7 @@ def reject(run: Run, words: Words, reason: str | None) -> Answer:
 
 @TASK.command("trust", example="trust 299833bc")
 @argument("tasks...", "Tasks that came by import.", types.TASK_ID, metavar="IDS...")
-def trust(run: Run, tasks: Words) -> Answer:
+def trust(run: Run, tasks: Words) -> "Answer[list[Task]]":
     """Let the commands run that tasks came with by import; `task show` prints them."""
     trusted = run.orc.reviews.trust(tasks)
     texts = (

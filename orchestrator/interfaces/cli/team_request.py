@@ -1,5 +1,7 @@
 """``orc request``: ask the team of agents for work."""
 
+from typing import Any
+
 from orchestrator.core import system
 from orchestrator.core.errors import UsageError
 from orchestrator.interfaces.cli.agent_files import AGENTS_DIR, agents_folder
@@ -13,7 +15,9 @@ from orchestrator.interfaces.cli.run import Run, either
 @argument("[text]", "What is wanted.")
 @text_file("the request")
 @AGENTS_DIR
-def request(run: Run, text: str | None, file: str | None, agents_dir: str | None) -> Answer:
+def request(
+    run: Run, text: str | None, file: str | None, agents_dir: str | None
+) -> "Answer[dict[str, Any]]":
     """Ask the agents of the template `team` for work: it becomes tasks, which they work and review.
 
     You get a message when all of its tasks have ended.

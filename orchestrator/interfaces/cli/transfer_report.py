@@ -16,7 +16,7 @@ _NAMED = 10
 """Tasks that one line names."""
 
 
-def reported(run: Run, report: "Report", done: str) -> Answer:
+def reported(run: Run, report: "Report", done: str) -> "Answer[Report]":
     """The report for people and programs; ``done`` comes first, and is already escaped."""
     warn_of_losses(run, report)
     return Answer(report, lambda: _text(report, done))

@@ -34,7 +34,7 @@ from orchestrator.interfaces.cli.task_lines import line, why
 
 if TYPE_CHECKING:
     from orchestrator.domain.tasks.dependencies import Blocked
-    from orchestrator.domain.workflows.commands import Poured
+    from orchestrator.domain.workflows.commands import Bonded, EndedWisp, Poured
     from orchestrator.domain.workflows.progress import WorkflowProgress
     from orchestrator.formulas.loading import Loaded
 
@@ -63,21 +63,21 @@ _POURING = together(
 
 @FORMULA.command("pour", example="pour feature --var feature=Login --ws build")
 @_POURING
-def pour(run: Run, **options: Any) -> Answer:
+def pour(run: Run, **options: Any) -> "Answer[Poured]":
     """Make the steps of a formula tasks, in one commit: a workflow that any agent can go on with."""
     return _pour(run, ephemeral=False, **options)
 
 
 @FORMULA.command("wisp", example="wisp research --var question=Why --assignee ann")
 @_POURING
-def wisp(run: Run, **options: Any) -> Answer:
+def wisp(run: Run, **options: Any) -> "Answer[Poured]":
     """Pour an ephemeral workflow: no export has it, and it is collected when it is old."""
     return _pour(run, ephemeral=True, **options)
 
 
 def _pour(
     run: Run, name: str, assignee: str | None, dry_run: bool, *, ephemeral: bool, **formula: Any
-) -> Answer:
+) -> "Answer[Poured]":
     with run.rehearsed(dry_run):
         compiled, place = compiled_in_place(run, name, **formula)
         if compiled.ephemeral and not ephemeral:
@@ -86,7 +86,7 @@ def _pour(
     return poured_answer(poured, "Would pour" if dry_run else "Poured")
 
 
-def poured_answer(poured: "Poured", what: str) -> Answer:
+def poured_answer(poured: "Poured", what: str) -> "Answer[Poured]":
     """The answer of a command that poured a workflow."""
     return Answer(poured, lambda: _poured_page(poured, what))
 
@@ -107,7 +107,7 @@ def _poured_page(poured: "Poured", what: str) -> str:
 @DRY_RUN
 def bond(
     run: Run, first: str, then: str, values: Values | None, dry_run: bool, **how: Any
-) -> Answer:
+) -> "Answer[Bonded]":
     """Chain two workflows: the second begins when the first is done."""
     with run.rehearsed(dry_run):
         sides = [_side(run, word) for word in (first, then)]
@@ -164,7 +164,7 @@ def _declared(loaded: "Loaded") -> set[str]:
 
 @FORMULA.command("current", example="current 299833bc", reads=True)
 @ANY_ROOT
-def current(run: Run, workflow: str | None) -> Answer:
+def current(run: Run, workflow: str | None) -> "Answer[dict[str, Any] | list[dict[str, Any]]]":
     """Show the steps of a workflow: in work, ready, stuck and waiting, with the reasons.
 
     Without a workflow, show those of the acting agent, or all open ones if it has none.
@@ -217,7 +217,7 @@ def _headline(progress: "WorkflowProgress") -> str:
 
 @FORMULA.command("progress", example="progress 299833bc", reads=True)
 @ANY_ROOT
-def progress(run: Run, workflow: str | None) -> Answer:
+def progress(run: Run, workflow: str | None) -> "Answer[WorkflowProgress | list[dict[str, Any]]]":
     """Show how far workflows are; of one of them every step."""
     if workflow is not None:
         shown = run.orc.workflows.standing(workflow)
@@ -261,7 +261,7 @@ def _progress_page(progress: "WorkflowProgress") -> str:
 @ROOT
 @option("--summary", "The text of the digest.", default="")
 @DRY_RUN
-def squash(run: Run, workflow: str, summary: str, dry_run: bool) -> Answer:
+def squash(run: Run, workflow: str, summary: str, dry_run: bool) -> "Answer[EndedWisp]":
     """End a wisp with a digest: the root stays with it as its result, the steps leave the board."""
     with run.rehearsed(dry_run):
         ended = run.orc.workflows.squash(workflow, summary=summary)
@@ -272,7 +272,7 @@ def squash(run: Run, workflow: str, summary: str, dry_run: bool) -> Answer:
 @FORMULA.command("burn", example="burn 299833bc", destructive=True)
 @ROOT
 @DRY_RUN
-def burn(run: Run, workflow: str, dry_run: bool) -> Answer:
+def burn(run: Run, workflow: str, dry_run: bool) -> "Answer[EndedWisp]":
     """End a wisp without a trace on the board; the log keeps that it was."""
     with run.rehearsed(dry_run):
         ended = run.orc.workflows.burn(workflow)

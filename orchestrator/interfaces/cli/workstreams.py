@@ -24,7 +24,9 @@ _NAME = argument("name", "The workstream.", types.WORKSTREAM_NAME)
 @option("--description", "What it is for.")
 @option("--priority", "1 comes first; 5 if not given.", types.PRIORITY)
 @option("--prefix", "What ids of new tasks begin with: build makes build-a3f8.", types.NAME)
-def create(run: Run, name: str, desc: str | None, number: int | None, **facts: Any) -> Answer:
+def create(
+    run: Run, name: str, desc: str | None, number: int | None, **facts: Any
+) -> "Answer[Workstream]":
     """Begin a workstream."""
     facts["description"] = once("description", desc, facts["description"])
     facts["priority"] = once("priority", number, facts["priority"])
@@ -33,7 +35,7 @@ def create(run: Run, name: str, desc: str | None, number: int | None, **facts: A
 
 
 @WORKSTREAM.command("list", example="list", reads=True)
-def list_(run: Run) -> Answer:
+def list_(run: Run) -> "Answer[list[dict[str, Any]]]":
     """List the workstreams with their counts, by priority."""
     streams = [
         (stream, run.orc.workstreams.counts(stream.name)) for stream in run.orc.workstreams.all()
@@ -46,7 +48,7 @@ def list_(run: Run) -> Answer:
 
 @WORKSTREAM.command("show", example="show build", reads=True)
 @_NAME
-def show(run: Run, name: str) -> Answer:
+def show(run: Run, name: str) -> "Answer[dict[str, Any]]":
     """Show a workstream with its counts and times."""
     stream = run.orc.workstreams.get(name)
     counts = run.orc.workstreams.counts(name)
@@ -65,7 +67,7 @@ def show(run: Run, name: str) -> Answer:
 @option("--description", "What it is for.")
 @option("--priority", "1 comes first.", types.PRIORITY)
 @option("--prefix", "What ids of new tasks begin with; an empty one: digits only.")
-def edit(run: Run, name: str, **changes: Any) -> Answer:
+def edit(run: Run, name: str, **changes: Any) -> "Answer[Workstream]":
     """Change the description, the priority or the prefix of a workstream; tasks keep their ids."""
     if not given(**changes):
         raise UsageError(
@@ -78,7 +80,7 @@ def edit(run: Run, name: str, **changes: Any) -> Answer:
 @WORKSTREAM.command("close", example="close build --reason shipped", idempotent=True)
 @_NAME
 @REASON
-def close(run: Run, name: str, reason: str) -> Answer:
+def close(run: Run, name: str, reason: str) -> "Answer[Workstream]":
     """Close a workstream: it gives out and takes in no more tasks."""
     return run.changed(
         run.orc.workstreams.close(name, reason=reason), f"Closed workstream: {escape(name)}"
@@ -87,7 +89,7 @@ def close(run: Run, name: str, reason: str) -> Answer:
 
 @WORKSTREAM.command("reopen", example="reopen build", idempotent=True)
 @_NAME
-def reopen(run: Run, name: str) -> Answer:
+def reopen(run: Run, name: str) -> "Answer[Workstream]":
     """Make a closed workstream active again."""
     return run.changed(run.orc.workstreams.reopen(name), f"Reopened workstream: {escape(name)}")
 
