@@ -3,14 +3,14 @@
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import msgspec
 
 from orchestrator.core import clock
 from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import BadName
-from orchestrator.core.events import Recorded, caused_by, is_reserved
+from orchestrator.core.events import Cause, Recorded, caused_by, is_reserved
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.patterns import matches
@@ -153,20 +153,42 @@ def check_type(type: str, format: int) -> str:
     return type
 
 
-def as_dict(record: Recorded) -> dict[str, Any]:
-    """An event for programs: id, ts, agent, type, payload; the cause if there is one."""
-    cause = {"cause": msgspec.to_builtins(record.cause)} if record.cause else {}
-    return {
-        "id": record.id,
-        "ts": record.ts,
-        "agent": record.agent,
-        "type": record.type,
-        "payload": msgspec.json.decode(record.payload),
-        **cause,
-    }
+class EventObject(TypedDict):
+    """An event for programs."""
+
+    id: int
+    ts: str
+    agent: str
+    type: str
+    payload: dict[str, Any]
+    cause: NotRequired[Cause]
 
 
-def queue_event(record: Recorded) -> dict[str, Any]:
+def as_dict(record: Recorded) -> EventObject:
+    """An event for programs."""
+    event = EventObject(
+        id=record.id,
+        ts=record.ts,
+        agent=record.agent,
+        type=record.type,
+        payload=msgspec.json.decode(record.payload),
+    )
+    if record.cause:
+        event["cause"] = record.cause
+    return event
+
+
+class QueueEvent(TypedDict):
+    """An event as busytown prints it, and as an agent gets it."""
+
+    id: int
+    timestamp: int
+    type: str
+    worker_id: str
+    payload: dict[str, Any]
+
+
+def queue_event(record: Recorded) -> QueueEvent:
     """An event as busytown prints it, and as an agent gets it."""
     return {
         "id": record.id,

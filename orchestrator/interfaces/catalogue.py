@@ -182,7 +182,7 @@ class CommandCall:
 
     def run(
         self, orc: Orchestrator, agent: str, arguments: Mapping[str, Any], prog: str = f"{MARK}orc"
-    ) -> Answer:
+    ) -> Answer[Any]:
         """Run the command on a board.
 
         Args:
@@ -214,7 +214,7 @@ class _CallRun(Run):
         self._prog = prog
         self.settings.agent = agent
         self.settings.board = orc.folder
-        self.answer = Answer(None, str)
+        self.answer: Answer[Any] = Answer(None, str)
 
     @property
     def prog(self) -> str:

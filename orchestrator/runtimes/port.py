@@ -50,7 +50,7 @@ class AgentRun(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     agent: AgentFile
-    event: dict[str, Any] = {}
+    event: Mapping[str, Any] = {}
     task: str = ""
     brief: str = ""
     is_review: bool = False

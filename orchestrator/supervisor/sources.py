@@ -1,6 +1,6 @@
 """Where the work of agents comes from: what the dispatcher asks each source."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -50,7 +50,7 @@ class AttemptInput(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     title: str
-    event: dict[str, Any]
+    event: Mapping[str, Any]
     cause: str
     task: str = ""
     brief: str = ""

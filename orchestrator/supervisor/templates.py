@@ -6,7 +6,7 @@ script, which needs ``unsafe: true``.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -115,7 +115,7 @@ def variable_of(path: str) -> str:
     return "ORC_" + re.sub(r"[^A-Za-z0-9]+", "_", path).upper()
 
 
-def render(script: Script, event: dict[str, Any]) -> RenderedScript:
+def render(script: Script, event: Mapping[str, Any]) -> RenderedScript:
     """The script for an event, with its environment.
 
     Raises:
@@ -164,7 +164,7 @@ def render(script: Script, event: dict[str, Any]) -> RenderedScript:
     return RenderedScript(reading + text, variables, large)
 
 
-def value_of(event: dict[str, Any], path: str) -> str:
+def value_of(event: Mapping[str, Any], path: str) -> str:
     """The text of a value; empty if the event has none."""
     value: Any = {"event": event}
     for part in path.split("."):

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import CONVOY
@@ -16,10 +18,11 @@ from orchestrator.interfaces.cli.layout import (
     shown_time,
 )
 from orchestrator.interfaces.cli.parameters import DRY_RUN, REASON, argument, flag, option
-from orchestrator.interfaces.cli.rendering import Answer, listing, plain
+from orchestrator.interfaces.cli.rendering import Answer, Joined, listing
 from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
+    from orchestrator.domain.agents.dispatch import Assignment
     from orchestrator.domain.convoys.commands import ConvoyStatus
     from orchestrator.domain.convoys.records import Convoy
 
@@ -60,11 +63,19 @@ def remove(run: Run, name: str, tasks: tuple[str, ...]) -> "Answer[Convoy]":
     return _changed(run, run.orc.convoys.remove(name, tasks), "Removed from convoy")
 
 
+class _StartAssignments(msgspec.Struct):
+    """The tasks that were given to agents."""
+
+    assigned: "list[Assignment]"
+
+
 @CONVOY.command("start", example="start release --dispatch")
 @_NAME
 @flag("--dispatch", "Give its ready tasks to agents.")
 @DRY_RUN
-def start(run: Run, name: str, dispatch: bool, dry_run: bool) -> "Answer[dict[str, Any]]":
+def start(
+    run: Run, name: str, dispatch: bool, dry_run: bool
+) -> "Answer[Joined[Convoy, _StartAssignments]]":
     """Start a convoy; with --dispatch, also assign its ready tasks to agents."""
     with run.rehearsed(dry_run):
         if dispatch:
@@ -72,7 +83,7 @@ def start(run: Run, name: str, dispatch: bool, dry_run: bool) -> "Answer[dict[st
         else:
             started, given = run.orc.convoys.start(name), []
     return Answer(
-        {**plain(started), "assigned": plain(given)},
+        Joined(started, _StartAssignments(given)),
         lambda: parts(
             f"{'Would start' if dry_run else 'Started'} convoy: {_line(started)}",
             run.unchanged,

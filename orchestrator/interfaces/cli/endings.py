@@ -1,6 +1,8 @@
 """The answer of every command that changes the status of a task: its first line and the consequences."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
 
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import escape, few, one_line
@@ -8,15 +10,29 @@ from orchestrator.core.transaction import SYSTEM
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.layout import parts
 from orchestrator.interfaces.cli.parameters import TOKEN, flag, option, together
-from orchestrator.interfaces.cli.rendering import Answer, plain, say, warn
+from orchestrator.interfaces.cli.rendering import Answer, Joined, say, warn
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orchestrator.domain.agents.sessions import Done
     from orchestrator.domain.tasks.records import Evidence, Task
     from orchestrator.domain.workflows.commands import Advanced
     from orchestrator.planning.aftermath import Aftermath, Neighbour, News, StillWaiting
+
+
+class NextCommand(msgspec.Struct):
+    """The command to go on with; empty for the system itself."""
+
+    next_command: str
+
+
+End: TypeAlias = "Task | Advanced | Done"
+"""What a command that ended a step gives to programs."""
+
+Ended: TypeAlias = "End | Joined[End, Joined[Aftermath, NextCommand]]"
+"""The same, with what it changed if that can be read."""
 
 _LISTED = 3
 """How many tasks are named; the others are counted."""
@@ -50,7 +66,7 @@ COMPLETING = together(
 
 def completed(
     run: Run, task: str | None, result: str, *, go_on: bool, lease: str | None, **how: Any
-) -> "Answer[Task | Any | dict[str, Any]]":
+) -> "Answer[Ended]":
     """Complete a task, or the one that the agent works on, and give the answer."""
     if lease is not None and not go_on:
         raise UsageError("--lease goes with --continue", hint="`t renew --lease` extends a claim.")
@@ -88,11 +104,11 @@ def ended(
     what: str,
     *,
     count: str = "",
-    value: Any = None,
+    value: "End | None" = None,
     checked: bool = False,
     remark: str = "",
     then: str = "",
-) -> "Answer[Task | Any | dict[str, Any]]":
+) -> "Answer[Ended]":
     """The answer of a command that ended a step.
 
     Args:
@@ -106,16 +122,15 @@ def ended(
         then: The text after the first line, in place of the next command.
     """
     first = f"{what}: {escape(task.title)}{count}"
+    end = task if value is None else value
     try:
         after = run.orc.aftermath(task, agent=run.agent)
     except (OrchestratorError, OSError) as error:
         # The change is committed, even if reading the board again fails.
         warn(f"what the step changed cannot be shown: {error}")
-        return say(task if value is None else value, first)
+        return say(end, first)
     prog = run.prog_as(after.agent)
     next_command = "" if after.agent == SYSTEM else f"{prog} next"
-    record = {**plain(task if value is None else value), **plain(after)}
-    del record["agent"]
 
     def page() -> str:
         return parts(
@@ -132,7 +147,7 @@ def ended(
             f"Next: `{next_command}`" if next_command and not then else "",
         )
 
-    return Answer({**record, "next_command": next_command}, page)
+    return Answer(Joined(end, Joined(after, NextCommand(next_command))), page)
 
 
 def _checks(task: "Task") -> str:

@@ -18,6 +18,7 @@ from orchestrator.interfaces.cli.run import Run, once
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
+    from orchestrator.domain.event_log import EventObject, QueueEvent
 
     Line = Callable[[Recorded], str]
 
@@ -52,7 +53,7 @@ def list_(
     worker: str | None,
     omit_worker: str | None,
     **how: Any,
-) -> "Answer[list[dict[str, Any]]] | None":
+) -> "Answer[list[EventObject] | list[QueueEvent]] | None":
     """List events, oldest first; at a terminal as sentences, with options of busytown as its JSON lines."""
     own = {"limit": limit, "tail": tail, "worker": worker, "omit_worker": omit_worker}
     assert run.context is not None
@@ -65,14 +66,14 @@ def list_(
 
 @BOARD.command("log", example="log --last 5 --type 'task.*'", reads=True, filters_agent=True)
 @_FILTERS
-def log(run: Run, **how: Any) -> "Answer[list[dict[str, Any]]] | None":
+def log(run: Run, **how: Any) -> "Answer[list[EventObject]] | None":
     """Show what happened, oldest first, a sentence for each event."""
     return _listed(run, sentence_line(run.orc), **how)
 
 
 def _listed(
     run: Run, sentence: "Line | None", *, last: int | None, all: bool, follow: bool, **filters: Any
-) -> "Answer[list[dict[str, Any]]] | None":
+) -> "Answer[list[EventObject]] | None":
     line = _original if sentence is None else lambda event: fitted(sentence(event))
     most = None if all else SHOWN if last is None else last
     if follow:
@@ -97,7 +98,7 @@ QUEUED = 100
 """Events of a listing in busytown's form unless another number is given."""
 
 
-def _as_queue(run: Run, own: dict[str, Any], how: dict[str, Any]) -> "Answer[list[dict[str, Any]]]":
+def _as_queue(run: Run, own: dict[str, Any], how: dict[str, Any]) -> "Answer[list[QueueEvent]]":
     """The listing as busytown prints it: JSON lines of the first events, or with ``tail`` of the last."""
     from orchestrator.interfaces.cli.event_queue import json_line
 
@@ -155,7 +156,7 @@ def _print(run: Run, event: "Recorded", line: "Line") -> None:
     "More about it; a value is JSON if it reads as such, else text.",
     metavar="KEY=VALUE...",
 )
-def record(run: Run, type: str, facts: tuple[str, ...]) -> "Answer[dict[str, Any]]":
+def record(run: Run, type: str, facts: tuple[str, ...]) -> "Answer[EventObject]":
     """Log an event of your own."""
     logged = run.orc.events.log(run.settings.agent, type, **_payload(facts))
     return say(as_dict(logged), _original(logged))

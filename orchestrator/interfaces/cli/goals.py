@@ -1,6 +1,8 @@
 """``orc goal``: dates with tasks that should have ended by then."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from orchestrator.core.clock import spoken
 from orchestrator.core.printable import amount, escape, one_line
@@ -17,7 +19,7 @@ from orchestrator.interfaces.cli.layout import (
     table,
 )
 from orchestrator.interfaces.cli.parameters import REASON, argument, flag, option
-from orchestrator.interfaces.cli.rendering import Answer, listing, plain
+from orchestrator.interfaces.cli.rendering import Answer, Joined, listing
 from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
@@ -112,13 +114,19 @@ def list_(run: Run, all: bool) -> "Answer[list[GoalStatus]]":
     )
 
 
+class _DateOutlook(msgspec.Struct):
+    """Whether its tasks will have ended by its date."""
+
+    outlook: "GoalOutlook"
+
+
 @GOAL.command("show", example="show beta", reads=True)
 @_NAME
-def show(run: Run, name: str) -> "Answer[dict[str, Any]]":
+def show(run: Run, name: str) -> "Answer[Joined[GoalStatus, _DateOutlook]]":
     """Show a goal: its tasks, whether they will have ended by its date, and its earlier dates."""
     status = run.orc.goals.status(name)
     outlook = run.orc.outlook(name, progress=run.progress)
-    return Answer({**plain(status), "outlook": plain(outlook)}, lambda: _page(status, outlook))
+    return Answer(Joined(status, _DateOutlook(outlook)), lambda: _page(status, outlook))
 
 
 _SHORT = 60

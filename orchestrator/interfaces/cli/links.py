@@ -3,6 +3,8 @@
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.dependencies import Blocked, Graph
 from orchestrator.domain.tasks.relations import BLOCKING, KINDS, EdgeKind
@@ -17,7 +19,7 @@ from orchestrator.interfaces.cli.parameters import (
     flag,
     option,
 )
-from orchestrator.interfaces.cli.rendering import Answer, plain, say, to_json, warn
+from orchestrator.interfaces.cli.rendering import Answer, Joined, say, to_json, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line, line_of, why
 from orchestrator.interfaces.cli.task_words import named
@@ -160,11 +162,11 @@ def tree(run: Run, task: str, up: bool, limit: int | None) -> "Answer[list[Branc
 @_LIMIT
 def graph(
     run: Run, workstream: str | None, format: str, limit: int | None, **filters: Any
-) -> "Answer[dict[str, Any]]":
+) -> "Answer[Joined[Graph, _CriticalTasks]]":
     """Draw the tasks and their links; an arrow points to what a task needs or belongs to."""
     whole = run.orc.links.graph(workstream, **filters)
     shown = _first(whole, limit if format == "json" else _most(run, limit))
-    value = {**plain(shown), "critical": _critical(run, workstream, shown)}
+    value = Joined(shown, _CriticalTasks(_critical(run, workstream, shown)))
     draw = {
         "text": lambda: drawing.text(shown, lambda each: line_of(run, each)),
         "mermaid": lambda: drawing.mermaid(shown),
@@ -172,6 +174,12 @@ def graph(
         "json": lambda: to_json(value).decode().rstrip("\n"),
     }
     return Answer(value, draw[format])
+
+
+class _CriticalTasks(msgspec.Struct):
+    """The tasks of the critical path that are shown, in their order."""
+
+    critical: list[str]
 
 
 def _critical(run: Run, workstream: str | None, shown: Graph) -> list[str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.mail.matters import UnreadCount
     from orchestrator.domain.mail.records import Receipt
     from orchestrator.domain.mail.search import SearchMatch
+    from orchestrator.interfaces.cli.injection import Block
 
 _ID = argument("id", "The number of the message.", types.INTEGER)
 _SUBJECT = option("--subject/-s", "One line.", default="")
@@ -88,7 +89,7 @@ def reply(run: Run, id: int, **options: Any) -> "Answer[Letter]":
 @option(
     "--budget", "With --inject: tokens it may have; 1000 if not given.", types.NAME, metavar="N"
 )
-def check(run: Run, wait: str, inject: bool, budget: str | None) -> "Answer[Any | UnreadCount]":
+def check(run: Run, wait: str, inject: bool, budget: str | None) -> "Answer[Block | UnreadCount]":
     """Ask for unread mail: exit 0 if there is some, 1 if not.
 
     With --inject new messages are printed, oldest first, and count as delivered once they have been written

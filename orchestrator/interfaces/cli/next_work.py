@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from orchestrator.core.errors import NOTHING_LEFT, OrchestratorError
 from orchestrator.core.printable import escape, few
 from orchestrator.interfaces.cli import types
@@ -15,7 +17,7 @@ from orchestrator.interfaces.cli.parameters import (
     option,
     together,
 )
-from orchestrator.interfaces.cli.rendering import Answer, plain, say, warn
+from orchestrator.interfaces.cli.rendering import Answer, Joined, say, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_words import Words, done, refuse_more, split_task, task_words
 
@@ -45,12 +47,18 @@ _ASKING = together(
 )
 
 
+class BriefOfNext(msgspec.Struct):
+    """What an agent must know for the work that it was given."""
+
+    brief: "WorkBrief | None"
+
+
 @BOARD.command("next", example="next --wait 10m --agent agent-1")
 @_ASKING
 @flag("--no-review", "No reviews, only tasks.")
 def next_(
     run: Run, workstream: str | None, agent: str | None, no_review: bool, no_mail: bool, **how: Any
-) -> "Answer[dict[str, Any]]":
+) -> "Answer[Joined[Next, BriefOfNext]]":
     """Take the next work, a review before a new task, with a brief.
 
     Without work it shows new mail, or the reasons why there is none, with the commands that help. The exit
@@ -62,7 +70,7 @@ def next_(
     )
     brief = _brief_for(run, answer.task, answer.agent, quiet=quiet)
     status = {"task": 0, "review": 0, "ended": NOTHING_LEFT}.get(answer.kind, _EMPTY)
-    value = {**plain(answer), "brief": plain(brief)}
+    value = Joined(answer, BriefOfNext(brief))
     return Answer(value, lambda: _page(run, answer, brief, quiet, budget), status)
 
 

@@ -33,6 +33,17 @@ class Answer(msgspec.Struct, Generic[Value_co]):
     after: Callable[[], object] | None = None
 
 
+First = TypeVar("First")
+Second = TypeVar("Second")
+
+
+class Joined(msgspec.Struct, Generic[First, Second]):
+    """Two records that are one object for programs. For a field that both have, the second one counts."""
+
+    first: First
+    second: Second
+
+
 def say(value: Value, text: str, exit_status: int = 0) -> "Answer[Value]":
     """An answer with a text that exists already."""
     return Answer(value, lambda: text, exit_status)
@@ -82,6 +93,8 @@ def to_json(value: Any) -> bytes:
 
 def plain(value: Any) -> Any:
     """Convert records to objects and arrays with all their fields."""
+    if isinstance(value, Joined):
+        return {**plain(value.first), **plain(value.second)}
     if isinstance(value, msgspec.Struct):
         pairs = ((field, getattr(value, field)) for field in value.__struct_fields__)
         return {name: plain(item) for name, item in pairs if item is not msgspec.UNSET}

@@ -12,7 +12,7 @@ from orchestrator.core.printable import escape
 from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, SESSION
-from orchestrator.interfaces.cli.endings import COMPLETING, completed, ended
+from orchestrator.interfaces.cli.endings import COMPLETING, Ended, completed, ended
 from orchestrator.interfaces.cli.layout import facts, parts, section, shown_time
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag, option, text_file
 from orchestrator.interfaces.cli.rendering import Answer, say, warn
@@ -143,7 +143,7 @@ def handoff(
 @COMPLETING
 def done(
     run: Run, words: Words, message: str | None, file: str | None, until: str, **how: Any
-) -> "Answer[Task | Any | dict[str, Any]]":
+) -> "Answer[Ended]":
     """Complete my task: the one on my hook, or the only one that I work on.
 
     It is `task complete`. With an outcome instead of a task it also ends the session: COMPLETED, ESCALATED

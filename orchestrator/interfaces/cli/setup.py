@@ -16,6 +16,8 @@ from orchestrator.interfaces.cli.rendering import Answer, say, warn
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchestrator.integrations.clients.clients import SetupPlace
     from orchestrator.integrations.clients.setting_up import Setup
 
@@ -44,7 +46,7 @@ def setup(
     remove: bool,
     print: bool,
     dry_run: bool,
-) -> "Answer[dict[str, str] | Setup]":
+) -> "Answer[Mapping[str, str] | Setup]":
     """Set up a client: its MCP server, the hooks of a session, and instructions in AGENTS.md.
 
     It can be repeated: what is there stays, also comments and the form of the files. Copies of changed files
@@ -99,7 +101,7 @@ def program() -> tuple[str, ...]:
     return (sys.executable, os.path.abspath(sys.argv[0]))
 
 
-def _found(run: Run, place: "SetupPlace") -> "Answer[dict[str, str]]":
+def _found(run: Run, place: "SetupPlace") -> "Answer[Mapping[str, str]]":
     """The clients of this machine, and the command that sets each up."""
     from orchestrator.integrations.clients.clients import CLIENTS
     from orchestrator.integrations.clients.setting_up import installed, is_set_up

@@ -1,19 +1,20 @@
 """``orc task show``: everything about a task."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.core.clock import spoken
 from orchestrator.core.printable import escape, escape_lines
+from orchestrator.domain.event_log import as_dict
 from orchestrator.domain.tasks.facts import KEPT
 from orchestrator.domain.tasks.records import ENDED, HELD
 from orchestrator.domain.tasks.transitions import allowed_transitions
 from orchestrator.interfaces.cli.commands import TASK
 from orchestrator.interfaces.cli.layout import fields, parts, section, shown_time, titled
 from orchestrator.interfaces.cli.moments import sentence_line
-from orchestrator.interfaces.cli.rendering import Answer, plain
+from orchestrator.interfaces.cli.rendering import Answer, Joined
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line, why
 from orchestrator.interfaces.cli.task_words import Words, mine_or_only, task_words
@@ -21,6 +22,7 @@ from orchestrator.interfaces.cli.task_words import Words, mine_or_only, task_wor
 if TYPE_CHECKING:
     from orchestrator import Orchestrator
     from orchestrator.core.events import Recorded
+    from orchestrator.domain.event_log import EventObject
     from orchestrator.domain.tasks.blockers import Blocker, Edge
     from orchestrator.domain.tasks.records import Evidence, Task
     from orchestrator.domain.tasks.relations import Signal
@@ -28,17 +30,13 @@ if TYPE_CHECKING:
 
 @TASK.command("show", example="show 299833bc", reads=True)
 @task_words(help="The task, the one that I have if not given.", or_mine=True)
-def show(run: Run, words: Words) -> "Answer[dict[str, Any]]":
+def show(run: Run, words: Words) -> "Answer[Joined[Task, Joined[_Around, _TaskHistory]]]":
     """Show everything about a task, with its history."""
     task = run.orc.tasks.get(mine_or_only(run, words))
     history = run.orc.tasks.history(task.id)
     around = _Around.of(run.orc, task)
-    record = {
-        **plain(task),
-        **plain(around),
-        "allowed": allowed_transitions(task),
-        "history": _history(history),
-    }
+    rest = _TaskHistory(allowed_transitions(task), [*map(as_dict, history)])
+    record = Joined(task, Joined(around, rest))
     return Answer(record, lambda: _page(run.orc, task, around, history))
 
 
@@ -46,6 +44,13 @@ def task_page(orc: "Orchestrator", task_id: str) -> str:
     """Everything about a task, as safe lines."""
     task = orc.tasks.get(task_id)
     return _page(orc, task, _Around.of(orc, task), orc.tasks.history(task.id))
+
+
+class _TaskHistory(msgspec.Struct):
+    """What the status of a task allows, and its events."""
+
+    allowed: list[str]
+    history: "list[EventObject]"
 
 
 class _Around(msgspec.Struct):
@@ -68,12 +73,6 @@ class _Around(msgspec.Struct):
             goals=list(state.goals.goals_of.get(task.id, ())),
             kept_back_by=orc.links.blockers(task.id) if is_open else [],
         )
-
-
-def _history(events: "list[Recorded]") -> list[dict[str, Any]]:
-    from orchestrator.domain.event_log import as_dict
-
-    return [as_dict(event) for event in events]
 
 
 def _page(orc: "Orchestrator", task: "Task", around: _Around, history: "list[Recorded]") -> str:

@@ -6,7 +6,7 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import TASK
-from orchestrator.interfaces.cli.endings import COMPLETING, completed, completion_word, ended
+from orchestrator.interfaces.cli.endings import COMPLETING, Ended, completed, completion_word, ended
 from orchestrator.interfaces.cli.layout import lines, shown_time
 from orchestrator.interfaces.cli.parameters import (
     LEASE,
@@ -54,7 +54,7 @@ def renew(run: Run, words: Words, lease: str | None, token: int | None) -> "Answ
 @TASK.command("release", example="release 299833bc")
 @reason_words(or_mine=True)
 @TOKEN
-def release(run: Run, **given: Any) -> "Answer[list[Task] | Task | Any | dict[str, Any]]":
+def release(run: Run, **given: Any) -> "Answer[list[Task] | Ended]":
     """Give a task back, or the review of one; another agent can take it then."""
     return _ended(run, "release", "Released", mine_or_named, **given)
 
@@ -81,7 +81,7 @@ def complete(
     result: str | None,
     file: str | None,
     **how: Any,
-) -> "Answer[list[Task] | Task | Any | dict[str, Any]]":
+) -> "Answer[list[Task] | Ended]":
     """Complete a task; its checks run here first.
 
     Checks run in the current folder, without a shell, and with few variables. If one fails, the task stays
@@ -99,14 +99,14 @@ def complete(
 @TASK.command("fail", example='fail 299833bc "The API is gone"')
 @reason_words(or_mine=True)
 @TOKEN
-def fail(run: Run, **given: Any) -> "Answer[list[Task] | Task | Any | dict[str, Any]]":
+def fail(run: Run, **given: Any) -> "Answer[list[Task] | Ended]":
     """Say that a task was tried and cannot be done."""
     return _ended(run, "fail", "Failed", mine_or_named, **given)
 
 
 @TASK.command("block", example='block 299833bc "Waiting for a key"')
 @reason_words(required=True, or_mine=True)
-def block(run: Run, **given: Any) -> "Answer[list[Task] | Task | Any | dict[str, Any]]":
+def block(run: Run, **given: Any) -> "Answer[list[Task] | Ended]":
     """Set a task aside for a reason outside the board."""
     return _ended(run, "block", "Blocked", mine_or_named, required=True, **given)
 
@@ -123,7 +123,7 @@ def unblock(run: Run, words: Words, ids: Words | None) -> "Answer[list[Task] | T
 
 @TASK.command("cancel", example='cancel 299833bc "Not wanted any more"', destructive=True)
 @reason_words()
-def cancel(run: Run, **given: Any) -> "Answer[list[Task] | Task | Any | dict[str, Any]]":
+def cancel(run: Run, **given: Any) -> "Answer[list[Task] | Ended]":
     """End a task that is not wanted any more."""
     return _ended(run, "cancel", "Cancelled", task_and_text, **given)
 
@@ -160,7 +160,7 @@ def _ended(
     reason: str | None,
     required: bool = False,
     **options: Any,
-) -> "Answer[list[Task] | Task | Any | dict[str, Any]]":
+) -> "Answer[list[Task] | Ended]":
     """End the work on a task, or on all tasks that ``--ids`` names, for a reason.
 
     Args:
@@ -205,7 +205,7 @@ def archive(run: Run, tasks: Words, older_than: str | None) -> "Answer[list[Task
     "[COMMENT...]", "The task, the one that I review if not given, and what to say.", or_mine=True
 )
 @option("--comment", "A comment.")
-def approve(run: Run, words: Words, comment: str | None) -> "Answer[Task | Any | dict[str, Any]]":
+def approve(run: Run, words: Words, comment: str | None) -> "Answer[Ended]":
     """Approve the work of another agent: it is done."""
     task, text = mine_or_named(run, words, option=comment, name="comment")
     return ended(run, run.orc.reviews.approve(task, comment=text), "Approved")
@@ -216,7 +216,7 @@ def approve(run: Run, words: Words, comment: str | None) -> "Answer[Task | Any |
     "REASON...", "The task, the one that I review if not given, and what is missing.", or_mine=True
 )
 @option("--reason", "What is missing.")
-def reject(run: Run, words: Words, reason: str | None) -> "Answer[Task | Any | dict[str, Any]]":
+def reject(run: Run, words: Words, reason: str | None) -> "Answer[Ended]":
     """Give the work of another agent back to it, with the reason."""
     task, text = mine_or_named(run, words, option=reason, name="reason", required=True)
     return ended(run, run.orc.reviews.reject(task, reason=text), "Rejected")

@@ -1,6 +1,8 @@
 """``orc workstream``: the streams that tasks belong to."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
@@ -8,7 +10,7 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import WORKSTREAM
 from orchestrator.interfaces.cli.layout import facts, lines, paint, shown_time
 from orchestrator.interfaces.cli.parameters import REASON, argument, option
-from orchestrator.interfaces.cli.rendering import Answer, plain
+from orchestrator.interfaces.cli.rendering import Answer, Joined
 from orchestrator.interfaces.cli.run import Run, given, once
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def create(
 
 
 @WORKSTREAM.command("list", example="list", reads=True)
-def list_(run: Run) -> "Answer[list[dict[str, Any]]]":
+def list_(run: Run) -> "Answer[list[_Counted]]":
     """List the workstreams with their counts, by priority."""
     streams = [
         (stream, run.orc.workstreams.counts(stream.name)) for stream in run.orc.workstreams.all()
@@ -48,7 +50,7 @@ def list_(run: Run) -> "Answer[list[dict[str, Any]]]":
 
 @WORKSTREAM.command("show", example="show build", reads=True)
 @_NAME
-def show(run: Run, name: str) -> "Answer[dict[str, Any]]":
+def show(run: Run, name: str) -> "Answer[_Counted]":
     """Show a workstream with its counts and times."""
     stream = run.orc.workstreams.get(name)
     counts = run.orc.workstreams.counts(name)
@@ -94,8 +96,17 @@ def reopen(run: Run, name: str) -> "Answer[Workstream]":
     return run.changed(run.orc.workstreams.reopen(name), f"Reopened workstream: {escape(name)}")
 
 
-def _record(stream: "Workstream", counts: dict[str, int]) -> dict[str, object]:
-    return {**plain(stream), "counts": counts}
+class _StatusCounts(msgspec.Struct):
+    """How many tasks of each status it has."""
+
+    counts: dict[str, int]
+
+
+_Counted: TypeAlias = "Joined[Workstream, _StatusCounts]"
+
+
+def _record(stream: "Workstream", counts: dict[str, int]) -> "_Counted":
+    return Joined(stream, _StatusCounts(counts))
 
 
 def _lines(stream: "Workstream", counts: dict[str, int]) -> str:

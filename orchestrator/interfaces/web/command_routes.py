@@ -85,7 +85,7 @@ def methods_of(call: CommandCall) -> tuple[str, ...]:
     return ("GET", "POST") if call.command.questions or call.command.reads else ("POST",)
 
 
-def run(call: CommandCall, orc: Orchestrator, agent: str, arguments: dict[str, Any]) -> Answer:
+def run(call: CommandCall, orc: Orchestrator, agent: str, arguments: dict[str, Any]) -> Answer[Any]:
     """Run a command; a mistake that click finds is one of usage.
 
     Raises:

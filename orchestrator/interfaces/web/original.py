@@ -7,7 +7,7 @@ import msgspec
 from orchestrator import Orchestrator
 from orchestrator.core.errors import NotFound, Refused
 from orchestrator.domain.agents.commands import AgentView
-from orchestrator.domain.event_log import as_dict
+from orchestrator.domain.event_log import EventObject, as_dict
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.workstreams.records import Workstream
 from orchestrator.interfaces.web.answers import PROBLEM, details_of, to_json
@@ -206,7 +206,7 @@ def _heartbeat(orc: Orchestrator, given: Given) -> Confirmed:
     return Confirmed()
 
 
-def _events(orc: Orchestrator, given: Given) -> list[dict[str, Any]]:
+def _events(orc: Orchestrator, given: Given) -> list[EventObject]:
     query: EventQuery = given.query
     records = orc.events.read(
         agent=query.agent, type=query.action, since=query.since, last=query.last
@@ -326,7 +326,7 @@ ORIGINAL = (
     ),
     Endpoint(
         method="GET", path="/api/events", about="The events, the oldest first.", run=_events,
-        query=EventQuery, result=list[dict[str, Any]],
+        query=EventQuery, result=list[EventObject],
     ),
     Endpoint(
         method="GET", path="/api/knowledge", about="The names of the topics.", run=_topics,
