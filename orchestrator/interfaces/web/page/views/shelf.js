@@ -1,0 +1,82 @@
+// The list beside topics and decisions, with the search within their texts.
+import { html, useState } from "../lib/dom.js";
+import { useAnswer } from "../lib/live.js";
+import { Empty, Failure } from "../lib/parts.js";
+import { typed } from "./form.js";
+import { useQuery } from "./query.js";
+
+const WRITTEN = ["knowledge.", "decision."];
+
+/** The addresses of the parts of the shelf. */
+export const topicPath = (topic) => `/knowledge/${encodeURIComponent(topic)}`;
+export const decisionPath = (number) => `/decisions/${number}`;
+
+/**
+ * The topics and the decisions, or those that have the words of the search.
+ * @param {{topic?: string, number?: string}} props  The one that is shown.
+ */
+export function Shelf({ topic, number }) {
+  const [filter, setFilter] = useQuery({ words: "" });
+  const [words, setWords] = useState(filter.words);
+  const search = (event) => {
+    event.preventDefault();
+    setFilter({ words: words.trim() });
+  };
+  const all = () => {
+    setWords("");
+    setFilter({ words: "" });
+  };
+  return html`<nav class="split-list" aria-label="Knowledge and decisions">
+    <form role="search" class="bar" onSubmit=${search}>
+      <label>Search within <input type="search" value=${words} onInput=${typed(setWords)} /></label>
+      <button type="submit">Search</button>
+      ${filter.words ? html`<button type="button" onClick=${all}>All</button>` : null}
+    </form>
+    ${filter.words ? html`<${Matches} words=${filter.words} />` : html`<${All} topic=${topic} number=${number} />`}
+  </nav>`;
+}
+
+function All({ topic, number }) {
+  const topics = useAnswer("knowledge list", {}, ["knowledge."]);
+  const decisions = useAnswer("decision list", {}, ["decision."]);
+  return html`
+    <h2>Topics</h2>
+    ${topics.error ? html`<${Failure} error=${topics.error} />` : null}
+    ${topics.value && !topics.value.length ? html`<${Empty}>No topics.<//>` : null}
+    <ul class="plain shelf">${(topics.value ?? []).map(
+      ({ name, tags }) => html`<li key=${name}><a href=${topicPath(name)} aria-current=${name === topic ? "page" : undefined}>${name}</a>
+        ${tags.length ? html` <span class="hint">${tags.join(", ")}</span>` : null}</li>`,
+    )}</ul>
+    <h2>Decisions</h2>
+    ${decisions.error ? html`<${Failure} error=${decisions.error} />` : null}
+    ${decisions.value && !decisions.value.length ? html`<${Empty}>No decisions.<//>` : null}
+    <ul class="plain shelf">${(decisions.value ?? []).toReversed().map(
+      (each) => html`<li key=${each.number}><a class=${each.status} href=${decisionPath(each.number)}
+        aria-current=${`${each.number}` === number ? "page" : undefined}>${each.number}. ${each.title}</a>
+        ${each.superseded_by ? html` <span class="hint">superseded by ${each.superseded_by}</span>` : null}</li>`,
+    )}</ul>`;
+}
+
+function Matches({ words }) {
+  const matches = useAnswer("search", { words, kinds: ["knowledge", "decision"], limit: 50 }, WRITTEN);
+  if (matches.error) return html`<${Failure} error=${matches.error} />`;
+  if (!matches.value) return html`<p>Searching…</p>`;
+  if (!matches.value.length) return html`<${Empty}>No text has these words.<//>`;
+  return html`<ul class="plain shelf">${matches.value.map(
+    ({ kind, key, title, snippet, marks }) => html`<li key=${`${kind} ${key}`}>
+      <a href=${kind === "decision" ? decisionPath(key) : topicPath(key)}>${kind === "decision" ? `${key}. ${title}` : title}</a>
+      <p class="hint">${marked(snippet, marks)}</p></li>`,
+  )}</ul>`;
+}
+
+/** A text with its marked parts; marks are positions of characters, not of the units of JavaScript. */
+function marked(text, marks) {
+  const characters = [...text];
+  let end = 0;
+  const parts = [];
+  for (const [from, to] of marks) {
+    parts.push(characters.slice(end, from).join(""), html`<mark>${characters.slice(from, to).join("")}</mark>`);
+    end = to;
+  }
+  return [...parts, characters.slice(end).join("")];
+}
