@@ -136,7 +136,7 @@ def window(browser: Any, home: Path, tmp_path: Path) -> Opened:
 
     @contextmanager
     def opened(board: Path, *words: str) -> Iterator[Window]:
-        with serving(board, home, *words) as server:
+        with serving(board, home, "--port", "0", *words) as server:
             context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
             try:
                 window = Window(context.new_page(), server, tmp_path / "pictures")

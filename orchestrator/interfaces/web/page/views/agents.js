@@ -72,13 +72,12 @@ function Row({ agent, onEdit }) {
     <td class="number"><a href=${`/mail?box=${encodeURIComponent(id)}`} aria-label=${`Mailbox of ${id}: ${agent.unread} unread`}>${agent.unread}</a></td>
     <td>${agent.locks.length ? html`<ul class="plain">${agent.locks.map((name) => html`<li key=${name}>${name}</li>`)}</ul>` : null}</td>
     <td>${agent.last_seen ? html`<${When} moment=${agent.last_seen} />` : "never"}</td>
-    <td class="actions">
+    <td><div class="actions">
       <a class="button" href=${`/mail?to=${encodeURIComponent(id)}`} aria-label=${`Write to ${id}`}>Write to</a>
       ${agent.status === "retired" ? null : edit("assign", "Give a task")}
       ${edit("register", agent.status === "active" ? "Edit" : "Register")}
       ${edit("rename", "Rename")}
-      ${agent.status === "active" ? edit("retire", "Retire") : null}
-    </td>
+      ${agent.status === "active" ? edit("retire", "Retire") : null}</div></td>
   </tr>`;
 }
 

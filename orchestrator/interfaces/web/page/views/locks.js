@@ -37,7 +37,7 @@ function rowsOf({ resource, holders, waiting }, me, onBreak) {
       ${name}<td><${AgentLink} id=${agent} /></td>
       <td>${task ? html`runs <${TaskLink} id=${task} />` : shared ? "shared" : "held"}</td>
       <td><${When} moment=${since} /></td><td><${When} moment=${until} /></td>
-      <td class="actions">
+      <td><div class="actions">
         ${!task && agent === me
           ? html`<${Action} command="lock renew" args=${{ resource }} label="Renew" about=${resource} />
               <${Action} command="lock release" args=${{ resource }} label="Release" about=${resource} />`
@@ -45,8 +45,7 @@ function rowsOf({ resource, holders, waiting }, me, onBreak) {
         ${!task && agent !== me
           ? html`<button type="button" class="danger" onClick=${() => onBreak(resource)} aria-label=${`Break ${resource}`}>Break</button>`
           : null}
-        ${task ? html`<span class="hint">ends with its task</span>` : null}
-      </td>
+        ${task ? html`<span class="hint">ends with its task</span>` : null}</div></td>
     </tr>`,
   );
   const queued = waiting.map(
