@@ -250,6 +250,10 @@ def test_show_prints_the_place_of_a_task_in_the_graph(cli: CommandLine) -> None:
     assert record["linked_by"] == [{"task": first, "kind": "related", "other": top}]
     assert [by["kind"] for by in record["kept_back_by"]] == ["children"]
     assert record["allowed"] == ["claim", "sling", "block", "cancel"]
+    assert record["named"] == {
+        first: {"title": "One", "status": "done"},
+        second: {"title": "Two", "status": "pending"},
+    }
     cli("t", "archive", first)
     assert f"parent {top}" in re.sub(" +", " ", cli("t", "show", first).out)
 

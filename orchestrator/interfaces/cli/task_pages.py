@@ -35,7 +35,8 @@ def show(run: Run, words: Words) -> "Answer[Joined[Task, Joined[_Around, _TaskHi
     task = run.orc.tasks.get(mine_or_only(run, words))
     history = run.orc.tasks.history(task.id)
     around = _Around.of(run.orc, task)
-    rest = _TaskHistory(allowed_transitions(task), [*map(as_dict, history)])
+    named = _named(run.orc, task, around)
+    rest = _TaskHistory(allowed_transitions(task), named, [*map(as_dict, history)])
     record = Joined(task, Joined(around, rest))
     return Answer(record, lambda: _page(run.orc, task, around, history))
 
@@ -47,9 +48,10 @@ def task_page(orc: "Orchestrator", task_id: str) -> str:
 
 
 class _TaskHistory(msgspec.Struct):
-    """What the status of a task allows, and its events."""
+    """What the status of a task allows, the tasks around it by id, and its events."""
 
     allowed: list[str]
+    named: "dict[str, _Named]"
     history: "list[EventObject]"
 
 
@@ -73,6 +75,22 @@ class _Around(msgspec.Struct):
             goals=list(state.goals.goals_of.get(task.id, ())),
             kept_back_by=orc.links.blockers(task.id) if is_open else [],
         )
+
+
+class _Named(msgspec.Struct):
+    """A task that another one names."""
+
+    title: str
+    status: str
+
+
+def _named(orc: "Orchestrator", task: "Task", around: _Around) -> dict[str, _Named]:
+    """The tasks that a task names or that name it, by id."""
+    ids = [*task.needs, *task.needs_failure_of, *around.needed_by, *around.children]
+    ids += [link.task for link in task.links] + [edge.task for edge in around.linked_by]
+    ids += [name for name in (task.parent, task.gate and task.gate.of, task.workflow) if name]
+    others = (orc.tasks.get(other) for other in dict.fromkeys(ids) if other != task.id)
+    return {other.id: _Named(other.title, other.status) for other in others}
 
 
 def _page(orc: "Orchestrator", task: "Task", around: _Around, history: "list[Recorded]") -> str:

@@ -15,6 +15,7 @@ sync_api = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python")
 pytest.importorskip("uvicorn")
 
+from orchestrator import Orchestrator  # noqa: E402
 from tests.interfaces.web.process import serving  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -44,11 +45,12 @@ class Window:
     Args:
         page: The page.
         server: The server.
+        board: The folder of the board.
         folder: Where its screenshots are.
     """
 
-    def __init__(self, page: Any, server: Any, folder: Path) -> None:
-        self.page, self.server, self._folder = page, server, folder
+    def __init__(self, page: Any, server: Any, board: Path, folder: Path) -> None:
+        self.page, self.server, self._board, self._folder = page, server, board, folder
         self.url = f"http://127.0.0.1:{server.port}"
         self.faults: list[str] = []
         self.expected: list[str] = []
@@ -90,12 +92,11 @@ class Window:
         """Open an address of the page, as a bookmark does."""
         self.page.goto(self.url + address)
 
-    def run(self, command: str, agent: str = "ann", **arguments: Any) -> Any:
-        """Run a command on the board under another name, as agents do while a person looks on."""
-        arguments = {**arguments, "agent": agent}
-        status, value = self.server.request("POST", f"/api/{command}", arguments)
-        assert status < 400, value
-        return value
+    @contextmanager
+    def agent(self, name: str = "ann") -> Iterator[Orchestrator]:
+        """The board as an agent has it, which works while a person looks on."""
+        with Orchestrator.open(self._board, agent=name) as orc:
+            yield orc
 
     def accessible(self) -> None:
         """Check that axe-core finds nothing, in both colour schemes."""
@@ -139,7 +140,7 @@ def window(browser: Any, home: Path, tmp_path: Path) -> Opened:
         with serving(board, home, "--port", "0", *words) as server:
             context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
             try:
-                window = Window(context.new_page(), server, tmp_path / "pictures")
+                window = Window(context.new_page(), server, board, tmp_path / "pictures")
                 yield window
                 window.check()
             finally:

@@ -8,6 +8,11 @@ export const HEIGHT = 56;
 /** The most tasks that are drawn at once. */
 export const MOST = 1000;
 
+// The policy of the page lets no other text become a program.
+const trusted = globalThis.trustedTypes?.createPolicy("worker", { createScriptURL: (url) => url });
+const ADDRESS = new URL("./graph-layout.js", import.meta.url).href;
+const PROGRAM = trusted ? trusted.createScriptURL(ADDRESS) : ADDRESS;
+
 const NOTHING = { structure: null, places: new Map(), lines: [], width: 0, height: 0, isReady: false };
 
 /** An answer of `task graph` with its links by task; null before there is one. */
@@ -39,7 +44,7 @@ export function useLayout(graph) {
     [graph],
   );
   useEffect(() => {
-    const worker = new Worker(new URL("./graph-layout.js", import.meta.url), { type: "module" });
+    const worker = new Worker(PROGRAM, { type: "module" });
     let next = { ...NOTHING, structure };
     worker.onmessage = ({ data: { drawn: part, x, y, isLast } }) => {
       const places = new Map(next.places);
@@ -61,7 +66,7 @@ export function useLayout(graph) {
     worker.postMessage({ ids: graph.tasks.map((task) => task.id), edges });
     return () => worker.terminate();
   }, [structure]);
-  return drawn;
+  return { ...drawn, isReady: drawn.isReady && drawn.structure === structure };
 }
 
 /** A smooth line through points: what an SVG path draws. */

@@ -31,28 +31,53 @@ function parts(ids, edges) {
   return [...byRoot.values()].sort((one, other) => other.ids.length - one.ids.length);
 }
 
+/** The links that no longer way along other links stands for: each one costs time along all that it passes. */
+function essential({ ids, edges }) {
+  const next = new Map(ids.map((id) => [id, []]));
+  for (const edge of edges) next.get(edge.from).push(edge.to);
+  const isLongWay = ({ from, to }) => {
+    const seen = new Set();
+    const waiting = next.get(from).filter((id) => id !== to);
+    while (waiting.length) {
+      const id = waiting.pop();
+      if (id === to) return true;
+      if (seen.has(id)) continue;
+      seen.add(id);
+      waiting.push(...next.get(id));
+    }
+    return false;
+  };
+  return edges.filter((edge) => !isLongWay(edge));
+}
+
 /** The places of the tasks and the points of the links of a part, from (0, 0). */
 function laidOut({ ids, edges }) {
   const graph = new Graph({ multigraph: true });
-  const ranker = ids.length > LARGE ? "tight-tree" : "network-simplex";
+  const isLarge = ids.length > LARGE;
+  const ranker = isLarge ? "tight-tree" : "network-simplex";
   graph.setGraph({ rankdir: "LR", nodesep: 16, ranksep: 56, ranker });
   graph.setDefaultEdgeLabel(() => ({}));
   // Names of our own: an id such as `__proto__` would be no key of an object.
   const numbers = new Map(ids.map((id, number) => [id, `n${number}`]));
   for (const id of ids) graph.setNode(numbers.get(id), { width: WIDTH, height: HEIGHT });
-  edges.forEach((edge, number) =>
-    graph.setEdge(numbers.get(edge.from), numbers.get(edge.to), {}, `e${number}`),
-  );
-  layout(graph);
+  for (const edge of isLarge ? essential({ ids, edges }) : edges)
+    graph.setEdge(numbers.get(edge.from), numbers.get(edge.to), {}, edge.key);
+  layout(graph, { disableOptimalOrderHeuristic: isLarge });
   const places = ids.map((id) => {
     const { x, y } = graph.node(numbers.get(id));
     return [id, x, y];
   });
-  const lines = edges.map((edge, number) => {
-    const { points } = graph.edge(numbers.get(edge.from), numbers.get(edge.to), `e${number}`);
+  const lines = edges.map((edge) => {
+    const [from, to] = [numbers.get(edge.from), numbers.get(edge.to)];
+    const { points } = graph.edge(from, to, edge.key) ?? straight(graph.node(from), graph.node(to));
     return [edge.key, points.map(({ x, y }) => [x, y])];
   });
   return { places, lines, width: graph.graph().width, height: graph.graph().height };
+}
+
+/** A link that was left out of the layout. */
+function straight(from, to) {
+  return { points: [{ x: from.x + WIDTH / 2, y: from.y }, { x: to.x - WIDTH / 2, y: to.y }] };
 }
 
 /** Rows of single tasks, as wide as the drawing above them. */

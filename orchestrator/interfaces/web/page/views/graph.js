@@ -5,7 +5,7 @@ import { Badge, Empty, Failure, TaskLink } from "../lib/parts.js";
 import { HEIGHT, MOST, WIDTH, useLayout, useLinks, wrapped } from "./graph-data.js";
 import { useQuery } from "./query.js";
 
-const SMALLEST = 0.1;
+const SMALLEST = 0.02;
 const LARGEST = 3;
 
 const KINDS = {
@@ -123,8 +123,8 @@ function Drawing({ graph, isShown, text, onlyWith }) {
   const onKeyDown = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const next = {
-      ArrowLeft: () => go(nearest(drawn, here, graph.below.get(here)?.map((edge) => edge.other))),
-      ArrowRight: () => go(nearest(drawn, here, graph.above.get(here)?.map((edge) => edge.task))),
+      ArrowLeft: () => go(nearest(drawn, graph, here, graph.below.get(here)?.map((edge) => edge.other))),
+      ArrowRight: () => go(nearest(drawn, graph, here, graph.above.get(here)?.map((edge) => edge.task))),
       ArrowUp: () => go(beside(drawn, here, -1)),
       ArrowDown: () => go(beside(drawn, here, 1)),
       "+": () => zoomTo((before) => before * 1.25),
@@ -155,7 +155,7 @@ function Drawing({ graph, isShown, text, onlyWith }) {
       <svg width=${width * zoom} height=${height * zoom} viewBox=${`-24 -24 ${width} ${height}`} role="group" aria-label="Tasks and their links">
         <defs>
           ${["plain", "critical"].map((kind) => html`
-            <marker key=${kind} id=${`graph-arrow-${kind}`} class=${`graph-arrow ${kind}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse">
+            <marker key=${kind} id=${`graph-arrow-${kind}`} class=${`graph-arrow ${kind}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="10" markerHeight="10" markerUnits="userSpaceOnUse" orient="auto-start-reverse">
               <path d="M0 0 L8 4 L0 8 z" />
             </marker>`)}
         </defs>
@@ -211,9 +211,10 @@ function around(graph, id) {
   return near;
 }
 
-function nearest(drawn, id, ids = []) {
+/** Where an arrow key leads: along the critical path, else to the nearest task of these. */
+function nearest(drawn, graph, id, ids = []) {
   const y = drawn.places.get(id)?.[1] ?? 0;
-  const distance = (other) => Math.abs(drawn.places.get(other)[1] - y);
+  const distance = (other) => (graph.place.has(other) ? -1 : Math.abs(drawn.places.get(other)[1] - y));
   return ids.filter((other) => drawn.places.has(other)).sort((one, other) => distance(one) - distance(other))[0];
 }
 

@@ -4,6 +4,7 @@ import { act } from "../lib/actions.js";
 import { Dialog, Failure, Field } from "../lib/parts.js";
 
 const REASON = { name: "reason", label: "Why" };
+const RESULT = { name: "result", label: "Result, for the tasks that need this one", multiline: true };
 const NEEDED = { ...REASON, required: true };
 
 /**
@@ -15,11 +16,7 @@ export const TRANSITIONS = {
   complete: {
     command: "task complete",
     label: "Complete",
-    fields: [
-      { name: "result", label: "Result, for the tasks that need this one", multiline: true },
-      { name: "force", label: "By force: without a claim, or in spite of open needs and failed checks", kind: "checkbox" },
-      { name: "reason", label: "The reason for force", ifChecked: "force" },
-    ],
+    fields: [RESULT],
   },
   fail: { command: "task fail", label: "Fail", fields: [{ ...REASON, label: "Why it cannot be done", required: true }], danger: true },
   release: { command: "task release", label: "Release", fields: [REASON] },
@@ -40,6 +37,13 @@ export const TRANSITIONS = {
 
 /** What is possible with a task of any status. */
 export const MORE = {
+  force: {
+    command: "task complete",
+    label: "Complete by force",
+    fields: [RESULT, { ...NEEDED, label: "Why: without a claim, or in spite of open needs and failed checks" }],
+    args: { force: true },
+    danger: true,
+  },
   signal: {
     command: "task signal",
     label: "Give a signal",
@@ -75,7 +79,7 @@ export function Ask({ action, task, onClose }) {
   const [values, setValues] = useState(() => Object.fromEntries(action.fields.filter((field) => field.options).map((field) => [field.name, field.options[0]])));
   const [error, setError] = useState(null);
   const [isBusy, setIsBusy] = useState(false);
-  const fields = action.fields.filter((field) => !field.ifChecked || values[field.ifChecked]);
+  const { fields } = action;
   const change = (name) => (event) => {
     const { type, checked, value } = event.currentTarget;
     setValues((before) => ({ ...before, [name]: type === "checkbox" ? checked : value }));
@@ -85,7 +89,7 @@ export function Ask({ action, task, onClose }) {
     if (isBusy) return;
     setIsBusy(true);
     setError(null);
-    const args = action.many ? { tasks: [task.id] } : { task: task.id };
+    const args = { ...(action.many ? { tasks: [task.id] } : { task: task.id }), ...action.args };
     for (const { name } of fields) if (values[name]) args[name] = values[name];
     try {
       await act(action.command, args);

@@ -11,21 +11,22 @@ export function Facts({ task, edit }) {
     const value = Array.isArray(task[name]) ? task[name].join(", ") : String(task[name] ?? "");
     return html`<${EditInPlace} value=${value} label=${label} onSave=${save} />`;
   };
-  const tasks = (ids) => ids.length > 0 && html`<ul>${ids.map((id) => html`<li key=${id}><${TaskLink} id=${id} /></li>`)}</ul>`;
-  const links = (items, end) => items.length > 0 && html`<ul>${items.map((link) => html`<li key=${link.kind + link[end]}>${link.kind} <${TaskLink} id=${link[end]} /></li>`)}</ul>`;
+  const other = (id) => html`<${TaskLink} id=${id} ...${Object.hasOwn(task.named, id) ? task.named[id] : {}} />`;
+  const tasks = (ids) => ids.length > 0 && html`<ul>${ids.map((id) => html`<li key=${id}>${other(id)}</li>`)}</ul>`;
+  const links = (items, end) => items.length > 0 && html`<ul>${items.map((link) => html`<li key=${link.kind + link[end]}>${link.kind} ${other(link[end])}</li>`)}</ul>`;
   const time = (moment) => moment && html`<${When} moment=${moment} />`;
   const words = (items) => items.join(", ");
   const rows = [
     ["Needs", html`${tasks(task.needs)}${editable("needs", "Needs", list("needs"))}`],
     ["Needed by", tasks(task.needed_by)],
     ["Needs the failure of", tasks(task.needs_failure_of)],
-    ["Part of", html`${task.parent && html`<${TaskLink} id=${task.parent} />`}${editable("parent", "Part of")}`],
+    ["Part of", html`${task.parent && other(task.parent)}${editable("parent", "Part of")}`],
     ["Parts", tasks(task.children)],
-    ["Progress", task.progress && `${task.progress.done ?? 0} of ${task.progress.total ?? 0}`],
-    ["Waits for", task.gate && `${task.gate.how} parts of ${task.gate.of}`],
+    ["Progress", task.progress && `${task.progress.done} of ${task.progress.total} done`],
+    ["Waits for", task.gate && html`${task.gate.how} parts of ${task.gate.of === task.id ? "its own" : other(task.gate.of)}`],
     ["Signals", task.signals.length > 0 && html`<ul>${task.signals.map((signal, number) => html`<li key=${number}>${signal.kind} ${signal.name}: ${signal.given_at ? html`given <${When} moment=${signal.given_at} />` : "not given"}</li>`)}</ul>`],
     ["Links", html`${links(task.links, "task")}${links(task.linked_by, "task")}`, task.links.length + task.linked_by.length],
-    ["Workflow", task.workflow && task.workflow !== task.id && html`<${TaskLink} id=${typeof task.workflow === "string" ? task.workflow : task.workflow.root ?? task.id} />`],
+    ["Workflow", task.workflow && task.workflow !== task.id && other(task.workflow)],
     ["Goals", words(task.goals)],
     ["Priority", editable("priority", "Priority")],
     ["Type", editable("type", "Type")],

@@ -3,7 +3,7 @@ import { html, useEffect, useRef, useState } from "../lib/dom.js";
 import { act } from "../lib/actions.js";
 import { useAnswer } from "../lib/live.js";
 import { Markdown } from "../lib/markdown.js";
-import { Action, AgentLink, Badge, EditInPlace, Empty, Failure, TaskLink, When } from "../lib/parts.js";
+import { Action, AgentLink, Badge, EditInPlace, Failure, When } from "../lib/parts.js";
 import { Ask, TRANSITIONS, MORE } from "./task-actions.js";
 import { Facts } from "./task-facts.js";
 import { Linked, Sentence } from "./sentence.js";
@@ -12,43 +12,47 @@ function Task({ params }) {
   const { id } = params;
   const answer = useAnswer("task show", { task: id }, ["task.", "workflow.", "goal."]);
   const task = answer.value;
-  if (!task) {
-    return html`
-      <div class="task-view">
-        <h1>Task ${id}</h1>
-        ${answer.error ? html`<${Failure} error=${answer.error} />` : html`<p role="status">Reading the task.</p>`}
-      </div>`;
-  }
-  const edit = (field) => (text) => act("task edit", { task: task.id, [field]: text });
+  const edit = (field) => (text) => act("task edit", { task: id, [field]: text });
+  // The heading is the same element before and after the task is there: it has the focus.
   return html`
     <article class="task-view" aria-labelledby="task-title">
       <header class="task-head">
-        <p class="task-crumbs"><a href=${`/?workstream=${encodeURIComponent(task.workstream)}`}>${task.workstream}</a> <code>${task.id}</code> <${Badge} status=${task.status} /></p>
-        <h1 id="task-title"><${EditInPlace} value=${task.title} label="Title" onSave=${edit("title")} /></h1>
-        <${Standing} task=${task} />
+        <p class="task-crumbs">${task && html`<a href=${`/?workstream=${encodeURIComponent(task.workstream)}`}>${task.workstream}</a> <code>${task.id}</code> <${Badge} status=${task.status} />`}</p>
+        <h1 id="task-title">${task ? html`<${EditInPlace} value=${task.title} label="Title" onSave=${edit("title")} />` : `Task ${id}`}</h1>
+        ${task && html`<${Standing} task=${task} />`}
       </header>
       ${answer.error && html`<${Failure} error=${answer.error} />`}
-      <${Actions} task=${task} />
-      <div class="task-columns">
-        <div class="task-main">
-          <${Part} title="Description">
-            ${task.description && html`<${Markdown} text=${task.description} />`}
-            <${EditInPlace} value=${task.description} label=${task.description ? "Description" : "Add a description"} onSave=${edit("description")} multiline isTextHidden />
-          <//>
-          <${Part} title="Acceptance">
-            ${task.acceptance && html`<${Markdown} text=${task.acceptance} />`}
-            <${EditInPlace} value=${task.acceptance} label=${task.acceptance ? "Acceptance" : "Say what must be true when it is done"} onSave=${edit("acceptance")} multiline isTextHidden />
-          <//>
-          ${task.result && html`<${Part} title="Result"><${Markdown} text=${task.result} /><//>`}
-          ${task.reason && html`<${Part} title="Reason"><p class="task-text"><${Linked} text=${task.reason} /></p><//>`}
-          <${Proof} task=${task} />
-          <${Notes} task=${task} />
-          <${Mail} task=${task} />
-          <${History} task=${task} />
-        </div>
-        <aside class="task-side" aria-label="Facts"><${Facts} task=${task} edit=${edit} /></aside>
-      </div>
+      ${!task && !answer.error && html`<p role="status">Reading the task.</p>`}
+      ${task && html`<${Body} task=${task} edit=${edit} />`}
     </article>`;
+}
+
+function Body({ task, edit }) {
+  return html`
+    <${Actions} task=${task} />
+    <div class="task-columns">
+      <div class="task-main">
+        <${Text} task=${task} name="description" title="Description" empty="Add a description" edit=${edit} />
+        <${Text} task=${task} name="acceptance" title="Acceptance" empty="Say what must be true when it is done" edit=${edit} />
+        ${task.result && html`<${Part} title="Result"><${Markdown} text=${task.result} /><//>`}
+        ${task.reason && html`<${Part} title="Reason"><p class="task-text"><${Linked} text=${task.reason} /></p><//>`}
+        <${Proof} task=${task} />
+        <${Notes} task=${task} />
+        <${Mail} task=${task} />
+        <${History} task=${task} />
+      </div>
+      <aside class="task-side" aria-label="Facts"><${Facts} task=${task} edit=${edit} /></aside>
+    </div>`;
+}
+
+/** A long text with its editor. */
+function Text({ task, name, title, empty, edit }) {
+  const text = task[name];
+  return html`
+    <${Part} title=${title}>
+      ${text && html`<${Markdown} text=${text} />`}
+      <${EditInPlace} value=${text} label=${text ? title : empty} onSave=${edit(name)} multiline isTextHidden />
+    <//>`;
 }
 
 function Part({ title, count, children }) {
@@ -69,15 +73,9 @@ function Standing({ task }) {
       ${task.reviewer && task.status === "in_review" && html`<p>In review by <${AgentLink} id=${task.reviewer} />${task.review_until && html` until <${When} moment=${task.review_until} />`}</p>`}
       ${task.kept_back_by.length > 0 && html`
         <ul class="task-kept-back" aria-label="Kept back by">
-          ${task.kept_back_by.map((blocker, number) => html`<li key=${number}><${Blocker} blocker=${blocker} /></li>`)}
+          ${task.kept_back_by.map((blocker, number) => html`<li key=${number}><${Linked} text=${blocker.says} /></li>`)}
         </ul>`}
     </div>`;
-}
-
-function Blocker({ blocker }) {
-  const { kind, ...facts } = blocker;
-  const words = Object.entries(facts).filter(([, value]) => value !== null && value !== "" && !(Array.isArray(value) && !value.length));
-  return html`<span class="task-blocker">${kind.replaceAll("_", " ")}</span>${words.map(([name, value]) => html` <span key=${name}>${name.replaceAll("_", " ")} <${Linked} text=${Array.isArray(value) ? value.join(", ") : String(value)} /></span>`)}`;
 }
 
 /** The transitions that the status of the task allows, and what is possible with every task. */

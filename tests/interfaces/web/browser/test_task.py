@@ -1,0 +1,249 @@
+"""A task in the page: what is shown of it, what a person does with it, and what agents write into it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from orchestrator import Orchestrator
+from tests.interfaces.web.browser.conftest import Opened, Window
+from tests.interfaces.web.sample_boards import hostile, small
+
+
+def of_person(opened: Window, type: str) -> list[dict[str, Any]]:
+    """The events of a type that the person has recorded."""
+    path = f"/api/commands/timeline?agent=kim&last=500&type={type}"
+    status, events = opened.server.request("GET", path)
+    assert status == 200
+    return list(events)
+
+
+def press(opened: Window, name: str) -> None:
+    """Press a button with the keyboard."""
+    button = opened.page.get_by_role("button", name=name, exact=True)
+    button.focus()
+    opened.page.keyboard.press("Enter")
+
+
+def test_a_task_shows_its_facts_and_what_is_about_it(window: Opened, tmp_path: Path) -> None:
+    ids = small(tmp_path / "board")
+    with Orchestrator.open(tmp_path / "board", agent="ann") as orc:
+        orc.mail.send(["kim"], subject="About the links", body=f"Is {ids['links']} done?")
+    with window(tmp_path / "board") as opened:
+        page = opened.page
+        opened.open(f"/tasks/{ids['errors']}")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Report errors")
+        facts = page.get_by_role("complementary", name="Facts")
+        expect(facts.get_by_role("link", name="Write the parser")).to_be_visible()
+        facts.get_by_role("link", name="Write the parser").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Write the parser")
+        expect(page.get_by_role("heading", level=1)).to_be_focused()
+        expect(facts.get_by_role("link", name="Report errors with their line")).to_be_visible()
+        expect(page.get_by_text("Begin with expressions.").first).to_be_visible()
+        opened.open(f"/tasks/{ids['links']}")
+        mail = page.get_by_role("region", name="Mail")
+        expect(mail.get_by_role("link", name="About the links")).to_be_visible()
+        history = page.get_by_role("region", name="History")
+        expect(history.get_by_role("listitem").first).to_contain_text("dan submitted it for review")
+        opened.accessible()
+        opened.look("task")
+
+
+def test_a_person_does_with_the_keyboard_what_the_status_allows_under_the_own_name(
+    window: Opened, place: Path
+) -> None:
+    with Orchestrator.open(place, agent="ann") as orc:
+        task = orc.tasks.add("build", title="Write the parser").id
+        other = orc.tasks.add("build", title="Review it", review=True).id
+        orc.tasks.claim(other, agent="ann")
+        orc.tasks.complete(other, result="It is there", agent="ann")
+    with window(place) as opened:
+        page = opened.page
+        opened.open(f"/tasks/{task}")
+        said = page.get_by_role("status").filter(has_text=task)
+        head = page.locator(".task-head .badge")
+        press(opened, "Claim")
+        expect(head).to_have_text("in progress")
+        press(opened, "Extend the lease")
+        expect(page.get_by_text("kim extended the lease of it").or_(said).first).to_be_visible()
+        press(opened, "Fail")
+        dialog = page.get_by_role("dialog")
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+        expect(page.get_by_role("button", name="Fail", exact=True)).to_be_focused()
+        for button, text, status in (
+            ("Release", "Others are better at it", "pending"),
+            ("Block", "The key is missing", "blocked"),
+            ("Unblock", None, "pending"),
+            ("Claim", None, "in progress"),
+            ("Fail", "The key is gone", "failed"),
+            ("Reopen", "It is back", "pending"),
+            ("Claim", None, "in progress"),
+            ("Complete", "The parser is there", "done"),
+            ("Reopen", "It was not", "pending"),
+            ("Cancel the task", "Not wanted", "cancelled"),
+        ):
+            press(opened, button)
+            if text is not None:
+                dialog.get_by_role("textbox").first.focus()
+                page.keyboard.type(text)
+                page.keyboard.press("Tab")
+                dialog.get_by_role("button", name=button, exact=True).focus()
+                page.keyboard.press("Enter")
+            expect(head).to_have_text(status)
+        opened.open(f"/tasks/{other}")
+        press(opened, "Take the review")
+        expect(page.get_by_text("In review by kim")).to_be_visible()
+        press(opened, "Reject")
+        dialog.get_by_role("textbox").fill("The tests are missing")
+        dialog.get_by_role("button", name="Reject").click()
+        expect(page.get_by_role("region", name="Reviews")).to_contain_text("The tests are missing")
+        with opened.agent() as orc:
+            orc.tasks.claim(other)
+            orc.tasks.complete(other, result="With tests")
+        expect(head).to_have_text("in review")
+        press(opened, "Approve")
+        dialog.get_by_role("button", name="Approve").click()
+        expect(head).to_have_text("done")
+        done = {event["type"] for event in of_person(opened, "task.*")}
+        assert done >= {
+            "task.claimed", "task.renewed", "task.released", "task.blocked", "task.unblocked",
+            "task.failed", "task.reopened", "task.completed", "task.cancelled",
+            "task.review_claimed", "task.rejected", "task.approved",
+        }  # fmt: skip
+        assert of_person(opened, "task.failed")[0]["payload"]["reason"] == "The key is gone"
+
+
+def test_a_refusal_is_the_sentence_of_the_rule_and_what_was_typed_stays(
+    window: Opened, place: Path
+) -> None:
+    with Orchestrator.open(place, agent="ann") as orc:
+        task = orc.tasks.add("build", title="Write the parser").id
+        orc.tasks.claim(task, agent="ann")
+        try:
+            orc.tasks.complete(task, result="Mine", agent="kim")
+        except Exception as error:
+            sentence = str(error)
+    with window(place) as opened:
+        page = opened.page
+        opened.expect("status of 4")
+        opened.open(f"/tasks/{task}")
+        press(opened, "Complete")
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("textbox").fill("Mine")
+        dialog.get_by_role("button", name="Complete").click()
+        expect(dialog.get_by_role("alert")).to_contain_text(sentence)
+        expect(dialog.get_by_role("textbox")).to_have_value("Mine")
+        opened.accessible()
+        page.keyboard.press("Escape")
+        with opened.agent() as orc:
+            orc.tasks.release(task)
+        page.get_by_text("More actions").click()
+        press(opened, "Complete by force")
+        dialog.get_by_role("textbox").nth(1).fill("ann is away")
+        dialog.get_by_role("button", name="Complete").click()
+        expect(page.locator(".task-head .badge")).to_have_text("done")
+        expect(page.get_by_role("region", name="Evidence")).to_contain_text("ann is away")
+
+
+def test_facts_are_edited_in_place_while_agents_go_on(window: Opened, place: Path) -> None:
+    with Orchestrator.open(place, agent="ann") as orc:
+        task = orc.tasks.add("build", title="Write the parser").id
+    with window(place) as opened:
+        page = opened.page
+        opened.open(f"/tasks/{task}")
+        for label, text in (
+            ("Title", "Write the printer"),
+            ("Priority", "1"),
+            ("Labels", "ui, urgent"),
+        ):
+            press(opened, f"Edit: {label}")
+            box = page.get_by_role("textbox", name=label)
+            expect(box).to_be_focused()
+            page.keyboard.press("Control+a")
+            page.keyboard.type(text)
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("button", name=f"Edit: {label}")).to_be_focused()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Write the printer")
+        note = page.get_by_role("textbox", name="New note")
+        note.focus()
+        page.keyboard.type("Half a ")
+        with opened.agent() as orc:
+            orc.tasks.note(task, "I have begun")
+        expect(page.get_by_role("region", name="Notes")).to_contain_text("I have begun")
+        expect(note).to_be_focused()
+        page.keyboard.type("sentence")
+        page.keyboard.press("Control+Enter")
+        expect(page.get_by_role("region", name="Notes")).to_contain_text("Half a sentence")
+        expect(note).to_have_value("")
+        press(opened, "Edit: Priority")
+        page.keyboard.type("7")
+        with opened.agent() as orc:
+            orc.tasks.edit(task, priority=3)
+        expect(page.get_by_text("It was changed meanwhile to: 3")).to_be_visible()
+        page.keyboard.press("Escape")
+        _, record = opened.server.request("GET", f"/api/commands/task/show?task={task}")
+        assert (record["title"], record["priority"], record["labels"]) == (
+            "Write the printer",
+            3,
+            ["ui", "urgent"],
+        )
+        assert {event["agent"] for event in of_person(opened, "task.edited")} == {"kim"}
+
+
+@pytest.mark.parametrize("view", ["task", "graph", "events"])
+def test_no_text_of_an_agent_is_run(window: Opened, tmp_path: Path, view: str) -> None:
+    ids = small(tmp_path / "board", hostile)
+    task = ids["links"]
+    bad = hostile("x").replace("\u202e", "")
+    with Orchestrator.open(tmp_path / "board", agent="ann") as orc:
+        orc.tasks.note(task, hostile("A note"))
+        orc.tasks.edit(
+            task,
+            acceptance=hostile("Accepted"),
+            external_ref="javascript:alert(1)",
+            meta={"__proto__": bad, "constructor": bad},
+            touches=["<img>"],
+        )
+        orc.reviews.reject(task, reason=hostile("Rejected"), agent="kim")
+        orc.tasks.claim(task, agent="dan")
+        orc.tasks.edit(task, verify=[f"python -c \"print('''{bad}'''); raise SystemExit(1)\""])
+        orc.mail.send(["kim"], subject=hostile(f"About {task}"), body=hostile(f"{task} and"))
+        orc.events.push("probe", {"__proto__": {"polluted": bad}, "constructor": {"prototype": 1}})
+        orc.events.push("probe", [bad, {"toString": bad}])
+    with window(tmp_path / "board") as opened:
+        page = opened.page
+        if view == "task":
+            opened.open(f"/tasks/{task}")
+            expect(page.get_by_role("region", name="Notes")).to_contain_text("<img src=x")
+            expect(page.get_by_role("region", name="Mail")).to_contain_text("<script>")
+            expect(page.get_by_role("region", name="History")).to_contain_text("<img src=x")
+            for button in ("Complete", "Fail"):
+                press(opened, button)
+                expect(page.get_by_role("dialog")).to_contain_text("<script>")
+                page.keyboard.press("Escape")
+        elif view == "graph":
+            opened.open("/graph?ended=yes")
+            expect(page.locator("[data-task]").first).to_be_visible()
+            page.get_by_role("checkbox", name="As a list").check()
+            expect(page.get_by_role("table")).to_contain_text("<script>")
+        else:
+            opened.open("/events")
+            row = page.get_by_role("button").filter(has_text="logged probe")
+            for number in range(2):
+                row.nth(number).click()
+                details = page.get_by_role("region", name="Event")
+                expect(details).to_contain_text("payload")
+                closed = details.locator("details:not([open]) > summary")
+                while closed.count():
+                    closed.first.click()
+                expect(details).to_contain_text("<img src=x")
+                page.keyboard.press("Escape")
+        assert page.evaluate("({}).polluted") is None
+        assert page.evaluate("typeof ({}).toString") == "function"
+        assert page.locator("main img, main script, main iframe").count() == 0
+        assert page.locator('a[href^="javascript:"]').count() == 0
+        assert "run" not in page.title()
+        opened.accessible()
+        opened.look(f"hostile-{view}")
