@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 DAY :=
 
-.PHONY: help demo demo-runner day test test-systems lint types imports stress-quick stress check runtimes docs bench clean
+.PHONY: help demo demo-runner day test test-systems lint types imports openapi stress-quick stress check runtimes docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,10 @@ types: $(READY) ## strict types, as each system sees them
 
 imports: $(READY) ## the import rule of docs/ARCHITECTURE.md
 	$(BIN)/lint-imports
+
+openapi: $(READY) ## ask every route of the HTTP server thousands of times, as its document says and otherwise
+	ORC_SCHEMATHESIS="--phases examples,coverage,fuzzing --max-examples 100 --workers 4" \
+		$(BIN)/python -m pytest -o timeout=0 tests/interfaces/web/test_openapi.py
 
 stress-quick: $(READY) ## hunt for what breaks the contract, a few minutes
 	$(BIN)/python -m tests.stress --quick

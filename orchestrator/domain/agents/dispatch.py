@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.assignment import assign, may_take, notify_assignee, team
 from orchestrator.domain.agents.records import Agent
@@ -97,6 +98,12 @@ class Dispatch(Noun[State]):
             Refused: It was started, was cancelled or has landed.
         """
         tx.act_as(agent)
+        if tx.state.convoys.find(name).started_at:
+            raise Refused(
+                f"Convoy {name} was started already",
+                code="illegal_step",
+                hint=f"`dispatch --convoy {name}` gives its ready tasks out.",
+            )
         convoys.Convoys(self._desk).start(name)
         self.run(convoy=name)
 

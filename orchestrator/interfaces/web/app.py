@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator import AsyncOrchestrator, Orchestrator
-from orchestrator.core.errors import OrchestratorError, TimedOut
+from orchestrator.core.errors import OrchestratorError, TimedOut, UsageError
 from orchestrator.interfaces.catalogue import CommandCall
 from orchestrator.interfaces.web import command_routes, openapi, page
 from orchestrator.interfaces.web.access import SAFE, Access, Rules, read_body
@@ -166,6 +166,9 @@ class Service:
             command_routes.check_question(call, arguments)
         else:
             arguments = json_object(body)
+            for name, value in arguments.items():
+                if value is None:  # the schemas of the document allow none
+                    raise UsageError(f"The argument {name!a} is null", hint="Leave it out.")
         return await self._answered(request, call, arguments)
 
     async def _answered(

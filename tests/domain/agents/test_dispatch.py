@@ -3,7 +3,7 @@
 import pytest
 from boards import SettableClock, add, changes_nothing
 
-from orchestrator import NotFound, Orchestrator
+from orchestrator import NotFound, Orchestrator, Refused
 
 
 @pytest.fixture(autouse=True)
@@ -106,3 +106,5 @@ def test_starting_a_convoy_may_give_its_tasks_out_in_the_same_commit(orc: Orches
     convoy, given = orc.dispatch.start_convoy("release")
     assert convoy.started_at
     assert [assignment.agent for assignment in given] == ["ann"]
+    with changes_nothing(orc), pytest.raises(Refused, match="was started already"):
+        orc.dispatch.start_convoy("release")

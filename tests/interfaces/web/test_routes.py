@@ -110,6 +110,7 @@ def test_locks(client: TestClient):
         ("POST", "/api/commands/task/claim", {}, 400, "usage"),
         ("POST", "/api/commands/task/claim", {"task": "x", "nope": 1}, 400, "usage"),
         ("GET", "/api/commands/task/list?open=maybe", None, 400, "usage"),
+        ("POST", "/api/commands/next", {"lease": None}, 400, "usage"),
     ],
 )
 def test_every_error_is_a_problem(
