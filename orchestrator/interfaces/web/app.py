@@ -216,7 +216,7 @@ class Service:
             request,
             person=self.agent,
             board=self.board,
-            event=self.log.head,
+            event=await self.log.last(),
             is_read_only=self.is_read_only,
         )
 

@@ -44,6 +44,12 @@ def test_the_policy_allows_no_code_in_the_page_and_nothing_from_elsewhere(client
     assert re.findall(r"<script(?![^>]*src=)|<style|\son\w+=|\sstyle=", text) == []
 
 
+def test_the_page_begins_after_the_last_event(client: TestClient, board: Orchestrator):
+    board.tasks.add("build", title="T")
+    event = board.engine.read().event
+    assert f'name="orc-event" content="{event}"' in client.get("/", headers=HTML).text
+
+
 def test_names_in_the_shell_are_escaped(board: Orchestrator):
     with client_of(board, person='"><script>x</script>') as client:
         text = client.get("/", headers=HTML).text
