@@ -50,7 +50,7 @@ imports: $(READY) ## the import rule of docs/ARCHITECTURE.md
 	$(BIN)/lint-imports
 
 openapi: $(READY) ## ask every route of the HTTP server thousands of times, as its document says and otherwise
-	ORC_SCHEMATHESIS="--phases examples,coverage,fuzzing --max-examples 100 --workers 4" \
+	ORC_SCHEMATHESIS="--phases examples,coverage,fuzzing --max-examples 100" \
 		$(BIN)/python -m pytest -o timeout=0 tests/interfaces/web/test_openapi.py
 
 stress-quick: $(READY) ## hunt for what breaks the contract, a few minutes

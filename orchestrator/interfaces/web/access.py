@@ -131,6 +131,11 @@ class Access:
         rules = self._rules
         if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_QUERY:
             raise HttpProblem(413, "too_large", "The address is too long")
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # Where such a body ends is a matter of opinion: what is behind it may be another request.
+            raise HttpProblem(
+                400, "two_lengths", "A request has one length of its body", Connection="close"
+            )
         if headers.get("host", "").lower() not in rules.hosts:
             raise HttpProblem(
                 421,
@@ -154,7 +159,7 @@ class Access:
     def _entered(self, token: str) -> Response:
         """Take the token out of the address, into a cookie."""
         self._check(token)
-        reply = RedirectResponse("/", 303)
+        reply = RedirectResponse("/", 303, {"Cache-Control": "no-store"})
         reply.set_cookie(
             self._rules.cookie,
             token,

@@ -90,7 +90,7 @@ def json_object(data: bytes) -> dict[str, Any]:
         BadInput: It is not a JSON object.
     """
     try:
-        value = strict_json(data) if data.strip() else {}
+        value = strict_json(data) if data else {}
     except BadInput as error:
         raise BadInput(f"The body is not JSON: {error.message}") from None
     if not isinstance(value, dict):

@@ -6,7 +6,7 @@ further behind reads them from the log. A client that does not take what it is s
 
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
@@ -33,8 +33,14 @@ MOST = 256
 KEPT = 5000
 """How many events are kept for clients that are a little behind."""
 
+LARGEST_KEPT = 8 << 20
+"""Bytes of the events that are kept; the newest is kept whatever its size."""
+
 AT_ONCE = 500
 """How many events are sent at once."""
+
+LARGEST_AT_ONCE = 256 << 10
+"""Bytes that are sent at once, or a single larger event: so much a client that reads nothing holds."""
 
 BEAT = 15.0
 """Seconds of silence after which a comment shows that the stream is alive."""
@@ -81,6 +87,17 @@ class WantedEvents(msgspec.Struct, frozen=True):
         return not self.type or matches(self.type, event.type)
 
 
+def _some(events: Iterable[SentEvent]) -> list[SentEvent]:
+    """As many events as are sent at once."""
+    chosen, size = list[SentEvent](), 0
+    for event in events:
+        size += len(event.data)
+        if chosen and size > LARGEST_AT_ONCE:
+            break
+        chosen.append(event)
+    return chosen
+
+
 class LiveLog:
     """The end of the log, for any number of clients. While there are none, it is not followed.
 
@@ -90,7 +107,8 @@ class LiveLog:
 
     def __init__(self, orc: AsyncOrchestrator) -> None:
         self._orc = orc
-        self._events: deque[SentEvent] = deque(maxlen=KEPT)
+        self._events: deque[SentEvent] = deque()
+        self._size = 0
         self._news = anyio.Event()
         self._is_wanted = anyio.Event()
         self._is_followed = self._is_ended = False
@@ -139,6 +157,7 @@ class LiveLog:
                     await anyio.sleep(_AGAIN)
                     continue
                 self._events.clear()
+                self._size = 0
                 self._note([], head)
                 self._is_followed = True
                 try:
@@ -164,6 +183,9 @@ class LiveLog:
 
     def _note(self, events: list[SentEvent], head: int) -> None:
         self._events += events
+        self._size += sum(len(event.data) for event in events)
+        while len(self._events) > KEPT or (self._size > LARGEST_KEPT and len(self._events) > 1):
+            self._size -= len(self._events.popleft().data)
         self.head = head
         self._wake()
 
@@ -183,9 +205,11 @@ class LiveLog:
             return []
         if self._events and self._events[0].id <= event + 1:
             start = event + 1 - self._events[0].id
-            return [*islice(self._events, start, start + AT_ONCE)]
-        records = await self._orc.events.read(first=AT_ONCE, since=event)
-        return [sent(record) for record in records]
+            return _some(islice(self._events, start, start + AT_ONCE))
+        numbers = range(event + 1, min(self.head, event + AT_ONCE) + 1)
+        return await self._orc.run(
+            "serve", lambda orc: _some(sent(orc.engine.event(number)) for number in numbers)
+        )
 
     async def batches(self, after: int, wanted: WantedEvents) -> AsyncIterator[bytes]:
         """What a client is sent, until the server ends."""
@@ -240,8 +264,8 @@ class EventStream:
                 with anyio.fail_after(SLOW):
                     await send({"type": "http.response.body", "body": data, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
-        except (TimeoutError, OSError):
-            pass
+        except (TimeoutError, OSError, OrchestratorError):
+            pass  # the client connects again, and gets the error as an answer
         gone.cancel()
 
 

@@ -129,7 +129,8 @@ def test_every_error_is_a_problem(
 
 
 @pytest.mark.parametrize(
-    "body", ["{", "[1]", '{"name": NaN}', '{"name": "a", "name": "b"}', '"x"', "\ud800"]
+    "body",
+    ["{", "\x0b", " ", "[1]", '{"name": NaN}', '{"name": "a", "name": "b"}', '"x"', "\ud800"],
 )
 def test_a_body_that_is_not_json_is_refused(client: TestClient, body: str):
     data = body.encode("utf-8", "surrogatepass")
