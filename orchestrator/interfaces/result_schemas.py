@@ -50,13 +50,15 @@ class ResultSchemas:
 
     Args:
         reference: How a definition is referred to, with ``{name}``.
+        is_brief: Fields are not described.
 
     Attributes:
         definitions: The schemas of records by name.
     """
 
-    def __init__(self, reference: str) -> None:
+    def __init__(self, reference: str, *, is_brief: bool = False) -> None:
         self._reference = reference
+        self._is_brief = is_brief
         self._names: dict[Any, str] = {}
         self.definitions: dict[str, Schema] = {}
 
@@ -154,7 +156,7 @@ class ResultSchemas:
             schema = self._any_of(
                 choice for choice in _choices(each) if choice is not msgspec.UnsetType
             )
-            about = described.get(name) or _meaning(name, schema)
+            about = "" if self._is_brief else described.get(name) or _meaning(name, schema)
             properties[name] = {**schema, "description": about} if about else schema
         required = [name for name, each in fields.items() if not _is_optional(each)]
         return {
@@ -254,6 +256,7 @@ def _joined_kinds(kind: Any) -> list[Any]:
 _CLASS_VARIABLE: Any = ClassVar
 
 
+@cache
 def _fields(kind: Any) -> dict[str, Any]:
     """The types of the fields of a record, in the order of the record."""
     record = get_origin(kind) or kind
@@ -290,6 +293,7 @@ def _about(kind: Any) -> Schema:
     )
 
 
+@cache
 def _described(record: Any) -> dict[str, str]:
     """What the docstrings of a record and its bases say about its fields."""
     described: dict[str, str] = {}

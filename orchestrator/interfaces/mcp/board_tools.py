@@ -13,6 +13,7 @@ from mcp_types import CallToolResult, TextContent, Tool, ToolAnnotations
 from orchestrator import AsyncOrchestrator, Orchestrator
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.interfaces.catalogue import MARK, CommandCall, command_at, command_of
+from orchestrator.interfaces.cli.groups import Command
 from orchestrator.interfaces.cli.rendering import error_text, plain
 from orchestrator.interfaces.mcp.served import ServedTool, ToolRequest
 
@@ -102,7 +103,7 @@ class BoardTool:
             name=name,
             description=row.about or self.call.command.summary,
             input_schema=self.call.input_schema(),
-            output_schema=_OUTPUT if has_output else None,
+            output_schema=_output_schema(self.call.command) if has_output else None,
             annotations=self._annotations(),
         )
 
@@ -132,7 +133,18 @@ class BoardTool:
         return result, answer.after
 
 
-_OUTPUT: dict[str, Any] = {"type": "object", "properties": {"result": {}}, "required": ["result"]}
+def _output_schema(command: Command) -> dict[str, Any]:
+    """The schema of the structured result of a tool."""
+    from orchestrator.interfaces.result_schemas import ResultSchemas
+
+    schemas = ResultSchemas("#/$defs/{name}", is_brief=True)
+    result = schemas.of_command(command)
+    return {
+        "type": "object",
+        "properties": {"result": result},
+        "required": ["result"],
+        **({"$defs": schemas.definitions} if schemas.definitions else {}),
+    }
 
 
 class ToolWords:

@@ -1,11 +1,12 @@
 """The OpenAPI 3.1 document, made from the declarations of the routes and of the commands."""
 
 from collections.abc import Iterator
-from typing import Any, get_origin
+from typing import Any, Union, get_origin
 
 import msgspec
 
 from orchestrator.interfaces.catalogue import CommandCall, Parameter
+from orchestrator.interfaces.result_schemas import ResultSchemas
 from orchestrator.interfaces.web import command_routes
 from orchestrator.interfaces.web.answers import LARGEST_PAGE, PROBLEM, ProblemDetails
 from orchestrator.interfaces.web.endpoints import Endpoint, Nothing
@@ -46,19 +47,20 @@ _PAGES: list[dict[str, Any]] = [
 
 def document() -> dict[str, Any]:
     """The document."""
-    types = [kind for route in ORIGINAL for kind in (route.body, *_results(route))]
-    _, components = msgspec.json.schema_components(
-        [ProblemDetails, *types], ref_template=_REFERENCE
-    )
+    results = ResultSchemas(_REFERENCE)
+    results.of(ProblemDetails)
     paths: dict[str, dict[str, Any]] = {}
     for route in ORIGINAL:
         path = route.path.replace(":path", "")
-        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route, results)
     for path, call in command_routes.calls().items():
         paths[f"{command_routes.PREFIX}{path}"] = {
-            method.lower(): _command(path, call, method)
+            method.lower(): _command(path, call, method, results)
             for method in command_routes.methods_of(call)
         }
+    _, bodies = msgspec.json.schema_components(
+        [route.body for route in ORIGINAL], ref_template=_REFERENCE
+    )
     paths["/api/stream"] = {"get": _STREAM}
     return {
         "openapi": "3.1.0",
@@ -70,7 +72,7 @@ def document() -> dict[str, Any]:
         "security": [{"token": []}, {"cookie": []}],
         "paths": paths,
         "components": {
-            "schemas": components,
+            "schemas": {**bodies, **results.definitions},
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
                 "cookie": {"type": "apiKey", "in": "cookie", "name": "orc_PORT"},
@@ -79,14 +81,14 @@ def document() -> dict[str, Any]:
     }
 
 
-def _operation(route: Endpoint) -> dict[str, Any]:
+def _operation(route: Endpoint, results: ResultSchemas) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": _name(route),
         "summary": route.about,
         "tags": ["original"],
         "parameters": [*_parameters(route), *_shared(route.method, _is_list(route))],
         "responses": {
-            str(route.status): _content("Done.", _any_of(_results(route)), route.media_type),
+            str(route.status): _content("Done.", results.of(_result_of(route)), route.media_type),
             **_others(route.method, route.errors),
         },
     }
@@ -101,13 +103,9 @@ def _operation(route: Endpoint) -> dict[str, Any]:
     return operation
 
 
-def _results(route: Endpoint) -> tuple[Any, ...]:
-    return route.result if isinstance(route.result, tuple) else (route.result,)
-
-
-def _any_of(kinds: tuple[Any, ...]) -> dict[str, Any]:
-    schemas = [_schema(kind) for kind in kinds]
-    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+def _result_of(route: Endpoint) -> Any:
+    kinds = route.result if isinstance(route.result, tuple) else (route.result,)
+    return Union[kinds]  # noqa: UP007  the choices are known only here
 
 
 def _name(route: Endpoint) -> str:
@@ -166,7 +164,7 @@ def _problems(statuses: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
-def _command(path: str, call: CommandCall, method: str) -> dict[str, Any]:
+def _command(path: str, call: CommandCall, method: str, results: ResultSchemas) -> dict[str, Any]:
     name = path.replace("/", "_").replace("-", "_")
     is_question = method == "GET" and not call.is_read_only
     operation: dict[str, Any] = {
@@ -180,7 +178,7 @@ def _command(path: str, call: CommandCall, method: str) -> dict[str, Any]:
                 "description": "The answer; Exit-Status is that of the command line.",
                 "headers": {"Exit-Status": {"schema": {"type": "integer"}}},
                 "content": {
-                    "application/json": {"schema": {}},
+                    "application/json": {"schema": results.of_command(call.command)},
                     "text/plain": {"schema": {"type": "string"}},
                 },
             },
