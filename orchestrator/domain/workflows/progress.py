@@ -16,8 +16,8 @@ from orchestrator.domain.tasks.stages import is_offered
 from orchestrator.domain.workflows.records import Workflow
 
 
-class WorkflowProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """The progress of a workflow.
+class WorkflowStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a workflow is.
 
     Attributes:
         workflow: Its record.
@@ -33,7 +33,6 @@ class WorkflowProgress(msgspec.Struct, frozen=True, kw_only=True):
         stuck: The steps that need an action, with the reasons: they wait for a signal, are blocked, have
             failed, or need a task that will not be done.
         waiting: The other open steps, with what they wait for.
-        steps: All steps, in order.
     """
 
     workflow: Workflow
@@ -48,6 +47,15 @@ class WorkflowProgress(msgspec.Struct, frozen=True, kw_only=True):
     ready: tuple[Task, ...]
     stuck: tuple[Blocked, ...]
     waiting: tuple[Blocked, ...]
+
+
+class WorkflowProgress(WorkflowStanding, frozen=True, kw_only=True):
+    """The progress of a workflow.
+
+    Attributes:
+        steps: All steps, in order.
+    """
+
     steps: tuple[Task, ...]
 
 

@@ -1,6 +1,6 @@
 """``orc agent``: who works on the board."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from orchestrator.core.errors import NotFound, UsageError
 from orchestrator.core.printable import escape
@@ -70,12 +70,19 @@ def list_(run: Run) -> "Answer[list[AgentView]]":
     )
 
 
+class _Beat(TypedDict):
+    """An agent that is alive, and the tasks whose leases were renewed."""
+
+    id: str
+    renewed: list[str]
+
+
 @AGENT.command("heartbeat", example="heartbeat agent-1 --every 15s", idempotent=True)
 @argument("[id]", "The agent; else who acts.", types.AGENT_NAME)
 @option(
     "--every", "Go on so, this often, until the session ends or is taken over: 15s.", types.DURATION
 )
-def heartbeat(run: Run, id: str | None, every: str | None) -> "Answer[dict[str, Any]]":
+def heartbeat(run: Run, id: str | None, every: str | None) -> "Answer[_Beat]":
     """Record that an agent is alive; leases that are half over are renewed."""
     name = run.actor(id) or run.agent
     if name is None:
@@ -88,7 +95,7 @@ def heartbeat(run: Run, id: str | None, every: str | None) -> "Answer[dict[str, 
     while every is not None and run.orc.agents.wait_for_beat(name, every):
         renewed += [task.id for task in run.orc.agents.heartbeat(name)]
     # Nothing is read after the commit: an error would look like a failed command.
-    return say({"id": name, "renewed": renewed}, f"Heartbeat: {escape(name)}")
+    return say(_Beat(id=name, renewed=renewed), f"Heartbeat: {escape(name)}")
 
 
 @AGENT.command("whoami", example="whoami --agent agent-1", reads=True)

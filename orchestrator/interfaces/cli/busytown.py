@@ -1,6 +1,6 @@
 """``busytown plan``: the command of busytown beside its event queue, for scripts and agents made for it."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BUSYTOWN
@@ -9,10 +9,13 @@ from orchestrator.interfaces.cli.parameters import argument
 from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run
 
+if TYPE_CHECKING:
+    from orchestrator.domain.event_log import QueueEvent
+
 
 @BUSYTOWN.command("plan", example="plan prds/pay.md --worker ann")
 @argument("prd", "The file that says what is wanted.", types.Type("FILE"))
 @WORKER
-def plan(run: Run, prd: str, worker: str | None) -> "Answer[Any]":
+def plan(run: Run, prd: str, worker: str | None) -> "Answer[QueueEvent]":
     """Push a plan.request for a file."""
     return pushed(run, "plan.request", {"prd_path": prd}, worker)

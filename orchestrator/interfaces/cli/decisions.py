@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import asdict
+import msgspec
 
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape, escape_lines
@@ -10,7 +10,7 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import DECISION
 from orchestrator.interfaces.cli.layout import lines
 from orchestrator.interfaces.cli.parameters import argument, option, text_file
-from orchestrator.interfaces.cli.rendering import Answer, listing, say
+from orchestrator.interfaces.cli.rendering import Answer, Joined, listing, say
 from orchestrator.interfaces.cli.run import Run, either, given
 
 if TYPE_CHECKING:
@@ -43,14 +43,24 @@ def list_(run: Run) -> "Answer[list[Decision]]":
     return Answer(decisions, lambda: lines(map(_line, decisions), empty="(no decisions)"))
 
 
+class _Digest(msgspec.Struct):
+    """What ``edit --replaces`` takes.
+
+    Attributes:
+        digest: The digest of its title and sections.
+    """
+
+    digest: str
+
+
 @DECISION.command("show", example="show 3", reads=True)
 @_NUMBER
-def show(run: Run, number: int) -> "Answer[dict[str, Any]]":
+def show(run: Run, number: int) -> "Answer[Joined[Decision, _Digest]]":
     """Print a decision record."""
     from orchestrator.domain.decisions.commands import digest
 
     decision = run.orc.decisions.get(number)
-    value = {**asdict(decision), "digest": digest(decision)}
+    value = Joined(decision, _Digest(digest(decision)))
     return Answer(value, lambda: escape_lines(decision.document.removesuffix("\n")))
 
 

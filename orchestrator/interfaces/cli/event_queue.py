@@ -2,7 +2,7 @@
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar
 
 import msgspec
 
@@ -17,7 +17,10 @@ from orchestrator.interfaces.cli.rendering import Answer, listing, note, say, wr
 from orchestrator.interfaces.cli.run import Run, either, given, once
 
 if TYPE_CHECKING:
+    from orchestrator.domain.event_log import QueueEvent
     from orchestrator.domain.subscriptions.records import DeadLetter
+
+Value = TypeVar("Value")
 
 REFUSED = 1
 """The exit status when another worker has the claim."""
@@ -32,12 +35,12 @@ def json_line(value: Any) -> str:
     return visible_json(msgspec.json.encode(value)).decode()
 
 
-def pushed(run: Run, type: str, payload: Any, worker: str | None) -> "Answer[Any]":
+def pushed(run: Run, type: str, payload: Any, worker: str | None) -> "Answer[QueueEvent]":
     """Push an event, and answer with it."""
     return _lined(queue_event(run.orc.events.push(type, payload, agent=_worker(run, worker))))
 
 
-def _lined(value: Any, exit_status: int = 0) -> "Answer[Any]":
+def _lined(value: Value, exit_status: int = 0) -> "Answer[Value]":
     return say(value, json_line(value), exit_status)
 
 
@@ -59,7 +62,7 @@ def _needed(run: Run, worker: str | None) -> str:
 @text_file("the payload")
 def push(
     run: Run, type: str, worker: str | None, payload: str | None, file: str | None
-) -> "Answer[Any]":
+) -> "Answer[QueueEvent]":
     """Push an event; agents that listen for its type are started by it."""
     from orchestrator.core.strict_json import strict_json
 
@@ -87,12 +90,35 @@ def watch(run: Run, worker: str | None) -> None:
         write(f"{json_line(queue_event(event))}\n".encode())
 
 
+class _Cursor(TypedDict):
+    """The event after which a worker goes on."""
+
+    worker_id: str
+    since: int
+
+
+class _Claimed(TypedDict):
+    """Whether the worker has the event, else who has it."""
+
+    claimed: bool
+    claimant: NotRequired[str]
+
+
+class _ClaimOfEvent(TypedDict):
+    """Who has claimed an event and since when, in seconds since 1970; or that it is not claimed."""
+
+    event_id: int
+    claimed: NotRequired[bool]
+    worker_id: NotRequired[str]
+    claimed_at: NotRequired[int]
+
+
 @EVENTS.command("cursor", example="cursor --worker agent-1", reads=True)
 @WORKER
-def cursor(run: Run, worker: str | None) -> "Answer[Any]":
+def cursor(run: Run, worker: str | None) -> "Answer[_Cursor]":
     """Show the event after which a worker goes on."""
     name = _needed(run, worker)
-    return _lined({"worker_id": name, "since": run.orc.subscriptions.cursor(name)})
+    return _lined(_Cursor(worker_id=name, since=run.orc.subscriptions.cursor(name)))
 
 
 @EVENTS.command("set-cursor", example="set-cursor --worker agent-1 --set 10")
@@ -100,17 +126,18 @@ def cursor(run: Run, worker: str | None) -> "Answer[Any]":
 @option(
     "--set", "The event after which the worker goes on.", types.ID, name="position", required=True
 )
-def set_cursor(run: Run, worker: str | None, position: int) -> "Answer[Any]":
+def set_cursor(run: Run, worker: str | None, position: int) -> "Answer[_Cursor]":
     """Set the event after which a worker goes on; its claims up to there hold for good."""
     name = _needed(run, worker)
-    return _lined({"worker_id": name, "since": run.orc.subscriptions.set_cursor(name, position)})
+    since = run.orc.subscriptions.set_cursor(name, position)
+    return _lined(_Cursor(worker_id=name, since=since))
 
 
 @EVENTS.command("claim", example="claim --event 42 --worker agent-1")
 @_EVENT
 @WORKER
 @option("--lease", "How long the claim lasts: 30m, 2h.", types.DURATION)
-def claim(run: Run, event: int, worker: str | None, lease: str | None) -> "Answer[Any]":
+def claim(run: Run, event: int, worker: str | None, lease: str | None) -> "Answer[_Claimed]":
     """Claim an event: of several workers the first one gets it, until its lease ends.
 
     The claim holds for good once the worker's cursor is set behind the event, or its attempt has finished.
@@ -120,19 +147,19 @@ def claim(run: Run, event: int, worker: str | None, lease: str | None) -> "Answe
     name = _needed(run, worker)
     held = run.orc.subscriptions.claim(event, agent=name, **given(lease=lease))
     if held.agent == own_name(run.orc.engine, name):
-        return _lined({"claimed": True})
-    return _lined({"claimed": False, "claimant": held.agent}, REFUSED)
+        return _lined(_Claimed(claimed=True))
+    return _lined(_Claimed(claimed=False, claimant=held.agent), REFUSED)
 
 
 @EVENTS.command("check-claim", example="check-claim --event 42", reads=True)
 @_EVENT
-def check_claim(run: Run, event: int) -> "Answer[Any]":
+def check_claim(run: Run, event: int) -> "Answer[_ClaimOfEvent]":
     """Show which worker has claimed an event."""
     held = run.orc.subscriptions.claim_of(event)
     if held is None:
-        return _lined({"event_id": event, "claimed": False})
+        return _lined(_ClaimOfEvent(event_id=event, claimed=False))
     since = int(clock.seconds(held.since))
-    return _lined({"event_id": event, "worker_id": held.agent, "claimed_at": since})
+    return _lined(_ClaimOfEvent(event_id=event, worker_id=held.agent, claimed_at=since))
 
 
 @EVENTS.command("dead", example="dead", reads=True)

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import orchestrator
 from orchestrator.core import clock, system
@@ -25,6 +25,7 @@ from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
     from orchestrator import Orchestrator
+    from orchestrator.domain.subscriptions.records import Attempt
     from orchestrator.supervisor.runner import RunnerPlace
 
 OPTIONS = together(
@@ -182,24 +183,50 @@ def stop(run: Run) -> "Answer[dict[str, int]]":
     return say({"pid": note.pid}, f"Stopped: process {note.pid}")
 
 
+class _RunningAttempt(TypedDict):
+    """What an agent works on."""
+
+    agent: str
+    event: int
+    attempt: int
+    task: NotRequired[str]
+
+
+class _PausedAgent(TypedDict):
+    """An agent that is not started until then."""
+
+    agent: str
+    until: str
+    reason: str
+
+
+class _RunnerStatus(TypedDict):
+    """The runner on this machine: its process, or null if none runs, and how long it has run, in seconds."""
+
+    pid: int | None
+    seconds: int | None
+    log: str | None
+    running: list[_RunningAttempt]
+    paused: list[_PausedAgent]
+
+
 @RUNNER.command("status", example="status", reads=True)
-def status(run: Run) -> "Answer[dict[str, Any]]":
+def status(run: Run) -> "Answer[_RunnerStatus]":
     """Show whether a runner runs on this machine, what its agents work on, and which have to pause."""
     note = runner_place(run.orc).current()
     running = [
-        {"agent": subscriber.agent, "event": attempt.event, "attempt": attempt.number}
-        | ({"task": attempt.task} if attempt.task else {})
+        _running(subscriber.agent, attempt)
         for subscriber in run.orc.subscriptions.all()
         for attempt in subscriber.running
     ]
     paused = _paused(run)
-    value = {
-        "pid": note.pid if note else None,
-        "seconds": round(note.seconds()) if note else None,
-        "log": note.log if note else None,
-        "running": running,
-        "paused": paused,
-    }
+    value = _RunnerStatus(
+        pid=note.pid if note else None,
+        seconds=round(note.seconds()) if note else None,
+        log=note.log if note else None,
+        running=running,
+        paused=paused,
+    )
     pauses = [
         f"{item['agent']} is not started until"
         f" {clock.local_time(item['until'], run.orc.engine.now())}: {escape(item['reason'])}"
@@ -215,7 +242,14 @@ def status(run: Run) -> "Answer[dict[str, Any]]":
     return say(value, "\n".join(lines + pauses))
 
 
-def _paused(run: Run) -> list[dict[str, str]]:
+def _running(agent: str, attempt: "Attempt") -> _RunningAttempt:
+    running = _RunningAttempt(agent=agent, event=attempt.event, attempt=attempt.number)
+    if attempt.task:
+        running["task"] = attempt.task
+    return running
+
+
+def _paused(run: Run) -> list[_PausedAgent]:
     """The agents that have to pause, with the budgets of the files that the runner reads."""
     from orchestrator.domain.subscriptions.limits import NO_LIMITS, pause_of
     from orchestrator.supervisor.agent_files import load_agents
@@ -227,7 +261,8 @@ def _paused(run: Run) -> list[dict[str, str]]:
         file = agents.get(subscriber.agent)
         pause = pause_of(subscriber, file.settings.budget if file else NO_LIMITS, now)
         if pause is not None:
-            paused.append({"agent": subscriber.agent, "until": pause.until, "reason": pause.reason})
+            until, reason = pause.until, pause.reason
+            paused.append(_PausedAgent(agent=subscriber.agent, until=until, reason=reason))
     return paused
 
 

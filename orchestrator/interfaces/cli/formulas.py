@@ -1,8 +1,9 @@
 """``orc formula list``, ``show``, ``validate``, ``cook``, ``distill``: formulas themselves."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
+import msgspec
 
 from orchestrator.core.calls import check_list
 from orchestrator.core.errors import NotFound, OrchestratorError, UsageError
@@ -20,14 +21,14 @@ from orchestrator.interfaces.cli.layout import (
     titled,
 )
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flattened, option, together
-from orchestrator.interfaces.cli.rendering import Answer, plain, say, warn
+from orchestrator.interfaces.cli.rendering import Answer, Joined, say, warn
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from orchestrator.domain.workflows.compiled import CompiledFormula
     from orchestrator.formulas.commands import FormulaSummary
     from orchestrator.formulas.loading import Loaded
-    from orchestrator.formulas.schema import Variable
+    from orchestrator.formulas.schema import Plain, Preset, Variable
 
 LONGEST_SUMMARY, LONGEST_PROBLEM = 70, 160
 
@@ -135,25 +136,51 @@ def _purpose(formula: "FormulaSummary") -> str:
 @option("--format", "How its steps are drawn.", types.choice("text", "mermaid"), default="text")
 def show(
     run: Run, name: str, values: Values | None, preset: str | None, format: str
-) -> "Answer[dict[str, Any]]":
+) -> "Answer[Joined[CompiledFormula, _Declarations]]":
     """Show the purpose of a formula, its variables and its steps; ``--format mermaid`` draws them."""
     loaded = run.orc.formulas.load(name)
     compiled = run.orc.formulas.cook(name, values or {}, preset=preset, strict=False)
     formula = loaded.formula
-    document = {
-        **plain(compiled),
-        "variables": {name: _declaration(v) for name, v in formula.variables.items()},
-        "presets": plain(formula.presets),
-        "extends": list(formula.extends),
-    }
+    declarations = _Declarations(
+        variables={name: _declaration(each) for name, each in formula.variables.items()},
+        presets=formula.presets,
+        extends=list(formula.extends),
+    )
+    document = Joined(compiled, declarations)
     if format == "mermaid":
         return Answer(document, lambda: drawing.flow(compiled))
     return Answer(document, lambda: _page(loaded, compiled))
 
 
-def _declaration(variable: "Variable") -> dict[str, Any]:
-    fields: dict[str, Any] = plain(variable)
-    return {"at": fields.pop("place"), **fields}
+class _DeclaredVariable(msgspec.Struct):
+    """A variable of a formula.
+
+    Attributes:
+        at: Where it is declared.
+        default: Its value if none is given; null: it has no default.
+    """
+
+    at: str
+    description: str
+    default: "Plain | None"
+    required: bool
+    enum: "tuple[Plain, ...]"
+    pattern: str
+    type: str
+    required_unless: tuple[str, ...]
+
+
+class _Declarations(msgspec.Struct):
+    """What a formula declares, as its file has it."""
+
+    variables: dict[str, _DeclaredVariable]
+    presets: "dict[str, Preset]"
+    extends: list[str]
+
+
+def _declaration(variable: "Variable") -> _DeclaredVariable:
+    fields = msgspec.structs.asdict(variable)
+    return _DeclaredVariable(at=fields.pop("place"), **fields)
 
 
 def _page(loaded: "Loaded", compiled: "CompiledFormula") -> str:
@@ -203,17 +230,34 @@ def _need(variable: Any) -> str:
     return ", ".join(map(str, variable.enum))
 
 
+class _Validation(TypedDict):
+    """The mistakes of a formula."""
+
+    formula: str
+    valid: bool
+    problems: list[str]
+    warnings: list[str]
+
+
+class _Validated(TypedDict):
+    """The mistakes of formulas."""
+
+    formulas: list[_Validation]
+
+
 @FORMULA.command("validate", example="validate feature", reads=True)
 @argument("[names...]", "Formulas; all if none is given.", types.FORMULA_NAME, metavar="NAME...")
-def validate(run: Run, names: tuple[str, ...]) -> "Answer[dict[str, list[dict[str, Any]]]]":
+def validate(run: Run, names: tuple[str, ...]) -> "Answer[_Validated]":
     """Check formulas: print each mistake with its file and position; exit 2 if there is one."""
     chosen = names or tuple(run.orc.formulas.names())
     reports = [_report(run, name) for name in chosen]
     status = 0 if all(report["valid"] for report in reports) else UsageError.exit_status
-    return Answer({"formulas": reports}, lambda: lines(map(_verdict, reports), empty=""), status)
+    return Answer(
+        _Validated(formulas=reports), lambda: lines(map(_verdict, reports), empty=""), status
+    )
 
 
-def _report(run: Run, name: str) -> dict[str, Any]:
+def _report(run: Run, name: str) -> "_Validation":
     problems: list[str] = []
     warnings: list[str] = []
     try:
@@ -230,10 +274,10 @@ def _report(run: Run, name: str) -> dict[str, Any]:
     except OrchestratorError as error:
         details = error.details.get("problems")
         problems = list(map(str, details)) if isinstance(details, list) else [error.message]
-    return {"formula": name, "valid": not problems, "problems": problems, "warnings": warnings}
+    return _Validation(formula=name, valid=not problems, problems=problems, warnings=warnings)
 
 
-def _verdict(report: dict[str, Any]) -> str:
+def _verdict(report: _Validation) -> str:
     what = paint("ok", "green") if report["valid"] else paint("wrong", "red")
     return parts(
         f"{escape(report['formula'])}: {what}",

@@ -1,6 +1,6 @@
 """``orc knowledge``: topics in markdown that agents share."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from orchestrator.core.errors import suggestion
 from orchestrator.core.printable import escape, escape_lines
@@ -94,13 +94,20 @@ def history(run: Run, topic: str) -> "Answer[list[Document]]":
     )
 
 
+class _Deleted(TypedDict):
+    """A topic that is deleted."""
+
+    topic: str
+    deleted: bool
+
+
 @KNOWLEDGE.command("delete", example="delete findings", destructive=True)
 @_TOPIC
-def delete(run: Run, topic: str) -> "Answer[dict[str, Any] | None]":
+def delete(run: Run, topic: str) -> "Answer[_Deleted | None]":
     """Delete a topic; its versions stay in the log."""
     if not run.orc.knowledge.delete(topic):
         return _nothing(run, topic)
-    return say({"topic": topic, "deleted": True}, f"Deleted knowledge: {escape(topic)}")
+    return say(_Deleted(topic=topic, deleted=True), f"Deleted knowledge: {escape(topic)}")
 
 
 def _nothing(run: Run, topic: str) -> "Answer[None]":

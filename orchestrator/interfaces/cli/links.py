@@ -217,7 +217,7 @@ def _first(graph: Graph, most: int | None) -> Graph:
 @_TASK
 @argument("of", "The task that says the same.", types.TASK_ID)
 @_REASON
-def duplicate(run: Run, task: str, of: str, reason: str) -> "Answer[Any]":
+def duplicate(run: Run, task: str, of: str, reason: str) -> "Answer[Task]":
     """Cancel a task as a duplicate of another one; its dependants then need the other task."""
     return _cancelled(run, run.orc.links.duplicate(task, of, reason=reason))
 
@@ -226,10 +226,10 @@ def duplicate(run: Run, task: str, of: str, reason: str) -> "Answer[Any]":
 @_TASK
 @argument("by", "The task that takes its place.", types.TASK_ID)
 @_REASON
-def supersede(run: Run, task: str, by: str, reason: str) -> "Answer[Any]":
+def supersede(run: Run, task: str, by: str, reason: str) -> "Answer[Task]":
     """Cancel a task because another one replaces it; its dependants then need the other task."""
     return _cancelled(run, run.orc.links.supersede(task, by, reason=reason))
 
 
-def _cancelled(run: Run, task: Any) -> "Answer[Any]":
+def _cancelled(run: Run, task: "Task") -> "Answer[Task]":
     return run.changed(task, f"Cancelled: {named(task)}: {escape(task.reason)}")

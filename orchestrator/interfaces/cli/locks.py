@@ -1,6 +1,8 @@
 """``orc lock``: resources that agents keep for a while."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import msgspec
 
 from orchestrator.core.errors import Refused, suggestion
 from orchestrator.core.printable import escape
@@ -19,15 +21,43 @@ _RESOURCE = argument("resource", "A name or a path glob: git, src/**.", types.RE
 _AGENT = argument("[agent]", "Who holds it; else who acts.", types.AGENT_NAME)
 
 
+class _Denied(TypedDict):
+    """Another agent holds it."""
+
+    resource: str
+    acquired: bool
+    holder: str
+    until: str
+    task: str | None
+
+
+class _Released(TypedDict):
+    """It is free."""
+
+    resource: str
+    released: bool
+
+
+class _NotHeld(_Released):
+    """The agent does not hold it."""
+
+    agent: str
+
+
+class _Broken(TypedDict):
+    """It was taken from its holders."""
+
+    resource: str
+    broken: bool
+
+
 @LOCK.command("acquire", example="acquire git agent-1 --ttl 5m --wait 30s", idempotent=True)
 @_RESOURCE
 @_AGENT
 @option("--ttl", "How long it is held: 60s, 5m.", types.DURATION, default="60s")
 @option("--wait", "Wait so long until it is free: 30s.", types.DURATION, default=0)
 @flag("--shared", "Let others share it.")
-def acquire(
-    run: Run, resource: str, agent: str | None, **how: Any
-) -> "Answer[dict[str, Any] | Lease]":
+def acquire(run: Run, resource: str, agent: str | None, **how: Any) -> "Answer[_Denied | Lease]":
     """Hold a resource; again by the holder renews."""
     try:
         lease = run.orc.locks.acquire(resource, agent=run.actor(agent), **how)
@@ -35,8 +65,9 @@ def acquire(
         if refusal.code != "lock_denied":
             raise
         facts = {"resource": resource, "acquired": False, **refusal.details}
+        denied = msgspec.convert(facts, _Denied)
         first = f"Lock denied: {escape(resource)} (held by another agent)"
-        return say(facts, f"{first}\n{escape(refusal.hint)}", 1)
+        return say(denied, f"{first}\n{escape(refusal.hint)}", 1)
     return say(lease, f"Lock acquired: {escape(resource)}")
 
 
@@ -46,7 +77,7 @@ def acquire(
 @option("--ttl", "How long from now; else as before.", types.DURATION)
 def renew(
     run: Run, resource: str, agent: str | None, ttl: str | None
-) -> "Answer[dict[str, Any] | Lease]":
+) -> "Answer[_NotHeld | Lease]":
     """Extend the lease of a lock, from now."""
     holder = run.actor(agent)
     try:
@@ -59,14 +90,14 @@ def renew(
 @LOCK.command("release", example="release git agent-1")
 @_RESOURCE
 @_AGENT
-def release(run: Run, resource: str, agent: str | None) -> "Answer[dict[str, Any]]":
+def release(run: Run, resource: str, agent: str | None) -> "Answer[_NotHeld | _Released]":
     """Give a resource back."""
     holder = run.actor(agent)
     try:
         run.orc.locks.release(resource, agent=holder)
     except Refused as refusal:
         return _not_held(run, refusal, resource, holder)
-    return say({"resource": resource, "released": True}, f"Lock released: {escape(resource)}")
+    return say(_Released(resource=resource, released=True), f"Lock released: {escape(resource)}")
 
 
 @LOCK.command("list", example="list", reads=True)
@@ -79,20 +110,19 @@ def list_(run: Run) -> "Answer[list[Lock]]":
 @LOCK.command("break", example='break git --reason "agent-1 is gone"', destructive=True)
 @_RESOURCE
 @option("--reason", "Why; kept in the log.")
-def break_(run: Run, resource: str, reason: str | None) -> "Answer[dict[str, Any]]":
+def break_(run: Run, resource: str, reason: str | None) -> "Answer[_Broken]":
     """Take a resource from all its holders."""
     run.orc.locks.break_(resource, reason=reason or "")
-    return say({"resource": resource, "broken": True}, f"Lock broken: {escape(resource)}")
+    return say(_Broken(resource=resource, broken=True), f"Lock broken: {escape(resource)}")
 
 
-def _not_held(
-    run: Run, refusal: Refused, resource: str, holder: str | None
-) -> "Answer[dict[str, Any]]":
+def _not_held(run: Run, refusal: Refused, resource: str, holder: str | None) -> "Answer[_NotHeld]":
     if refusal.code != "lock_not_held":
         raise refusal
     facts = {"resource": resource, "released": False, **refusal.details}
+    not_held = msgspec.convert(facts, _NotHeld)
     near = suggestion(resource, (lock.resource for lock in run.orc.locks.all()))
-    return say(facts, parts(f"Lock not held by {escape(holder or run.agent or '')}", near), 1)
+    return say(not_held, parts(f"Lock not held by {escape(holder or run.agent or '')}", near), 1)
 
 
 def _table(run: Run, locks: "list[Lock]") -> str:

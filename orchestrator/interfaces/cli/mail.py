@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import amount, escape
@@ -203,31 +203,38 @@ def take(run: Run, queue: str, wait: str) -> "Answer[Letter | None]":
     return Answer(letter, lambda: _page(letter, run.agent), after=lambda: mail.read(letter.id))
 
 
+class _MailingList(TypedDict):
+    """A mailing list with its members."""
+
+    name: str
+    members: tuple[str, ...]
+
+
 @MAIL.command("list", example="list reviewers ann bob", reads=("members", "delete"))
 @argument("name", "The name of the mailing list.", types.NAME)
 @argument("[members...]", "Who is in it from now on.", types.AGENT_NAME, metavar="AGENT...")
 @flag("--delete", "There is no such list any more.")
-def list_(run: Run, name: str, members: tuple[str, ...], delete: bool) -> "Answer[dict[str, Any]]":
+def list_(run: Run, name: str, members: tuple[str, ...], delete: bool) -> "Answer[_MailingList]":
     """Show the members of a mailing list, or set them."""
     if delete and members:
         raise UsageError("A list is set or deleted", hint="Leave the members or --delete out.")
     mail = run.orc.mail
     if not members and not delete:
         members = mail.list_members(name)
-        return say({"name": name, "members": members}, "\n".join(map(escape, members)))
+        return say(_MailingList(name=name, members=members), "\n".join(map(escape, members)))
     if delete:
         mail.list_members(name)
     members = mail.set_list(name, members)
     text = f"{'Set' if members else 'Deleted'} mailing list: {escape(name)}"
-    return run.changed({"name": name, "members": members}, text)
+    return run.changed(_MailingList(name=name, members=members), text)
 
 
 @MAIL.command("lists", example="lists", reads=True)
-def lists(run: Run) -> "Answer[list[dict[str, Any]]]":
+def lists(run: Run) -> "Answer[list[_MailingList]]":
     """List the mailing lists with their members."""
     all_lists = run.orc.mail.lists()
     texts = (escape(f"{name}: {', '.join(members)}") for name, members in all_lists.items())
-    value = [{"name": name, "members": members} for name, members in all_lists.items()]
+    value = [_MailingList(name=name, members=members) for name, members in all_lists.items()]
     return Answer(value, lambda: lines(texts, empty="No mailing lists."))
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from orchestrator.core import clock
 from orchestrator.core.printable import escape, few
@@ -20,13 +20,14 @@ from orchestrator.interfaces.cli.parameters import (
     argument,
     option,
 )
-from orchestrator.interfaces.cli.rendering import Answer, warn
+from orchestrator.interfaces.cli.rendering import Answer, Joined, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line
 from orchestrator.reports.timeline import LAST
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
+    from orchestrator.domain.event_log import EventObject
     from orchestrator.integrations.commits import Commit, Orphan, Orphans
     from orchestrator.reports.lint import Flaw
     from orchestrator.reports.similar import Similar
@@ -65,6 +66,13 @@ def similar(run: Run, text: str, where: str, limit: int) -> "Answer[list[Similar
     return Answer(likes, lambda: lines(texts, empty="No task is like it."))
 
 
+class _InTimeline(TypedDict):
+    """The place of an event in a timeline: the seconds after the one before, and its sentence."""
+
+    after: float
+    says: str
+
+
 @BOARD.command("timeline", example="timeline 299833bc --since 2d", reads=True, filters_agent=True)
 @argument("[subject]", "A task, a workstream or an agent.", types.TASK_ID, metavar="TASK|WS|AGENT")
 @IN_WORKSTREAM
@@ -72,13 +80,15 @@ def similar(run: Run, text: str, where: str, limit: int) -> "Answer[list[Similar
 @option("--since", "From a time on, or that long ago, or after an event: 2h, 4711.", types.WHEN)
 @option("--before", "Only before this event: 4711.", types.ID, metavar="EVENT")
 @option("--last/-n", "At most so many events, the newest ones.", types.POSITIVE, default=LAST)
-def timeline(run: Run, subject: str | None, **how: Any) -> "Answer[list[dict[str, Any]]]":
+def timeline(
+    run: Run, subject: str | None, **how: Any
+) -> "Answer[list[Joined[EventObject, _InTimeline]]]":
     """Show the events of the board, a task, a workstream or an agent, with the pauses between them."""
     line = run.orc.timeline(subject, **how)
     says = sentence_line(run.orc, subject=line.task)
     with clock.exact_times(True):  # of the answer for programs
         value = [
-            {**as_dict(event), "after": after, "says": says(event)}
+            Joined(as_dict(event), _InTimeline(after=after, says=says(event)))
             for event, after in zip(line.events, line.after, strict=True)
         ]
     return Answer(value, lambda: lines(_with_gaps(line, says), empty="No events."))

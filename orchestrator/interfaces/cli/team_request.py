@@ -1,6 +1,6 @@
 """``orc request``: ask the team of agents for work."""
 
-from typing import Any
+from typing import TypedDict
 
 from orchestrator.core import system
 from orchestrator.core.errors import UsageError
@@ -11,13 +11,20 @@ from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run, either
 
 
+class _Requested(TypedDict):
+    """The event of a request, and the convoy of its tasks."""
+
+    event: int
+    convoy: str
+
+
 @BOARD.command("request", example='request "Add a dark theme" --agent ann')
 @argument("[text]", "What is wanted.")
 @text_file("the request")
 @AGENTS_DIR
 def request(
     run: Run, text: str | None, file: str | None, agents_dir: str | None
-) -> "Answer[dict[str, Any]]":
+) -> "Answer[_Requested]":
     """Ask the agents of the template `team` for work: it becomes tasks, which they work and review.
 
     You get a message when all of its tasks have ended.
@@ -46,4 +53,4 @@ def request(
         lines.append(
             f"No runner has loaded {', '.join(listeners)} yet: start `orc runner run{option}`, and ask again."
         )
-    return say({"event": event.id, "convoy": convoy}, "\n".join(lines))
+    return say(_Requested(event=event.id, convoy=convoy), "\n".join(lines))

@@ -3,6 +3,8 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from orchestrator.core.errors import NotFound
 from orchestrator.core.printable import amount, escape, few
 from orchestrator.interfaces.cli import types
@@ -28,14 +30,14 @@ from orchestrator.interfaces.cli.layout import (
     table_of,
 )
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, option, together
-from orchestrator.interfaces.cli.rendering import Answer, plain, say, warn
+from orchestrator.interfaces.cli.rendering import Answer, say, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line, why
 
 if TYPE_CHECKING:
     from orchestrator.domain.tasks.dependencies import Blocked
     from orchestrator.domain.workflows.commands import Bonded, EndedWisp, Poured
-    from orchestrator.domain.workflows.progress import WorkflowProgress
+    from orchestrator.domain.workflows.progress import WorkflowProgress, WorkflowStanding
     from orchestrator.formulas.loading import Loaded
 
 MANY = 50
@@ -164,7 +166,7 @@ def _declared(loaded: "Loaded") -> set[str]:
 
 @FORMULA.command("current", example="current 299833bc", reads=True)
 @ANY_ROOT
-def current(run: Run, workflow: str | None) -> "Answer[dict[str, Any] | list[dict[str, Any]]]":
+def current(run: Run, workflow: str | None) -> "Answer[WorkflowStanding | list[WorkflowStanding]]":
     """Show the steps of a workflow: in work, ready, stuck and waiting, with the reasons.
 
     Without a workflow, show those of the acting agent, or all open ones if it has none.
@@ -180,10 +182,10 @@ def current(run: Run, workflow: str | None) -> "Answer[dict[str, Any] | list[dic
     )
 
 
-def _without_steps(progress: "WorkflowProgress") -> dict[str, Any]:
-    document: dict[str, Any] = plain(progress)
-    del document["steps"]
-    return document
+def _without_steps(progress: "WorkflowProgress") -> "WorkflowStanding":
+    from orchestrator.domain.workflows.progress import WorkflowStanding
+
+    return msgspec.convert(progress, WorkflowStanding, from_attributes=True)
 
 
 def _current_page(progress: "WorkflowProgress") -> str:
@@ -217,7 +219,7 @@ def _headline(progress: "WorkflowProgress") -> str:
 
 @FORMULA.command("progress", example="progress 299833bc", reads=True)
 @ANY_ROOT
-def progress(run: Run, workflow: str | None) -> "Answer[WorkflowProgress | list[dict[str, Any]]]":
+def progress(run: Run, workflow: str | None) -> "Answer[WorkflowProgress | list[WorkflowStanding]]":
     """Show how far workflows are; of one of them every step."""
     if workflow is not None:
         shown = run.orc.workflows.standing(workflow)
