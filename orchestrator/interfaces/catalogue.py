@@ -6,6 +6,7 @@ makes tools of it, and any other interface for programs can be made of it too.
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -17,7 +18,7 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import AGENT_FILTER, Command, Group
 from orchestrator.interfaces.cli.parameters import Option
-from orchestrator.interfaces.cli.rendering import Answer
+from orchestrator.interfaces.cli.rendering import Answer, kept_warnings
 from orchestrator.interfaces.cli.run import Run
 
 _UNSET: Any = getattr(click.core, "UNSET", None)
@@ -181,7 +182,12 @@ class CommandCall:
         return values
 
     def run(
-        self, orc: Orchestrator, agent: str, arguments: Mapping[str, Any], prog: str = f"{MARK}orc"
+        self,
+        orc: Orchestrator,
+        agent: str,
+        arguments: Mapping[str, Any],
+        warnings: list[str],
+        prog: str = f"{MARK}orc",
     ) -> Answer[Any]:
         """Run the command on a board.
 
@@ -189,19 +195,24 @@ class CommandCall:
             orc: The board.
             agent: Who acts.
             arguments: The arguments.
+            warnings: Gets the warnings and notes of the command.
             prog: The program in the command lines of the answer.
         """
         run = _CallRun(orc, agent, prog)
         run.names_task = arguments.get("task") is not None
         given = self.given(arguments)
-        with click.Context(self.command, info_name=self.words, obj=run) as context:
+        with (
+            kept_warnings(warnings),
+            click.Context(self.command, info_name=self.words, obj=run) as context,
+        ):
             filters = [AGENT_FILTER] if self.command.filters_agent else []
             for param in (*self.command.params, *filters):
                 param.handle_parse_result(context, given, [])
             for name, value in context.params.items():
                 if value is _UNSET:
                     context.params[name] = None
-            self.command.invoke(context)
+            with suppress(click.exceptions.Exit):  # a saved question is the command behind it
+                self.command.invoke(context)
         return run.answer
 
 
@@ -215,6 +226,7 @@ class _CallRun(Run):
         self.settings.agent = agent
         self.settings.board = orc.folder
         self.answer: Answer[Any] = Answer(None, str)
+        self.show = self._keep
 
     @property
     def prog(self) -> str:
@@ -226,6 +238,9 @@ class _CallRun(Run):
         assert command.callback is not None
         self.answer = command.callback(self, **values) or self.answer
         return 0
+
+    def _keep(self, answer: Answer[Any], **_how: bool) -> None:
+        self.answer = answer
 
     def stdin(self) -> Any:
         """Refuse: there is no line that could read one.

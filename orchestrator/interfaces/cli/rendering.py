@@ -3,7 +3,8 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
@@ -143,15 +144,33 @@ def _quoted_end(output: object) -> str:
 # Writing
 
 
+_kept: ContextVar[list[str] | None] = ContextVar("warnings", default=None)
+"""Where the warnings of a call go, which has no stderr."""
+
+
+@contextmanager
+def kept_warnings(warnings: list[str]) -> Iterator[None]:
+    """Add the warnings and notes that are written meanwhile to a list."""
+    token = _kept.set(warnings)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
 def warn(text: str) -> None:
     """Write a warning on stderr."""
-    if sys.stderr is not None:
+    if (kept := _kept.get()) is not None:
+        kept.append(text)
+    elif sys.stderr is not None:
         sys.stderr.write(f"Warning: {escape(text)}\n")
 
 
 def note(text: str) -> None:
     """Write a note on stderr."""
-    if sys.stderr is not None:
+    if (kept := _kept.get()) is not None:
+        kept.append(text)
+    elif sys.stderr is not None:
         with suppress(OSError):
             sys.stderr.write(f"Note: {escape(text)}\n")
 

@@ -47,6 +47,7 @@ class Run:
         hook_facts: What a client says of the event, if one of its hooks calls.
         owns_process: Whether the process ends with it, so that it may change what the process is.
         names_task: Whether the first of a task's words is certainly its id.
+        show: Takes the answer of the command.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Run:
         self._reads = True
         self._stdin_is_taken = False
         self._warnings: set[str] = set()
+        self.show = show
         self.context: click.Context | None = None
         self.hook_facts: dict[str, Any] = {}
         self.names_task = False
@@ -157,7 +159,7 @@ class Run:
             answer: Answer[Any] | None = command.callback(self, **values)
             if answer is None:
                 return 0
-            show(answer, as_json=self.settings.json, lossy=command.reads is not True)
+            self.show(answer, as_json=self.settings.json, lossy=command.reads is not True)
         if command.is_signed(values) and not self.settings.json and self._is_unsigned():
             note(f'recorded as "{SYSTEM}"; give --agent NAME or export ORC_AGENT=NAME')
         return answer.exit_status

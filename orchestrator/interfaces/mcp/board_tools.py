@@ -123,10 +123,15 @@ class BoardTool:
         return any(parameter.name == "wait" for parameter in self.call.parameters)
 
     def run(
-        self, orc: Orchestrator, agent: str, arguments: Mapping[str, Any], words: "ToolWords"
+        self,
+        orc: Orchestrator,
+        agent: str,
+        arguments: Mapping[str, Any],
+        words: "ToolWords",
+        warnings: list[str],
     ) -> tuple[CallToolResult, Callable[[], object] | None]:
         """Run the command on a board: the result, and what is due once it was written."""
-        answer = self.call.run(orc, agent, arguments)
+        answer = self.call.run(orc, agent, arguments, warnings)
         result = _result(words.of_answer(answer.text()))
         if self._has_output:
             result.structured_content = {"result": words.of_value(plain(answer.value))}
@@ -267,7 +272,7 @@ def board_tools(
     def served(tool: BoardTool) -> ServedTool:
         async def call(arguments: dict[str, Any], request: ToolRequest) -> CallToolResult:
             def run(plain_orc: Orchestrator) -> CallToolResult:
-                result, after = tool.run(plain_orc, agent(), arguments, words)
+                result, after = tool.run(plain_orc, agent(), arguments, words, warnings)
                 if after is not None:
                     request.when_written(
                         lambda: orc.run(tool.name, lambda _: after(), earlier=plain_orc)

@@ -134,7 +134,7 @@ class BoardResources:
         arguments = {row.name: name} if row.name else {}
 
         def run(orc: Orchestrator) -> str:
-            answer = self._calls[path].run(orc, self._me.name, arguments)
+            answer = self._calls[path].run(orc, self._me.name, arguments, [])
             text = self._words.of_answer(answer.text())
             if answer.exit_status:
                 raise NotFound(text)

@@ -33,7 +33,7 @@ STATUSES: dict[type[OrchestratorError], int] = {
     Damage: 503,
     TimedOut: 503,
     InputOutputError: 503,
-    OutcomeUnknown: 500,
+    OutcomeUnknown: 503,
     OrchestratorError: 400,
 }
 """The status for each error of the family."""
@@ -117,6 +117,8 @@ def details_of(error: Exception) -> dict[str, Any]:
         status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
         code, message, hint = error.code, error.message, error.hint
         retryable = error.retryable
+        if isinstance(error, OutcomeUnknown):
+            hint = "Repeat it with the same Idempotency-Key; without one, look first whether it happened."
     elif isinstance(error, HttpProblem):
         status, code, message, hint = error.status, error.code, error.message, error.hint
     details = ProblemDetails(

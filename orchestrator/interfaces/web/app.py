@@ -177,8 +177,7 @@ class Service:
         as_text = request.headers.get("accept", "").startswith("text/plain")
 
         def work(orc: Orchestrator) -> Response:
-            result = command_routes.run(call, orc, self.agent, arguments)
-            headers = {"Exit-Status": str(result.exit_status)}
+            result, headers = command_routes.run(call, orc, self.agent, arguments)
             if as_text:
                 text = result.text().encode("utf-8", "backslashreplace")
                 reply = tagged(request, text, "text/plain", 200, headers)

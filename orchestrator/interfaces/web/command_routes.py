@@ -1,5 +1,6 @@
 """Every command of the board as a route, made from the catalogue: ``/api/commands/task/claim``."""
 
+import json
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -9,6 +10,7 @@ from starlette.datastructures import QueryParams
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import UsageError
+from orchestrator.core.printable import shortened
 from orchestrator.interfaces.catalogue import CommandCall
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import Command, Group
@@ -49,6 +51,9 @@ _OF_THE_MACHINE = frozenset(
 """Commands and groups that are about this machine, its files and programs: they stay on the command line."""
 
 
+MOST_WARNINGS, LONGEST = 10, 300
+"""How many warnings a header has, and how long each of them may be."""
+
 _ENDLESS = ("follow", "watch")
 """Options with which a command prints without end: a client has the stream."""
 
@@ -85,16 +90,27 @@ def methods_of(call: CommandCall) -> tuple[str, ...]:
     return ("GET", "POST") if call.command.questions or call.command.reads else ("POST",)
 
 
-def run(call: CommandCall, orc: Orchestrator, agent: str, arguments: dict[str, Any]) -> Answer[Any]:
+def run(
+    call: CommandCall, orc: Orchestrator, agent: str, arguments: dict[str, Any]
+) -> tuple[Answer[Any], dict[str, str]]:
     """Run a command; a mistake that click finds is one of usage.
+
+    Returns:
+        Its answer, and the headers that say more: its exit status, and its warnings as a JSON array.
 
     Raises:
         UsageError: The arguments are wrong.
     """
+    warnings: list[str] = []
     try:
-        return call.run(orc, agent, arguments, prog="orc")
+        result = call.run(orc, agent, arguments, warnings, prog="orc")
     except click.ClickException as error:
         raise UsageError(error.format_message()) from None
+    headers = {"Exit-Status": str(result.exit_status)}
+    if warnings:
+        shown = [shortened(text, LONGEST) for text in warnings[:MOST_WARNINGS]]
+        headers["Warnings"] = json.dumps(shown)
+    return result, headers
 
 
 def arguments_of(call: CommandCall, query: QueryParams) -> dict[str, Any]:

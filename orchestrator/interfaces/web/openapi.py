@@ -164,6 +164,24 @@ def _problems(statuses: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
+_HEADERS: dict[str, Any] = {
+    "Exit-Status": {
+        "description": "That of the command line: 1 if the answer is a refusal.",
+        "schema": {"type": "integer"},
+    },
+    "Warnings": {
+        "description": "What the command warns of: sentences, as a JSON array.",
+        "content": {
+            "application/json": {
+                "schema": {"type": "array", "items": {"type": "string"}},
+                "example": ["5d41402a says the same: Write the parser"],
+            }
+        },
+    },
+}
+"""The headers of the answer of a command."""
+
+
 def _command(path: str, call: CommandCall, method: str, results: ResultSchemas) -> dict[str, Any]:
     name = path.replace("/", "_").replace("-", "_")
     is_question = method == "GET" and not call.is_read_only
@@ -176,7 +194,7 @@ def _command(path: str, call: CommandCall, method: str, results: ResultSchemas) 
         "responses": {
             "200": {
                 "description": "The answer; Exit-Status is that of the command line.",
-                "headers": {"Exit-Status": {"schema": {"type": "integer"}}},
+                "headers": _HEADERS,
                 "content": {
                     "application/json": {"schema": results.of_command(call.command)},
                     "text/plain": {"schema": {"type": "string"}},
