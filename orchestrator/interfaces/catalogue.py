@@ -233,6 +233,10 @@ class _CallRun(Run):
         """The program; the agent's command line finds the same board."""
         return self._prog
 
+    def actor(self, named: str | None) -> str | None:
+        """The agent that a command names, else who acts: a call always has both."""
+        return named or self.settings.agent
+
     def execute(self, command: Command, values: dict[str, Any]) -> int:
         """Run a command, and keep its answer."""
         assert command.callback is not None

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 
@@ -10,7 +9,7 @@ from orchestrator.core import clock
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.printable import amount, escape, few, first_of
 from orchestrator.domain.agents.commands import Agents, AgentView
-from orchestrator.domain.event_log import as_dict
+from orchestrator.domain.event_log import EventObject, as_dict
 from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.locks.commands import in_use
 from orchestrator.domain.locks.records import Lock
@@ -66,6 +65,12 @@ class LateGoal(msgspec.Struct, frozen=True, kw_only=True):
     due: str
 
 
+class RecentEvent(EventObject):
+    """An event for programs, with its sentence."""
+
+    text: str
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The status of a board right after an event."""
 
@@ -76,7 +81,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     agents: list[AgentView]
     locks: list[Lock]
     late_goals: list[LateGoal]
-    events: list[dict[str, Any]]
+    events: list[RecentEvent]
     topics: list[str]
     dead_letters: list[DeadLetter]
     permissions: list[PermissionView]

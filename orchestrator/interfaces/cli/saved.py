@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -41,7 +41,7 @@ def add(run: Run, name: str, words: tuple[str, ...], prime: bool) -> "Answer[Sav
 
 @SAVED.command("ask", example="ask urgent", reads=True)
 @_NAME
-def ask(run: Run, name: str) -> None:
+def ask(run: Run, name: str) -> "Answer[Any]":
     """Ask a saved question; `saved NAME` is short for it."""
     question = run.orc.saved.get(name)
     try:
