@@ -230,7 +230,7 @@ def _need(variable: Any) -> str:
     return ", ".join(map(str, variable.enum))
 
 
-class _Validation(TypedDict):
+class _CheckedFormula(TypedDict):
     """The mistakes of a formula."""
 
     formula: str
@@ -239,25 +239,25 @@ class _Validation(TypedDict):
     warnings: list[str]
 
 
-class _Validated(TypedDict):
+class _CheckedFormulas(TypedDict):
     """The mistakes of formulas."""
 
-    formulas: list[_Validation]
+    formulas: list[_CheckedFormula]
 
 
 @FORMULA.command("validate", example="validate feature", reads=True)
 @argument("[names...]", "Formulas; all if none is given.", types.FORMULA_NAME, metavar="NAME...")
-def validate(run: Run, names: tuple[str, ...]) -> "Answer[_Validated]":
+def validate(run: Run, names: tuple[str, ...]) -> "Answer[_CheckedFormulas]":
     """Check formulas: print each mistake with its file and position; exit 2 if there is one."""
     chosen = names or tuple(run.orc.formulas.names())
     reports = [_report(run, name) for name in chosen]
     status = 0 if all(report["valid"] for report in reports) else UsageError.exit_status
     return Answer(
-        _Validated(formulas=reports), lambda: lines(map(_verdict, reports), empty=""), status
+        _CheckedFormulas(formulas=reports), lambda: lines(map(_verdict, reports), empty=""), status
     )
 
 
-def _report(run: Run, name: str) -> "_Validation":
+def _report(run: Run, name: str) -> "_CheckedFormula":
     problems: list[str] = []
     warnings: list[str] = []
     try:
@@ -274,10 +274,10 @@ def _report(run: Run, name: str) -> "_Validation":
     except OrchestratorError as error:
         details = error.details.get("problems")
         problems = list(map(str, details)) if isinstance(details, list) else [error.message]
-    return _Validation(formula=name, valid=not problems, problems=problems, warnings=warnings)
+    return _CheckedFormula(formula=name, valid=not problems, problems=problems, warnings=warnings)
 
 
-def _verdict(report: _Validation) -> str:
+def _verdict(report: _CheckedFormula) -> str:
     what = paint("ok", "green") if report["valid"] else paint("wrong", "red")
     return parts(
         f"{escape(report['formula'])}: {what}",

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp import Client
+from mcp import Client, ClientSession
 
 from orchestrator import Orchestrator
 from orchestrator.interfaces.mcp.board_tools import ALL, MINIMAL, STANDARD, BoardTool
@@ -149,12 +149,98 @@ def test_what_a_tool_prints_has_no_control_characters(ann: InProcess, orc: Orche
         assert not {"\x1b", "\u202e"} & {*ann.call(name, **arguments)}
 
 
-def test_all_has_structured_results_that_fit_their_schema(board: Path, orc: Orchestrator):
+def test_all_has_structured_results_and_other_sets_have_no_schemas(board: Path, orc: Orchestrator):
     orc.tasks.add("api", title="T")
-    session = InProcess(board, "ann", "all")
-    result = session.result("tasks", workstream="api")
+    result = InProcess(board, "ann", "all").result("tasks", workstream="api")
     assert [task["title"] for task in result.structured_content["result"]] == ["T"]
-    assert InProcess(board, "ann").result("status").structured_content is None
+    standard = InProcess(board, "ann")
+    assert standard.result("status").structured_content is None
+    tools = standard.run(lambda client: client.list_tools()).tools
+    assert not any(tool.output_schema for tool in tools)
+
+
+DAY: tuple[tuple[str, dict[str, str]], ...] = (
+    ("prime", {}),
+    ("status", {}),
+    ("ready", {}),
+    ("next", {"workstream": "api"}),
+    ("claim", {"task": "{first}"}),
+    ("show", {"task": "{first}"}),
+    ("note", {"task": "{first}", "text": "N"}),
+    ("edit", {"task": "{first}", "title": "First of all"}),
+    ("brief", {"target": "{first}"}),
+    ("done", {"task": "{first}", "result": "R"}),
+    ("add", {"workstream": "api", "title": "One more"}),
+    ("claim", {"task": "{second}"}),
+    ("block", {"task": "{second}", "reason": "R"}),
+    ("blocked", {}),
+    ("unblock", {"task": "{second}"}),
+    ("claim", {"task": "{second}"}),
+    ("release", {"task": "{second}"}),
+    ("claim", {"task": "{second}"}),
+    ("fail", {"task": "{second}", "reason": "R"}),
+    ("review", {"task": "{good}"}),
+    ("approve", {"task": "{good}"}),
+    ("review", {"task": "{bad}"}),
+    ("reject", {"task": "{bad}", "reason": "R"}),
+    ("lock", {"resource": "git"}),
+    ("lock", {"resource": "main"}),
+    ("unlock", {"resource": "git"}),
+    ("unlock", {"resource": "git"}),
+    ("search", {"words": "Good"}),
+    ("kb_read", {"topic": "none"}),
+    ("kb_write", {"topic": "facts", "content": "C"}),
+    ("kb_append", {"topic": "facts", "content": "D"}),
+    ("kb_read", {"topic": "facts"}),
+    ("topics", {}),
+    ("decide", {"title": "T", "decision": "D"}),
+    ("mail", {}),
+    ("mail_read", {"id": "{mail}"}),
+    ("reply", {"id": "{mail}", "text": "T"}),
+    ("plan", {}),
+    ("tasks", {}),
+    ("log", {}),
+    ("handoff", {"subject": "S", "message": "M", "keep": True}),
+)  # fmt: skip
+"""Calls of all tools; ``{word}`` is an id of the board."""
+
+
+def test_the_results_of_all_tools_pass_the_check_of_the_official_client(
+    board: Path, orc: Orchestrator, monkeypatch: pytest.MonkeyPatch
+):
+    assert {name for name, _ in DAY} == {*ALL}
+    ids = {
+        "first": orc.tasks.add("api", title="First", priority=1).id,
+        "second": orc.tasks.add("api", title="Second").id,
+        "mail": str(orc.mail.send("ann", "S", "T").id),
+    }
+    for name in ("good", "bad"):
+        ids[name] = orc.tasks.add("api", title=name.title(), review=True).id
+        orc.tasks.claim(ids[name], agent="bob")
+        orc.tasks.complete(ids[name], agent="bob")
+    orc.locks.acquire("main", agent="bob")
+    checked: list[str] = []
+    validate = ClientSession.validate_tool_result
+
+    async def seen(session: ClientSession, name: str, result: Any) -> None:
+        await validate(session, name, result)
+        checked.append(name)
+
+    monkeypatch.setattr(ClientSession, "validate_tool_result", seen)
+
+    async def use(client: Client) -> None:
+        await client.list_tools()
+        for tool, arguments in DAY:
+            filled = {
+                name: ids[value[1:-1]] if str(value).startswith("{") else value
+                for name, value in arguments.items()
+            }
+            result = await client.call_tool(tool, filled)
+            assert not result.is_error, (tool, result.content)
+            assert result.structured_content is not None
+
+    InProcess(board, "ann", "all").run(use)
+    assert checked == [name for name, _ in DAY]
 
 
 def test_tools_that_are_named_are_served(board: Path):

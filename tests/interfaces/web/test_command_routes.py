@@ -1,5 +1,7 @@
 """Every command of the board is a route, made from the catalogue."""
 
+import json
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -144,3 +146,23 @@ def test_every_command_answers_a_bare_request(client: TestClient, path: str):
     for method in command_routes.methods_of(call):
         reply = client.request(method, f"/api/commands/{path}")
         assert reply.status_code < 500, reply.text
+
+
+def test_warnings_of_a_command_are_in_a_header(board: Orchestrator, client: TestClient):
+    twin = board.tasks.all()[0]
+    added = client.post("/api/commands/task/add", json={"workstream": "build", "title": twin.title})
+    (warning,) = json.loads(added.headers["warnings"])
+    assert warning.startswith(f"{twin.id} says the same: Write the parser; `orc similar")
+    listed = client.get("/api/commands/task/list")
+    assert "warnings" not in listed.headers
+
+
+def test_a_saved_question_is_answered(board: Orchestrator, client: TestClient):
+    board.saved.add("mine", ["ls", "--open"])
+    answer = client.get("/api/commands/saved/ask?name=mine")
+    assert [task["title"] for task in answer.json()] == ["Write the parser"]
+
+
+def test_a_command_may_name_another_agent_than_the_one_who_acts(client: TestClient):
+    added = client.post("/api/commands/agent/register", json={"id": "ann"})
+    assert (added.status_code, added.json()["id"]) == (200, "ann")
