@@ -3,7 +3,7 @@ import { useEffect, useMemo, useState } from "./dom.js";
 import { run } from "./api.js";
 import { useEvents } from "./live.js";
 
-const REST = 10; // how much longer than its last run an answer rests, so that it takes a tenth of a processor at most
+const REST = 5; // how much longer than its last run an answer rests, so that it takes a sixth of a processor at most
 
 /**
  * The answer of a command that only reads, kept new at a bounded cost.
@@ -40,6 +40,7 @@ function pacedReader(command, args, setAnswer) {
   self.read = async () => {
     clearTimeout(timer);
     timer = 0;
+    self.isOld ||= isBusy;
     if (isEnded || isBusy) return;
     isBusy = true;
     self.isOld = false;

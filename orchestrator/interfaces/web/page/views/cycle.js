@@ -23,32 +23,32 @@ function View() {
   }
   return html`
     <h1>${current ? `Cycle ${current}` : "No cycle has begun"}</h1>
-    <${Begin} next=${plan.value.cycle} />
+    <${Begin} next=${plan.value.cycle} onDone=${plan.reload} />
     ${plan.error ? html`<${Failure} error=${plan.error} />` : null}
-    <${Plan} plan=${plan.value} onBrief=${setBriefed} />
+    <${Plan} plan=${plan.value} onBrief=${setBriefed} onDone=${plan.reload} />
     <${Collected} current=${current} />
     ${briefed && html`<${Brief} task=${briefed} onClose=${() => setBriefed(null)} />`}
   `;
 }
 
 /** Begin a cycle: the plan is kept in the log, and what comes back counts from there. */
-function Begin({ next }) {
+function Begin({ next, onDone }) {
   const [most, setMost] = useState("8");
   return html`<form class="tools" onSubmit=${(event) => event.preventDefault()}>
     <${Field} label="Tasks side by side, at most">
       <input type="number" min="1" max="1000" required value=${most} onInput=${(event) => setMost(event.target.value)} />
     <//>
-    <${Action} command="runner plan" args=${{ max: Number(most) }} label=${`Begin cycle ${next}`} />
+    <${Action} command="runner plan" args=${{ max: Number(most) }} label=${`Begin cycle ${next}`} onDone=${onDone} />
   </form>`;
 }
 
-function Plan({ plan, onBrief }) {
+function Plan({ plan, onBrief, onDone }) {
   const { recommended_parallel: parallel, recommended_serial: serial, waiting, attention, left_out: more } = plan;
   const isEmpty = !(parallel.length || serial.length || waiting.length || attention.length);
   return html`<section aria-labelledby="plan">
     <h2 id="plan">The plan now</h2>
     ${isEmpty ? html`<${Empty}>There is nothing to plan: no task is open.<//>` : null}
-    <${Attention} alerts=${attention} more=${more.attention} />
+    <${Attention} alerts=${attention} more=${more.attention} onDone=${onDone} />
     ${parallel.length > 0 &&
     html`<h3>Start side by side</h3>
       <div class="scrolls"><table>
@@ -113,25 +113,29 @@ function CriticalPath({ path }) {
 }
 
 /** What the leader of the cycle should look at, with the command that settles it. */
-function Attention({ alerts, more }) {
+function Attention({ alerts, more, onDone }) {
   const [shown, button] = useSome(alerts);
   if (!alerts.length) return null;
   return html`<h3>Needs attention</h3>
     <ul class="plain alerts">${shown.map(
       (alert, at) => html`<li key=${`${alert.kind} ${alert.task ?? alert.agent} ${at}`}>
         <span>${alert.text}${alert.task ? html`${" "}<${TaskLink} id=${alert.task} title=${alert.title} />` : null}</span>
-        <${Remedy} alert=${alert} />
+        <${Remedy} alert=${alert} onDone=${onDone} />
       </li>`,
     )}</ul>
     ${button}<${More} number=${more} what="alerts" />`;
 }
 
-function Remedy({ alert }) {
-  const args = { task: alert.task };
-  if (alert.kind === "blocked") return html`<${Action} command="task unblock" args=${args} label="Unblock" />`;
-  if (alert.kind === "in_review") return html`<${Action} command="task approve" args=${args} label="Approve" />`;
-  if (alert.kind === "signal") return html`<${Action} command="task signal" args=${args} label="Give the signal" />`;
-  return null;
+const REMEDIES = {
+  blocked: ["task unblock", "Unblock"],
+  in_review: ["task approve", "Approve"],
+  signal: ["task signal", "Give the signal"],
+};
+
+function Remedy({ alert, onDone }) {
+  if (!Object.hasOwn(REMEDIES, alert.kind)) return null;
+  const [command, label] = REMEDIES[alert.kind];
+  return html`<${Action} command=${command} args=${{ task: alert.task }} label=${label} about=${alert.title} onDone=${onDone} />`;
 }
 
 /** What came back in a cycle: as bars over time, and in lists; it can be kept as a topic. */
@@ -150,11 +154,11 @@ function Collected({ current }) {
       <button type="button" aria-disabled=${cycle >= current} onClick=${() => setChosen(cycle + 1 >= current ? null : cycle + 1)}>Cycle after</button>
     </div>`}
     ${collected.error && html`<${Failure} error=${collected.error} />`}
-    ${value && (value.cycle ?? null) === (cycle || null) && html`<${Report} report=${value} />`}
+    ${value && (value.cycle ?? null) === (cycle || null) && html`<${Report} report=${value} onDone=${collected.reload} />`}
   </section>`;
 }
 
-function Report({ report }) {
+function Report({ report, onDone }) {
   const { completed_this_cycle: done, failed, still_in_progress: running, added, knowledge, agents } = report;
   const isEmpty = !(done.length || failed.length || running.length || added.length || knowledge.length);
   return html`
@@ -177,7 +181,7 @@ function Report({ report }) {
         (each) => html`<li key=${each.topic}><a href=${`/knowledge/${encodeURIComponent(each.topic)}`}>${each.topic}</a> ${each.change} by <${AgentLink} id=${each.agent} /></li>`,
       )}</ul>`}
     <${Shares} agents=${agents} />
-    <${Keep} cycle=${report.cycle} />`;
+    <${Keep} cycle=${report.cycle} onDone=${onDone} />`;
 }
 
 /** The work of a cycle as bars: who had which task, from when to when, and how it ended. */
@@ -253,12 +257,12 @@ function Shares({ agents }) {
 }
 
 /** Write the report into the knowledge base. */
-function Keep({ cycle }) {
+function Keep({ cycle, onDone }) {
   const [topic, setTopic] = useState(null);
   const name = topic ?? (cycle ? `cycle-${cycle}` : "report");
   return html`<form class="tools" onSubmit=${(event) => event.preventDefault()}>
     <${Field} label="Topic"><input type="text" required value=${name} onInput=${(event) => setTopic(event.target.value)} /><//>
-    <${Action} command="runner collect" args=${cycle ? { cycle, save: name } : { save: name }} label="Collect into the knowledge base" />
+    <${Action} command="runner collect" args=${cycle ? { cycle, save: name } : { save: name }} label="Collect into the knowledge base" onDone=${onDone} />
   </form>`;
 }
 
