@@ -63,7 +63,7 @@ def test_filters_are_in_the_address_and_select_by_type_agent_and_task(
         expect(page.locator(".event-text").first).to_have_text(re.compile("^dan claimed"))
         page.get_by_label("Task or workstream").fill(ids["links"])
         page.keyboard.press("Enter")
-        expect(page.get_by_text("1 events.").or_(page.get_by_text("1 event."))).to_be_visible()
+        expect(page.get_by_text("1 event.", exact=True)).to_be_visible()
         page.reload()
         expect(page.locator(".event-text")).to_have_count(1)
         opened.expect("status of 404")

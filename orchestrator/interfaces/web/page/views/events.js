@@ -126,7 +126,7 @@ function Events() {
       </header>
       ${log.error && html`<${Failure} error=${log.error} />`}
       <p class="events-count" role="status">
-        ${log.events === null ? !log.error && "Reading the log." : `${log.events.length}${log.isWhole ? "" : " and more"} events.`}
+        ${log.events === null ? !log.error && "Reading the log." : `${log.events.length}${log.isWhole ? "" : " and more"} ${log.isWhole && log.events.length === 1 ? "event" : "events"}.`}
       </p>
       ${log.waiting.length > 0 && html`<button type="button" class="events-new" onClick=${log.show}>Show ${log.waiting.length} new ${log.waiting.length === 1 ? "event" : "events"}</button>`}
       <div class=${`events-columns${chosen ? " open" : ""}`}>

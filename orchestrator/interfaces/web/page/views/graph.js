@@ -61,7 +61,8 @@ function Graph() {
 /** The graph as a table: each task, what it needs, what needs it. */
 function List({ graph, isShown }) {
   const shown = graph.tasks.filter(isShown);
-  const links = (ids) => ids.map((link) => html`<li key=${link.key}>${link.word} <${TaskLink} id=${link.id} /></li>`);
+  const titles = new Map(graph.tasks.map((task) => [task.id, task.title]));
+  const links = (ids) => ids.map((link) => html`<li key=${link.key}>${link.word} <${TaskLink} id=${link.id} title=${titles.get(link.id)} /></li>`);
   return html`
     <div class="graph-list">
       <p role="status">${shown.length} of ${graph.tasks.length} tasks. ${graph.critical.length ? `The critical path has ${graph.critical.length}.` : ""}</p>
