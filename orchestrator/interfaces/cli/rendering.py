@@ -92,16 +92,26 @@ def to_json(value: Any) -> bytes:
     return msgspec.json.format(data, indent=2) + b"\n"
 
 
+_SCALARS = frozenset([str, int, float, bool, type(None)])
+
+
 def plain(value: Any) -> Any:
     """Convert records to objects and arrays with all their fields."""
-    if isinstance(value, Joined):
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if issubclass(kind, Joined):
         return {**plain(value.first), **plain(value.second)}
-    if isinstance(value, msgspec.Struct):
-        pairs = ((field, getattr(value, field)) for field in value.__struct_fields__)
-        return {name: plain(item) for name, item in pairs if item is not msgspec.UNSET}
-    if isinstance(value, dict):
+    if issubclass(kind, msgspec.Struct):
+        pairs = [(field, getattr(value, field)) for field in value.__struct_fields__]
+        return {
+            name: item if type(item) in _SCALARS else plain(item)  # most are: a call costs more
+            for name, item in pairs
+            if item is not msgspec.UNSET
+        }
+    if issubclass(kind, dict):
         return {name: plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    if issubclass(kind, (list, tuple)):
         return [plain(item) for item in value]
     return value
 
