@@ -3,20 +3,21 @@ import { useEffect, useMemo, useState } from "./dom.js";
 import { run } from "./api.js";
 import { useEvents } from "./live.js";
 
-const REST = 5; // how much longer than its last run an answer rests, so that it takes a sixth of a processor at most
+const REST = 5; // an answer rests so much longer than its last run, so that it takes a sixth of the server at most
 
 /**
  * The answer of a command that only reads, kept new at a bounded cost.
  * @param {string} command
  * @param {object} args
  * @param {string[]} on  The beginnings of the types of events after which it is asked again.
+ * @param {number} [rest]  How much longer than its last run it rests.
  * @returns {{value: any, error: ?Error, isLoading: boolean, isOld: boolean, reload: () => void}}
  *   `isOld`: something has happened since.
  */
-export function usePaced(command, args, on) {
+export function usePaced(command, args, on, rest = REST) {
   const key = JSON.stringify([command, args]);
   const [answer, setAnswer] = useState({ value: null, error: null, isLoading: true, isOld: false });
-  const reader = useMemo(() => pacedReader(command, args, setAnswer), [key]);
+  const reader = useMemo(() => pacedReader(command, args, rest, setAnswer), [key]);
   useEvents(reader.later, on);
   useEffect(() => {
     const onShown = () => !document.hidden && reader.isOld && reader.later();
@@ -30,7 +31,7 @@ export function usePaced(command, args, on) {
   return { ...answer, reload: reader.read };
 }
 
-function pacedReader(command, args, setAnswer) {
+function pacedReader(command, args, rest, setAnswer) {
   let isEnded = false;
   let isBusy = false;
   let next = 0;
@@ -54,7 +55,7 @@ function pacedReader(command, args, setAnswer) {
       error = failure;
     }
     isBusy = false;
-    next = performance.now() + REST * (performance.now() - begun);
+    next = performance.now() + rest * (performance.now() - begun);
     if (isEnded) return; // the view asks for another answer, or is gone
     setAnswer((before) => ({ value: error ? before.value : value, error, isLoading: false, isOld: self.isOld }));
     if (self.isOld) self.later();

@@ -14,6 +14,8 @@ const PERIODS = [
   ["30d", "the last 30 days"],
 ];
 
+const REST = 20; // the others wait while a forecast is played, which takes seconds on a large board
+
 export const view = { name: "Numbers", path: "/numbers", key: "g n", View };
 
 function View() {
@@ -21,7 +23,7 @@ function View() {
   const [workstream, setWorkstream] = useState("");
   const streams = useAnswer("workstream list", {}, ["workstream."]);
   const args = { ...(since && { since }), ...(workstream && { workstream }) };
-  const report = usePaced("report", args, ["task.", "goal.", "lock.", "cycle.", "workstream."]);
+  const report = usePaced("report", args, ["task.", "goal.", "lock.", "cycle.", "workstream."], REST);
   return html`
     <h1>Numbers and forecast</h1>
     <div class="tools">
