@@ -98,7 +98,8 @@ def test_the_bars_of_a_cycle_are_walked_with_arrows_and_are_a_table_too(
         expect(second).to_have_attribute(
             "aria-label", re.compile("ben: Check 2 of the grammar: by ben, done, .* 3 h$")
         )
-        opened.run("workstreams/build/tasks", title="While the keyboard is in the chart")
+        with opened.agent() as orc:
+            orc.tasks.add("build", title="While the keyboard is in the chart")
         expect(page.get_by_text("Added (7)")).to_be_attached()
         expect(second).to_be_focused()
         page.keyboard.press("Enter")
@@ -143,7 +144,8 @@ def test_numbers_have_a_forecast_with_its_uncertainty_and_follow_the_board(
         expect(done).to_contain_text("13")
         page.get_by_label("Workstream").select_option("docs")
         expect(done).to_contain_text("0")
-        opened.run("workstreams/docs/tasks", title="Late")
+        with opened.agent() as orc:
+            orc.tasks.add("docs", title="Late")
         expect(page.locator(".figures div", has_text="open").first).to_contain_text("3")
 
 
