@@ -59,7 +59,7 @@ def document() -> dict[str, Any]:
             for method in command_routes.methods_of(call)
         }
     _, bodies = msgspec.json.schema_components(
-        [route.body for route in ORIGINAL], ref_template=_REFERENCE
+        [route.body for route in ORIGINAL if route.body is not Nothing], ref_template=_REFERENCE
     )
     paths["/api/stream"] = {"get": _STREAM}
     return {
@@ -261,12 +261,15 @@ _VALUES: dict[str, Any] = {
 
 
 def _value(parameter: Parameter) -> Any:
-    kind = parameter.schema["type"]
-    if "enum" in parameter.schema:
-        return parameter.schema["enum"][0]
-    if kind == "array":
-        return [_VALUES.get(parameter.name.rstrip("s"), "a")]
-    return {"integer": 1, "boolean": True}.get(kind) or _VALUES.get(parameter.name, "text")
+    return _value_of(parameter.schema, parameter.name)
+
+
+def _value_of(schema: dict[str, Any], name: str) -> Any:
+    if "enum" in schema:
+        return schema["enum"][0]
+    if schema["type"] == "array":
+        return [_value_of(schema["items"], name.removesuffix("s"))]
+    return {"integer": 1, "boolean": True}.get(schema["type"]) or _VALUES.get(name, "text")
 
 
 _STREAM: dict[str, Any] = {
