@@ -107,8 +107,10 @@ function App() {
   const located_ = located(address.path);
   useEffect(() => {
     document.title = `${located_?.params.id ?? located_?.view.name ?? "Not there"} · ${place.board}`;
-    // A new view begins where a new page would: with its heading.
-    if (address.number === 0) return;
+    // A new view begins where a new page would: with its heading, or with the input that it is about.
+    const input = main.current.querySelector("[data-first]");
+    if (input) input.focus();
+    if (input || address.number === 0) return;
     const heading = main.current.querySelector("h1") ?? main.current;
     heading.tabIndex = -1;
     heading.focus();
@@ -156,12 +158,12 @@ function Said() {
   const isShown = said && gone !== said.number;
   return html`
     <div class=${`said${isShown ? (said.isError ? " error" : " good") : ""}`} role="status" aria-live="polite">
-      ${isShown && html`<span>${said.text}</span> <button type="button" class="quiet" onClick=${() => setGone(said.number)} aria-label="Close">×</button>`}
+      ${isShown && html`<span>${said.text}${said.hint && html` <span class="hint">${said.hint}</span>`}</span> <button type="button" class="quiet" onClick=${() => setGone(said.number)} aria-label="Close">×</button>`}
     </div>`;
 }
 
 function Help({ onClose }) {
-  const rows = [...VIEWS.filter((view) => view.key).map((view) => [view.key, view.name]), ["?", "These keys"], ["Tab, arrows, Enter, Escape", "Within a view"]];
+  const rows = [...VIEWS.filter((view) => view.key).map((view) => [view.key, view.name]), ...VIEWS.flatMap((view) => view.keys ?? []), ["?", "These keys"], ["Tab, arrows, Enter, Escape", "Within a view"]];
   return html`
     <${Dialog} title="Keys" onClose=${onClose}>
       <table class="keys"><thead><tr><th scope="col">Key</th><th scope="col">What it does</th></tr></thead>

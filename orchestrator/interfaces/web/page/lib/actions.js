@@ -5,13 +5,13 @@ import { useEffect, useState } from "./dom.js";
 const shown = new Set();
 let number = 0;
 
-/** Show a sentence in the status line of the page. */
-export function say(text, isError = false) {
+/** Show a sentence in the status line of the page, and what to do next. */
+export function say(text, isError = false, hint = "") {
   number += 1;
-  for (const listener of shown) listener({ text, isError, number });
+  for (const listener of shown) listener({ text, isError, hint, number });
 }
 
-/** The last sentence: {text, isError, number}, or null. */
+/** The last sentence: {text, isError, hint, number}, or null. */
 export function useSaid() {
   const [last, setLast] = useState(null);
   useEffect(() => {
@@ -33,7 +33,7 @@ export async function act(command, args) {
     say(text.split("\n", 1)[0]);
     return text;
   } catch (error) {
-    say(error.message, true);
+    say(error.message, true, error.hint);
     throw error;
   }
 }

@@ -169,12 +169,13 @@ const BEYOND = 8;
 
 /**
  * A list of rows of one height, of which only those in sight are made. Arrow keys, Home and End walk along it.
- * @param {{items: any[], height: number, row: (item: any, index: number) => any, itemKey: (item: any) => any, label: string, onEnd?: () => void}} props
- *   `onEnd` is called when the end comes into sight.
+ * @param {{items: any[], height: number, row: (item: any, index: number) => any, itemKey: (item: any) => any, label: string, onEnd?: () => void,
+ *   reveal?: any, onRevealed?: () => void}} props
+ *   `onEnd` is called when the end comes into sight; `reveal` is the key of an item that gets the focus.
  */
-export function VirtualList({ items, height, row, itemKey, label, onEnd }) {
+export function VirtualList({ items, height, row, itemKey, label, onEnd, reveal = null, onRevealed }) {
   const frame = useRef(null);
-  const [range, setRange] = useState([0, 40]);
+  const [range, setRange] = useState([0, BEYOND]);
   const [focused, setFocused] = useState(null);
   const measure = () => {
     const { scrollTop, clientHeight } = frame.current;
@@ -202,6 +203,12 @@ export function VirtualList({ items, height, row, itemKey, label, onEnd }) {
     setFocused(itemKey(items[index]));
     requestAnimationFrame(() => frame.current?.querySelector(`[data-index="${index}"] :is(a, button)`)?.focus());
   };
+  useEffect(() => {
+    const index = reveal === null ? -1 : items.findIndex((item) => itemKey(item) === reveal);
+    if (index < 0) return;
+    go(index);
+    onRevealed?.();
+  }, [reveal]);
   const onKeyDown = (event) => {
     const index = Number(event.target.closest?.("[data-index]")?.dataset.index ?? -1);
     const next = { ArrowDown: index + 1, ArrowUp: index - 1, Home: 0, End: items.length - 1 }[event.key];

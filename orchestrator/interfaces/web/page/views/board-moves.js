@@ -1,0 +1,113 @@
+// Moving a task to another status: each move is a command, and the rules of the board decide.
+import { act } from "../lib/actions.js";
+import { run } from "../lib/api.js";
+import { html, useCallback, useEffect, useRef, useState } from "../lib/dom.js";
+import { Dialog, Field } from "../lib/parts.js";
+import { COLUMNS } from "./board-order.js";
+
+// The command for a status, and those that lead there from certain others. Where none fits, the command of the
+// status is tried all the same: the board answers with the sentence of the rule.
+const COMMANDS = {
+  pending: { any: "task release", blocked: "task unblock", done: "task reopen", failed: "task reopen", cancelled: "task reopen" },
+  assigned: { any: "sling" },
+  in_progress: { any: "task claim", in_review: "task reject" },
+  in_review: { any: "task complete" },
+  blocked: { any: "task block" },
+  done: { any: "task complete", in_review: "task approve" },
+  failed: { any: "task fail" },
+  cancelled: { any: "task cancel" },
+};
+
+// What is asked for before a command runs: the argument, its label, whether the command needs it.
+const TEXTS = {
+  "task complete": ["result", "What is the result?", false],
+  "task fail": ["reason", "Why can it not be done?", true],
+  "task block": ["reason", "What stands in the way?", true],
+  "task reject": ["reason", "What is missing?", true],
+  "task cancel": ["reason", "Why is it not wanted any more?", false],
+  "task reopen": ["reason", "Why is it open again?", false],
+  "task release": ["reason", "Why is it given back?", false],
+};
+
+/** What the page does to move tasks, and which of its dialogs is open. */
+export function useMoves(tasks) {
+  const [moving, setMoving] = useState(new Set());
+  const [chosen, choose] = useState(null);
+  const [asked, setAsked] = useState(null);
+  const [revealed, setRevealed] = useState(null);
+  const latest = useRef(tasks);
+  latest.current = tasks;
+
+  const send = async (id, command, args, from) => {
+    setMoving((before) => new Set(before).add(id));
+    try {
+      await act(command, { task: id, ...args });
+      if (from) setRevealed({ id, from }); // the focus goes with the task, when it has moved
+    } catch {
+      // the sentence of the rule is shown
+    }
+    setMoving((before) => new Set([...before].filter((each) => each !== id)));
+  };
+
+  const move = async (id, from, to, isRevealed = false) => {
+    const command = COMMANDS[to][from] ?? COMMANDS[to].any;
+    const text = TEXTS[command];
+    if (!text || !(await isAllowed(id, command))) return send(id, command, {}, isRevealed && from);
+    const [name, label, isNeeded] = text;
+    return setAsked({
+      title: latest.current.get(id)?.title ?? id,
+      label,
+      isNeeded,
+      onClose: () => setAsked(null),
+      onText: (given) => {
+        setAsked(null);
+        send(id, command, given ? { [name]: given } : {}, isRevealed && from);
+      },
+    });
+  };
+
+  const moveChosen = (to) => {
+    choose(null);
+    move(chosen.id, chosen.status, to, true);
+  };
+  return { moving, chosen, choose, asked, move, moveChosen, revealed, onRevealed: useCallback(() => setRevealed(null), []) };
+}
+
+/** Whether the rules allow a command now; there is no need to ask for a reason if they do not. */
+async function isAllowed(id, command) {
+  try {
+    const { allowed } = await run("task show", { task: id }, { method: "GET" });
+    return !allowed || allowed.includes(command.split(" ").at(-1));
+  } catch {
+    return false;
+  }
+}
+
+/** Where a task is to go: the same as dragging it, by keys or with one finger. */
+export function MoveDialog({ task, onMove, onClose }) {
+  return html`
+    <${Dialog} title=${`Move ${task.title}`} onClose=${onClose}>
+      <div class="move-targets">
+        ${COLUMNS.filter(([status]) => status !== task.status).map(([status, name]) => html`<button key=${status} type="button" onClick=${() => onMove(status)}>${name}</button>`)}
+      </div>
+      <div class="buttons"><button type="button" class="quiet" onClick=${onClose}>Back</button></div>
+    <//>`;
+}
+
+/** Ask for the text that belongs to a move. */
+export function TextDialog({ title, label, isNeeded, onText, onClose }) {
+  const [text, setText] = useState("");
+  const input = useRef(null);
+  useEffect(() => input.current.focus(), []);
+  const send = (event) => {
+    event.preventDefault();
+    onText(text.trim());
+  };
+  return html`
+    <${Dialog} title=${title} onClose=${onClose}>
+      <form onSubmit=${send}>
+        <${Field} label=${label}><input type="text" ref=${input} value=${text} required=${isNeeded} onInput=${(event) => setText(event.currentTarget.value)} /><//>
+        <div class="buttons"><button type="submit" class="primary">Move</button><button type="button" onClick=${onClose}>Back</button></div>
+      </form>
+    <//>`;
+}

@@ -1,0 +1,47 @@
+"""The search over everything."""
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.interfaces.web import sample_boards
+
+from .conftest import Opened
+
+
+def test_a_slash_leads_to_the_search_and_a_hit_to_what_it_is_about(
+    window: Opened, tmp_path: Path
+) -> None:
+    ids = sample_boards.small(tmp_path / "board")
+    with window(tmp_path / "board") as opened:
+        page = opened.page
+        expect(page.get_by_role("heading", name="Board", level=1)).to_be_visible()
+        page.keyboard.press("/")
+        words = page.get_by_role("searchbox", name=re.compile("^Words"))
+        expect(words).to_be_focused()
+        page.keyboard.type("grammar")
+        hits = page.locator(".search-hit")
+        expect(hits).to_have_count(4)
+        expect(page).to_have_url(re.compile(r"/search\?q=grammar$"))
+        expect(page.locator("h2 mark").first).to_have_text("grammar")
+        opened.accessible()
+        opened.look("search")
+        page.get_by_role("combobox", name="In").select_option("result")
+        expect(hits).to_have_count(1)
+        hits.get_by_role("link", name="Write down the grammar").click()
+        expect(page).to_have_url(re.compile(f"/tasks/{ids['grammar']}$"))
+        page.go_back()
+        expect(hits).to_have_count(1)
+        words.fill("nothingofthekind")
+        expect(page.get_by_text("Nothing has these words.")).to_be_visible()
+
+
+def test_hostile_texts_are_texts(window: Opened, tmp_path: Path) -> None:
+    sample_boards.small(tmp_path / "board", sample_boards.hostile)
+    with window(tmp_path / "board") as opened:
+        opened.open("/search?q=script")
+        expect(opened.page.locator(".search-hit").first).to_contain_text("<script>")
+        assert opened.page.title() == "Search · board"
+        opened.accessible()
+        opened.look("search-hostile")
