@@ -148,7 +148,6 @@ def test_ten_thousand_tasks_are_a_few_cards_whose_list_goes_to_its_end(
         page.get_by_label("Filter").fill("")
         opened.open("/")
         expect(page.get_by_role("region", name="Workstream stream-0")).to_be_visible()
-        opened.accessible()
         opened.look("board-big")
 
 
