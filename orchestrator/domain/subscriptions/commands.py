@@ -247,6 +247,67 @@ class Subscriptions(EventReaders):
             longest=longest,
         )
 
+    @command(started_attempt)
+    def notice(
+        self,
+        tx: Transaction[State],
+        rule: str,
+        event: int,
+        *,
+        first: int,
+        after: int,
+        lease: float,
+        most: int,
+        every: float = 0.0,
+    ) -> None:
+        """Begin an attempt at a notice for a person about some events, or the next attempt at one that waits.
+
+        No chain of causes counts it.
+
+        Args:
+            rule: The subscriber.
+            event: The last of its events.
+            first: The first of its events; a notice that waits keeps its own.
+            after: The position of the subscriber when the caller searched for the events.
+            lease: Seconds until the attempt counts as interrupted.
+            most: How many attempts there may be; a notice that has waited keeps its own number.
+            every: Seconds that must have passed since the last notice began.
+
+        Returns:
+            The attempt; None if it was the last attempt that was interrupted.
+
+        Raises:
+            NotFound: There is no such event or subscriber.
+            Refused: ``settled``, ``moved``, ``in_work``, ``not_due``, ``busy``, ``resting``: as for an agent.
+        """
+        subscriber = tx.state.subscriptions.find(rule)
+        tx.act_as(rule)
+        tx.event(event)
+        check_may_start(subscriber, NO_LIMITS, tx.now)
+        known = subscriber.attempt(event)
+        if known is None:
+            _check_new(subscriber, event, after, 1)
+            _check_pause(subscriber, every, tx.now)
+            number = 0
+        else:
+            _check_again(known, tx.now)
+            if known.status == "running":
+                known = _interrupted(tx, rule, known, "its lease has ended")
+            if known is None:
+                return
+            number, most, first = known.number, known.most, known.first
+        tx.record(
+            SubscriptionStarted(
+                subscriber=rule,
+                event=event,
+                attempt=number + 1,
+                most=max(most, 1),
+                until=tx.later(lease),
+                root=0,
+                first=first,
+            )
+        )
+
     @command(subscriber_of)
     def renew(
         self, tx: Transaction[State], agent: str, event: int, token: int, *, lease: float
@@ -483,6 +544,13 @@ def _check_room(subscriber: Subscriber, concurrency: int) -> None:
         raise Refused(f"{subscriber.agent} has {amount(count, 'attempt')} in work", code="busy")
 
 
+def _check_pause(subscriber: Subscriber, every: float, now: str) -> None:
+    """Refuse a notice too soon after the last one; a clock that was set back ends the pause."""
+    last = subscriber.noticed
+    if last and last <= now < (until := clock.after(last, every)):
+        raise Refused(f"{subscriber.agent} waits until {until}", code="not_due", until=until)
+
+
 def _check_again(attempt: Attempt, now: str) -> None:
     if attempt.may_begin(now):
         return
@@ -534,7 +602,11 @@ def _bury(tx: Transaction[State], agent: str, attempt: Attempt, reason: str) -> 
     if attempt.number >= attempt.most and not attempt.task:
         tx.record(
             SubscriptionDied(
-                subscriber=agent, event=attempt.event, reason=reason, attempts=attempt.number
+                subscriber=agent,
+                event=attempt.event,
+                reason=reason,
+                attempts=attempt.number,
+                first=attempt.first,
             )
         )
 

@@ -87,6 +87,7 @@ class SubscriptionStarted(AttemptEvent):
     until: str
     root: int
     task: str = ""
+    first: int = 0
 
     def apply(self, state: State, record: Recorded) -> None:
         old = state.subscriptions[self.subscriber]
@@ -100,12 +101,18 @@ class SubscriptionStarted(AttemptEvent):
             until=self.until,
             root=self.root,
             task=self.task,
+            first=self.first,
         )
         position = old.position if self.task else max(old.position, self.event)
         others = _open(state, _others(old, self.event, self.task))
         attempts = tuple(sorted((*others, mine), key=lambda attempt: attempt.event))
         usage = with_run(old.usage, record.ts)
-        self.put(state, replace(old, position=position, attempts=attempts, usage=usage))
+        old = replace(old, position=position, attempts=attempts, usage=usage)
+        if self.first:
+            noticed = record.ts if self.attempt == 1 else old.noticed
+            self.put(state, replace(old, noticed=noticed))
+            return
+        self.put(state, old)
         chains = state.subscriptions.chains
         chains[self.root] = chains.get(self.root, 0) + 1
         if len(chains) > REMEMBERED_CHAINS:
@@ -204,6 +211,7 @@ class SubscriptionDied(SubscriberEvent):
     reason: str
     attempts: int = 0
     task: str = ""
+    first: int = 0
 
     def apply(self, state: State, record: Recorded) -> None:
         old = state.subscriptions[self.subscriber]
@@ -218,6 +226,7 @@ class SubscriptionDied(SubscriberEvent):
             reason=self.reason,
             since=record.ts,
             task=self.task,
+            first=self.first,
         )
 
 
@@ -313,9 +322,10 @@ def _wait(state: State, letter: DeadLetter, record: Recorded, due: str = "") -> 
         token=record.id,
         since=record.ts,
         until=record.ts,
-        root=letter.event,
+        root=0 if letter.first else letter.event,
         due=due,
         task=letter.task,
+        first=letter.first,
     )
     attempts = sorted((*old.attempts, again), key=lambda attempt: attempt.event)
     state.subscriptions.change(letter.subscriber, attempts=tuple(attempts))

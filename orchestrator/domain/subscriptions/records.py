@@ -13,6 +13,9 @@ NEVER = "9999-12-31T23:59:59.999Z"
 NOUN = "subscription"
 """The noun of these events; a pattern hears them only if it names it."""
 
+NOTICES = "notify/"
+"""How the names of subscribers begin that are no agents: the rules by which people get notices."""
+
 
 class AttemptReport(Record, frozen=True, kw_only=True):
     """The report of a runtime about an attempt; unreported fields are empty.
@@ -45,7 +48,8 @@ class Attempt(Record, frozen=True, kw_only=True):
         most: How many attempts there may be.
         status: ``waiting``: it has failed, and the next one may begin at ``due``.
         token: The fencing token: the id of the event that started it.
-        root: The event at the beginning of the chain of causes.
+        root: The event at the beginning of the chain of causes; 0 for a notice, which is in none.
+        first: The first event of a notice, which ends with ``event``; 0 for an agent.
     """
 
     event: int
@@ -58,6 +62,7 @@ class Attempt(Record, frozen=True, kw_only=True):
     root: int
     due: str = ""
     task: str = ""
+    first: int = 0
 
     def may_begin(self, now: str) -> bool:
         """Whether the next attempt may begin: after the wait, or after the lease of a runner that is gone.
@@ -121,6 +126,7 @@ class Subscriber(Record, frozen=True, kw_only=True):
         attempts: The attempts that run or wait, in the order of their events.
         session: The last reported session of its runtime.
         rest: Its failures since the last success; None if there are none.
+        noticed: When the first attempt at its last notice began; empty for an agent.
     """
 
     agent: str
@@ -130,6 +136,7 @@ class Subscriber(Record, frozen=True, kw_only=True):
     schedule: AgentSchedule | None = None
     rest: Rest | None = None
     usage: Usage = Usage()
+    noticed: str = ""
 
     def attempt(self, event: int) -> Attempt | None:
         """The attempt at an event that runs or waits."""
@@ -175,6 +182,7 @@ class DeadLetter(Record, frozen=True, kw_only=True):
         number: The id of the event that records it.
         attempts: The number of attempts; 0 if none began.
         task: The task whose review it was.
+        first: As in the attempts.
     """
 
     number: int
@@ -184,6 +192,7 @@ class DeadLetter(Record, frozen=True, kw_only=True):
     reason: str
     since: str
     task: str = ""
+    first: int = 0
 
     @property
     def work(self) -> str:
