@@ -1,12 +1,13 @@
 """Run a program to its end: without a shell, with limits for its time and for the kept output.
 
-The program gets a closed stdin and only a few variables: keys and tokens in the environment are not passed
-on. Processes of its group are killed when it ends.
+The program gets an empty stdin, unless it is given a file, and only a few variables: keys and tokens in the
+environment are not passed on. Processes of its group are killed when it ends.
 """
 
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import IO
 
 import msgspec
 
@@ -117,6 +118,7 @@ def run(
     timeout: float,
     kept: int = TAIL,
     look: Callable[[], object] = lambda: None,
+    stdin: IO[bytes] | None = None,
 ) -> ProgramResult:
     """Run a program and wait for it, but not for the processes that it leaves behind.
 
@@ -127,6 +129,7 @@ def run(
         timeout: Seconds after which it is killed, with every process of its group.
         kept: How many of the last bytes of its output are kept.
         look: Called repeatedly while it runs; an exception kills the program.
+        stdin: Its stdin; else it is empty.
 
     Raises:
         OSError: It cannot be started, or another part of this process collected its exit status.
@@ -141,7 +144,7 @@ def run(
     interrupts = Interrupts()
     interrupts.hold()  # a signal right after the start would leave the program running unnoticed
     try:
-        program = system.Program(words, folder, variables, keep)
+        program = system.Program(words, folder, variables, keep, stdin=stdin)
         try:
             interrupts.release()
             in_time = program.wait(begun + timeout, look)

@@ -253,7 +253,12 @@ class _Page:
     def _dead_letters(self) -> Iterator[Section]:
         """Yield the section of events that agents could not work, the newest first, if there are any."""
         letters = sorted(
-            self.state.subscriptions.dead_letters.values(), key=lambda letter: -letter.number
+            (
+                letter
+                for letter in self.state.subscriptions.dead_letters.values()
+                if not letter.first  # notices are for people
+            ),
+            key=lambda letter: -letter.number,
         )
         if not letters:
             return

@@ -83,16 +83,17 @@ SENTENCES = {
     "subscription.died": "gave up event {event} for {subscriber}: {reason}",
     "subscription.dismissed": "dismissed the dead letter {letter}",
     "subscription.due": "started {subscriber} by its schedule, due {due:time}",
-    "subscription.failed": "failed on event {event} (attempt {attempt}): {reason}",
-    "subscription.finished": "finished event {event} (attempt {attempt})",
-    "subscription.interrupted": "was interrupted on event {event} (attempt {attempt}): {reason}",
+    "subscription.failed": "failed on event {event}[ for {subscriber}] (attempt {attempt}): {reason}",
+    "subscription.finished": "finished event {event}[ for {subscriber}] (attempt {attempt})",
+    "subscription.interrupted": "was interrupted on event {event}[ for {subscriber}]"
+    " (attempt {attempt}): {reason}",
     "subscription.moved": "set the cursor of {subscriber} to event {position}",
     "subscription.opened": "listens for events after {position} as {subscriber}",
     "subscription.renewed": "goes on with event {event}, until {until:time}",
     "subscription.retried": "gave the dead letter {letter} one more attempt",
     "subscription.scheduled": "set the schedule of {subscriber}: {schedule}",
     "subscription.woken": "may start {subscriber} again, whose file was changed",
-    "subscription.started": "started on event {event} (attempt {attempt} of {most})",
+    "subscription.started": "started on event {event}[ for {subscriber}] (attempt {attempt} of {most})",
     "task.added": "added {task:task} to {workstream}[, after {needs:task}]",
     "task.approved": "approved {task:task}[: {comment}]",
     "task.archived": "archived {record.id} {record.title}",
@@ -139,7 +140,7 @@ SENTENCES = {
 
 ``{field}`` is a fact of the event, ``{field:task}`` the task with its title, and ``time``, ``number`` and
 ``checks`` are other ways to show a fact. ``{:changes}`` is the list of changes of an edit. A part in
-brackets is left out if a fact in it is empty.
+brackets is left out if a fact in it is empty, or names the agent itself as the subscriber.
 """
 
 _OPTIONAL = re.compile(r"\[([^\]]*)\]")
@@ -197,7 +198,8 @@ class Sentences:
     ) -> str:
         """A part of a template with its fields; empty if it is optional and a field is empty."""
         values = [self._field(m[1], m[2], record, payload) for m in _FIELD.finditer(piece)]
-        if is_optional and not all(values):
+        is_own = "{subscriber}" in piece and payload.get("subscriber") == record.agent
+        if is_optional and (is_own or not all(values)):
             return ""
         shown = iter(values)
         return _FIELD.sub(lambda _: next(shown), piece)

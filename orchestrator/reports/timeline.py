@@ -129,12 +129,12 @@ def _about(state: State, workstream: str) -> Callable[[Recorded], bool]:
         payload: Any = msgspec.json.decode(event.payload)
         if not isinstance(payload, dict) or payload.get("workstream") == workstream:
             return isinstance(payload, dict)
-        return any(_stream_of(state, task) == workstream for task in _tasks_in(payload))
+        return any(_stream_of(state, task) == workstream for task in tasks_in(payload))
 
     return is_about
 
 
-def _tasks_in(payload: dict[str, Any]) -> Iterator[str]:
+def tasks_in(payload: dict[str, Any]) -> Iterator[str]:
     """Yield the tasks that an event names."""
     record = payload.get("record")
     names = [payload.get("task"), payload.get("workflow")]

@@ -152,6 +152,10 @@ def test_the_whole_log_folds_to_what_it_always_did():
         {},
     )
     assert state.subscriptions.chains == {147: 4}
+    phone = state.subscriptions["notify/phone"]
+    (notice,) = phone.attempts
+    assert (notice.first, notice.event, notice.number, notice.root) == (181, 182, 1, 0)
+    assert phone.noticed == "2026-11-21T06:13:00.123Z"
     assert {request.id: request.status for request in state.permissions.values()} == {
         "7f3a0c1e": "denied",
         "0b1c2d3e": "expired",

@@ -6,7 +6,7 @@ from orchestrator.core import clock, names
 from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.events import Recorded
 from orchestrator.core.printable import amount, times
-from orchestrator.core.transaction import Committed, Transaction, command
+from orchestrator.core.transaction import SYSTEM, Committed, Transaction, command
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.events import (
     SubscriptionClaimFinished,
@@ -262,7 +262,7 @@ class Subscriptions(EventReaders):
     ) -> None:
         """Begin an attempt at a notice for a person about some events, or the next attempt at one that waits.
 
-        No chain of causes counts it.
+        No chain of causes counts it, and the rule does not become an agent of the board.
 
         Args:
             rule: The subscriber.
@@ -281,7 +281,7 @@ class Subscriptions(EventReaders):
             Refused: ``settled``, ``moved``, ``in_work``, ``not_due``, ``busy``, ``resting``: as for an agent.
         """
         subscriber = tx.state.subscriptions.find(rule)
-        tx.act_as(rule)
+        tx.act_as(SYSTEM)
         tx.event(event)
         check_may_start(subscriber, NO_LIMITS, tx.now)
         known = subscriber.attempt(event)
@@ -561,8 +561,8 @@ def _check_again(attempt: Attempt, now: str) -> None:
 
 def _running(tx: Transaction[State], agent: str, event: int, token: int) -> Attempt:
     subscriber = tx.state.subscriptions.find(agent)
-    tx.act_as(agent)
     attempt = subscriber.attempt(event)
+    tx.act_as(SYSTEM if attempt is not None and attempt.first else agent)
     if attempt is None or attempt.token != token or attempt.status != "running":
         raise Refused(
             f"The attempt of {agent} at event {event} under token {token} is over",

@@ -143,6 +143,13 @@ PERMISSION = Group(
     {"permissions": "list/ls show allow deny rules"},
     default="list",
 )
+NOTIFY = Group(
+    "notify",
+    "Notices for people: on a desktop, by a webhook, by mail or through a program. Without a command: list"
+    " the rules.",
+    {"notices": "add list/ls show remove/rm test run"},
+    default="list",
+)
 GUARD = Group(
     "guard",
     "Refuse commits and edits of files that another agent works on.",
@@ -256,6 +263,7 @@ BOARD = Group(
         GUARD,
         RUNNER,
         PERMISSION,
+        NOTIFY,
         MCP,
         IMPORT,
         EXPORT,

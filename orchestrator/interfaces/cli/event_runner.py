@@ -218,6 +218,7 @@ def status(run: Run) -> "Answer[_RunnerStatus]":
         _running(subscriber.agent, attempt)
         for subscriber in run.orc.subscriptions.all()
         for attempt in subscriber.running
+        if not attempt.first  # a notice, which another process sends
     ]
     paused = _paused(run)
     value = _RunnerStatus(

@@ -38,6 +38,7 @@ _OF_THE_MACHINE = frozenset(
             "init",
             "mail/deliver",
             "mcp",
+            "notify",
             "onboard",
             "orphans",
             "serve",

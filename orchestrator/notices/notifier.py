@@ -1,0 +1,471 @@
+"""The notifier: sends the notices of a person's rules, each once, one after the other for each rule.
+
+The rules of attempts are those of subscriptions (``orc.subscriptions.notice``): of several notifiers on a
+board one begins a notice, and a notice whose sender was killed is begun again when its lease has ended. The
+thread of :meth:`Notifier.run` decides and uses the board; a thread for each notice waits for what sends it.
+"""
+
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+import msgspec
+
+from orchestrator.api import Orchestrator
+from orchestrator.core import clock
+from orchestrator.core.errors import NotFound, OrchestratorError, Refused
+from orchestrator.core.events import Recorded
+from orchestrator.core.printable import one_line
+from orchestrator.domain.event_log import as_dict
+from orchestrator.domain.state import State
+from orchestrator.domain.subscriptions.limits import NO_LIMITS, pause_of
+from orchestrator.domain.subscriptions.records import Attempt, Subscriber
+from orchestrator.notices.filters import fits
+from orchestrator.notices.rules import NoticeRules, Rule, subscriber_of
+from orchestrator.notices.sending import LEASE, send
+from orchestrator.notices.texts import LISTED, Notice, compose
+from orchestrator.reports.sentences import Sentences
+from orchestrator.reports.timeline import tasks_in
+from orchestrator.supervisor.event_work import records
+
+ATTEMPTS = 5
+"""How often a notice is tried before it is given up."""
+
+BACK_OFF = 10.0
+"""Seconds between a failed attempt and the next one; twice as many after each further failure."""
+
+_LOG = 5.0  # seconds after which the thread that waits for the log looks whether it is to end
+_LONGEST_REASON = 300
+_AGAIN = 1.0  # seconds until the next try when the end of an attempt cannot be recorded
+_TROUBLE = 5.0  # seconds until the next try when the board or the file of rules cannot be used
+
+
+class NoticeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an attempt at a notice.
+
+    Attributes:
+        events: How many events it is about.
+        reason: Why it was not sent; empty if it was.
+        is_last: No further attempt follows.
+    """
+
+    rule: str
+    title: str
+    events: int
+    attempt: int
+    reason: str = ""
+    is_last: bool = True
+
+
+class _Ended(msgspec.Struct, frozen=True):
+    ear: "_Ear"
+    attempt: Attempt
+    notice: Notice
+    count: int
+    reason: str
+
+
+class _Ear(msgspec.Struct, eq=False):
+    """What a rule waits to tell.
+
+    Attributes:
+        position: Up to here its subscriber has settled every event; ``pending`` begins after it.
+        pending: The events that fit, up to the last one that was read.
+        batch: The events of the notice that waits for its next attempt, if this process began it.
+        is_sending: A thread sends a notice.
+    """
+
+    name: str
+    rule: Rule
+    position: int
+    pending: deque[int] = msgspec.field(default_factory=deque)
+    batch: tuple[int, ...] = ()
+    is_sending: bool = False
+
+    @property
+    def id(self) -> str:
+        """Its subscriber."""
+        return subscriber_of(self.name)
+
+
+class _Memory(msgspec.Struct, frozen=True):
+    """What a former notifier knew: up to an event of this time, no event of a rule waits before one."""
+
+    event: int = 0
+    ts: str = ""
+    begins: dict[str, tuple[str, int]] = {}
+
+
+class Notifier:
+    """Sends the notices of a board until it is stopped.
+
+    Args:
+        orc: The board, which only the thread of :meth:`run` uses.
+        rules: The rules.
+        report: Hears of each attempt.
+        warn: Hears why the board or the rules cannot be used, once.
+        send: Sends a notice until a time; why it did not, else empty.
+    """
+
+    def __init__(
+        self,
+        orc: Orchestrator,
+        rules: NoticeRules,
+        *,
+        report: Callable[[NoticeReport], object],
+        warn: Callable[[str], object],
+        send: Callable[[Rule, Notice, float], str] = send,
+    ) -> None:
+        self._orc = orc
+        self._rules = rules
+        self._report = report
+        self._warn = warn
+        self._send = send
+        self._ears: dict[str, _Ear] = {}
+        self._head = 0
+        self._memory: _Memory | None = None
+        self._saved: _Memory | None = None
+        self._inbox: queue.SimpleQueue[_Ended | str] = queue.SimpleQueue()
+        self._waits: queue.SimpleQueue[Callable[[float], bool] | None] = queue.SimpleQueue()
+        self._sending = 0
+        self._is_stopped = False
+        self._trouble = ""
+
+    def stop(self) -> None:
+        """End when the notices that are being sent were sent; a handler of a signal may call this."""
+        self._inbox.put("stop")
+
+    def run(self) -> None:
+        """Send notices until :meth:`stop`."""
+        engine = self._orc.engine
+        session, engine.session = engine.session, None  # that of who started it is no rule's
+        threading.Thread(target=self._watch_log, name="watch-log", daemon=True).start()
+        self._inbox.put("log")
+        try:
+            while not self._is_stopped or self._sending:
+                self._take(self._messages())
+        finally:
+            engine.session = session
+            self._waits.put(None)
+            self._save()
+
+    def run_once(self) -> None:
+        """Send what waits now, at most one notice for each rule, and end."""
+        engine = self._orc.engine
+        session, engine.session = engine.session, None
+        try:
+            self._work()
+            self._is_stopped = True
+            while self._sending:
+                self._take([self._inbox.get()])
+        finally:
+            engine.session = session
+            self._save()
+
+    def _messages(self) -> list[_Ended | str]:
+        """Wait for messages; none if it is time to look again."""
+        self._orc.engine.pause()
+        with suppress(queue.Empty):
+            return [self._inbox.get(timeout=self._patience())]
+        return []
+
+    def _take(self, messages: Iterable[_Ended | str]) -> None:
+        for message in messages:
+            if isinstance(message, _Ended):
+                self._end(message)
+            elif message == "stop":
+                self._is_stopped = True
+        try:
+            self._work()
+            self._trouble = ""
+        except OrchestratorError as error:
+            if error.message != self._trouble:
+                self._warn(error.message)
+            self._trouble = error.message
+        if "log" in messages:
+            self._waits.put(self._orc.engine.watch())
+
+    def _work(self) -> None:
+        """Read new events, and begin the notices that may begin now."""
+        if self._is_stopped:
+            return
+        state = self._orc.engine.read()
+        self._load(state)
+        state = self._orc.engine.read()
+        self._read(state)
+        for ear in self._ears.values():
+            if not ear.is_sending:
+                self._begin(ear, state)
+
+    def _watch_log(self) -> None:
+        """In a thread of its own: put a message into the inbox when the log has grown."""
+        while (wait := self._waits.get()) is not None:
+            try:
+                while not wait(_LOG):
+                    if not self._waits.empty():
+                        return
+            except (OSError, OrchestratorError):
+                time.sleep(_TROUBLE)
+            self._inbox.put("log")
+
+    # Rules
+
+    def _load(self, state: State) -> None:
+        """Take over the rules of the file; those that are new begin where their subscribers are."""
+        if self._memory is None:
+            self._memory = self._remembered(state)
+            self._head = state.event
+        known = self._rules.all()
+        ears: dict[str, _Ear] = {}
+        changed: list[tuple[_Ear, int]] = []
+        for name, rule in known.items():
+            ear = self._ears.get(name)
+            if ear is None or ear.rule != rule:
+                position = self._orc.subscriptions.open(subscriber_of(name)).position
+                begin = max(position, self._begin_of(name, rule))
+                ear = _Ear(name, rule, position, is_sending=ear is not None and ear.is_sending)
+                changed.append((ear, begin))
+            ears[name] = ear
+        self._scan(state, changed)
+        self._ears = ears
+
+    def _begin_of(self, name: str, rule: Rule) -> int:
+        assert self._memory is not None
+        key, begin = self._memory.begins.get(name, ("", 0))
+        return begin if key == _key(rule) else 0
+
+    def _scan(self, state: State, ears: list[tuple[_Ear, int]]) -> None:
+        """Keep the events that fit rules, each after an event, up to the last one that was read."""
+        first = min((begin for _, begin in ears), default=self._head)
+        for record in records(self._orc, first, self._head):
+            for ear, begin in ears:
+                if record.id > begin:
+                    self._note(state, ear, record)
+
+    def _read(self, state: State) -> None:
+        """Read new events, each one once for all rules; all of them again if the log is an older one now."""
+        if state.event < self._head:
+            self._ears, self._memory = {}, None
+            return
+        for record in records(self._orc, self._head, state.event):
+            for ear in self._ears.values():
+                self._note(state, ear, record)
+            self._head = record.id
+
+    @staticmethod
+    def _note(state: State, ear: _Ear, record: Recorded) -> None:
+        if record.id > ear.position and fits(ear.rule, record, state):
+            ear.pending.append(record.id)
+
+    # Notices
+
+    def _begin(self, ear: _Ear, state: State) -> None:
+        """Begin the next notice of a rule, if it may begin now."""
+        subscriber = state.subscriptions[ear.id]
+        self._settle(ear, subscriber, state)
+        now = self._orc.engine.now()
+        if pause_of(subscriber, NO_LIMITS, now) is not None:
+            return
+        place = next(iter(subscriber.attempts), None)
+        if place is not None:
+            if not place.may_begin(now):
+                return
+            first, event = place.first, place.event
+        elif ear.pending and _pause_until(subscriber, ear.rule, now) <= now:
+            batch = tuple(ear.pending) if ear.rule.every else (ear.pending[0],)
+            first, event, ear.batch = batch[0], batch[-1], batch
+        else:
+            return
+        try:
+            attempt = self._orc.subscriptions.notice(
+                ear.id,
+                event,
+                first=first,
+                after=ear.position,
+                lease=LEASE,
+                most=ATTEMPTS,
+                every=ear.rule.every,
+            )
+        except Refused:  # another notifier was faster; its commit wakes this one
+            return
+        if attempt is not None:
+            self._start(ear, attempt)
+
+    def _settle(self, ear: _Ear, subscriber: Subscriber, state: State) -> None:
+        """Bring a rule to the position of its subscriber, which others may have moved."""
+        if subscriber.position < ear.position:
+            ear.pending.clear()
+            ear.position = subscriber.position
+            self._scan(state, [(ear, ear.position)])
+        ear.position = subscriber.position
+        while ear.pending and ear.pending[0] <= ear.position:
+            ear.pending.popleft()
+
+    def _start(self, ear: _Ear, attempt: Attempt) -> None:
+        """Let a thread send a notice."""
+        notice, count = self._notice(ear, attempt)
+        rule, until = ear.rule, clock.seconds(attempt.until)
+
+        def work() -> None:
+            try:
+                reason = self._send(rule, notice, until)
+            except Exception as error:  # noqa: BLE001  the attempt must end; the text may hold an address
+                reason = f"sending failed with {type(error).__name__}"
+            self._inbox.put(_Ended(ear, attempt, notice, count, reason))
+
+        ear.is_sending = True
+        self._sending += 1
+        threading.Thread(target=work, name=f"send-{ear.name}", daemon=True).start()
+
+    def _notice(self, ear: _Ear, attempt: Attempt) -> tuple[Notice, int]:
+        """The notice of an attempt, and the number of its events.
+
+        If another process has begun it, its events are those that fit now, and its last one in any case.
+        """
+        state = self._orc.engine.read()
+        if not ear.batch or ear.batch[-1] != attempt.event:
+            ear.batch = tuple(
+                record.id
+                for record in records(self._orc, max(attempt.first, 1) - 1, attempt.event)
+                if record.id == attempt.event or fits(ear.rule, record, state)
+            )
+        now = self._orc.engine.now()
+        sentences = Sentences(self._orc.engine, lambda moment: clock.local_time(moment, now))
+        board = board_name(self._orc.folder)
+
+        def fields_of(record: Recorded) -> dict[str, str]:
+            return {"board": board, **fields(record, state, sentences, now)}
+
+        shown = [self._orc.engine.event(number) for number in ear.batch[:LISTED]]
+        templates = ear.rule.title, ear.rule.body
+        count = len(ear.batch)
+        return compose(ear.name, templates, shown, as_dict, fields_of, count), count
+
+    def _end(self, ended: _Ended) -> None:
+        """Record how an attempt has ended."""
+        ear, attempt = ended.ear, ended.attempt
+        reason = one_line(ended.reason, _LONGEST_REASON)
+        try:
+            if reason:
+                self._orc.subscriptions.fail(
+                    ear.id, attempt.event, attempt.token, reason, back_off=BACK_OFF
+                )
+            else:
+                self._orc.subscriptions.finish(ear.id, attempt.event, attempt.token)
+        except (Refused, NotFound) as error:
+            self._warn(error.message)
+        except OrchestratorError as error:
+            if self._orc.engine.now() < attempt.until:
+                threading.Timer(_AGAIN, self._inbox.put, [ended]).start()
+                return
+            self._warn(f"{error.message}; notice {attempt.event} of {ear.name} may come again")
+        self._sending -= 1
+        current = self._ears.get(ear.name, ear)
+        current.is_sending = ear.is_sending = False
+        is_last = not reason or attempt.number >= attempt.most
+        self._report(
+            NoticeReport(
+                rule=ear.name,
+                title=ended.notice.title,
+                events=ended.count,
+                attempt=attempt.number,
+                reason=reason,
+                is_last=is_last,
+            )
+        )
+
+    def _patience(self) -> float | None:
+        """Seconds until a notice may begin without a message; None if only a message can begin one."""
+        if self._trouble:
+            return _TROUBLE
+        if self._is_stopped:
+            return None
+        try:
+            state, now = self._orc.engine.read(), self._orc.engine.now()
+        except OrchestratorError:
+            return _TROUBLE
+        waits = (self._wait(ear, state.subscriptions[ear.id], now) for ear in self._ears.values())
+        due = min((wait for wait in waits if wait is not None), default=None)
+        return None if due is None else max(due, 0.01)
+
+    @staticmethod
+    def _wait(ear: _Ear, subscriber: Subscriber, now: str) -> float | None:
+        attempt = next(iter(subscriber.attempts), None)
+        if ear.is_sending or (attempt is None and not ear.pending):
+            return None
+        pause = pause_of(subscriber, NO_LIMITS, now)
+        untils = [pause.until] if pause is not None else []
+        if attempt is None:
+            untils.append(_pause_until(subscriber, ear.rule, now))
+        elif not attempt.may_begin(now):
+            untils.append(attempt.until if attempt.status == "running" else attempt.due)
+        return clock.between(now, max(untils, default=now))
+
+    # What a former notifier knew
+
+    def _remembered(self, state: State) -> _Memory:
+        """What was kept, if it is of this log."""
+        try:
+            text = self._orc.engine.cursors.read(_READER)
+            memory = msgspec.json.decode(text or "{}", type=_Memory)
+            known = memory.event and self._orc.engine.event(memory.event).ts
+        except (msgspec.MsgspecError, NotFound):
+            return _Memory()
+        return memory if known == memory.ts and memory.event <= state.event else _Memory()
+
+    def _save(self) -> None:
+        """Keep for the next notifier from where on events may wait; without it, more of the log is read."""
+        if self._memory is None or not self._head:
+            return
+        begins = {
+            ear.name: (_key(ear.rule), ear.pending[0] - 1 if ear.pending else self._head)
+            for ear in self._ears.values()
+        }
+        with suppress(OrchestratorError):
+            memory = _Memory(self._head, self._orc.engine.event(self._head).ts, begins)
+            self._orc.engine.cursors.write(_READER, msgspec.json.encode(memory).decode())
+
+
+_READER = "notify"
+"""The name of notifiers among the readers of the board."""
+
+
+def _key(rule: Rule) -> str:
+    """What decides which events fit a rule: its filters, without its address."""
+    filters = (rule.on, rule.agents, rule.workstreams, rule.tasks, rule.labels, rule.priority)
+    return msgspec.json.encode(filters).decode()
+
+
+def _pause_until(subscriber: Subscriber, rule: Rule, now: str) -> str:
+    """When the next notice of a rule may begin; a clock that was set back ends the pause."""
+    last = subscriber.noticed
+    return clock.after(last, rule.every) if last and last <= now else now
+
+
+def board_name(folder: str | None) -> str:
+    """What notices call a board: the folder of its project."""
+    path = (folder or "board").rstrip(os.sep)
+    name = os.path.basename(path)
+    return os.path.basename(os.path.dirname(path)) if name == ".orchestrator" else name
+
+
+def fields(record: Recorded, state: State, sentences: Sentences, now: str) -> dict[str, str]:
+    """The values of the fields of a template for an event."""
+    payload = msgspec.json.decode(record.payload)
+    named = [*tasks_in(payload)] if isinstance(payload, dict) else []
+    task = next((task for name in named if (task := state.tasks.get(name)) is not None), None)
+    return {
+        "event": str(record.id),
+        "type": record.type,
+        "time": clock.local_time(record.ts, now),
+        "agent": record.agent,
+        "what": sentences.of(record),
+        "task": task.id if task else "",
+        "title": task.title if task else "",
+        "workstream": task.workstream if task else "",
+        "priority": str(task.priority) if task else "",
+    }
