@@ -135,10 +135,12 @@ def _service(apprise: Any, asset: Any, request: dict[str, Any]) -> Any:
     if known:
         return known
     parts = urlsplit(address)
+    if not parts.hostname:
+        return None
     return apprise.Apprise.instantiate(
         {
             "schema": "jsons" if parts.scheme == "https" else "json",
-            "host": parts.hostname or "",
+            "host": parts.hostname,
             "port": parts.port,
             "user": unquote(parts.username) if parts.username else None,
             "password": unquote(parts.password) if parts.password else None,

@@ -5,6 +5,7 @@ that an event has started cannot change them.
 """
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import ClassVar, Generic, TypeVar
@@ -78,8 +79,9 @@ class UserFile(Generic[T]):
         try:
             content: T = msgspec.json.decode(data, type=self.CONTENT)  # type: ignore[assignment]
         except msgspec.MsgspecError as error:
+            why = re.sub(r"'.*'", "***", str(error))  # a value of the file may be a secret
             raise Refused(
-                f"{self.path} is damaged ({error}), so nothing {self.WHAT}",
+                f"{self.path} is damaged ({why}), so nothing {self.WHAT}",
                 code=self.DAMAGED,
                 hint="Delete it, then begin again.",
             ) from None

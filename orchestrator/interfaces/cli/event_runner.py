@@ -261,7 +261,7 @@ def _paused(run: Run) -> list[_PausedAgent]:
     for subscriber in run.orc.subscriptions.all():
         file = agents.get(subscriber.agent)
         pause = pause_of(subscriber, file.settings.budget if file else NO_LIMITS, now)
-        if pause is not None:
+        if pause is not None and not subscriber.noticed:
             until, reason = pause.until, pause.reason
             paused.append(_PausedAgent(agent=subscriber.agent, until=until, reason=reason))
     return paused
