@@ -525,7 +525,7 @@ def _safe(words: list[str]) -> bool:
     """Whether a line is allowed: it does not wait for ever, read outside files, or create other boards."""
     flags = ("--follow", "-f", "--wait", "--watch", "--board", "--file")
     commands = {"init", "export", "run", "watch", "install", "mcp", "rules", "serve"}
-    commands |= {"dashboard", "deliver"}
+    commands |= {"dashboard", "deliver", "notify"}
     if "runner" in words and not {"start", "restart"}.isdisjoint(words):
         return False
     return not any(w.startswith(flags) for w in words) and commands.isdisjoint(words)
