@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 
@@ -27,7 +28,7 @@ from orchestrator.domain.subscriptions.records import Attempt, Subscriber
 from orchestrator.notices.filters import fits
 from orchestrator.notices.rules import NoticeRules, Rule, subscriber_of
 from orchestrator.notices.sending import LEASE, send
-from orchestrator.notices.texts import LISTED, Notice, compose
+from orchestrator.notices.texts import LISTED, NoticeText, compose
 from orchestrator.reports.sentences import Sentences
 from orchestrator.reports.timeline import tasks_in
 from orchestrator.supervisor.event_work import records
@@ -62,14 +63,14 @@ class NoticeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Ended(msgspec.Struct, frozen=True):
-    ear: "_Ear"
+    ear: "_RuleQueue"
     attempt: Attempt
-    notice: Notice
+    notice: NoticeText
     count: int
     reason: str
 
 
-class _Ear(msgspec.Struct, eq=False):
+class _RuleQueue(msgspec.Struct, eq=False):
     """What a rule waits to tell.
 
     Attributes:
@@ -92,7 +93,7 @@ class _Ear(msgspec.Struct, eq=False):
         return subscriber_of(self.name)
 
 
-class _Memory(msgspec.Struct, frozen=True):
+class _NotifierMemory(msgspec.Struct, frozen=True):
     """What a former notifier knew: up to an event of this time, no event of a rule waits before one."""
 
     event: int = 0
@@ -118,17 +119,17 @@ class Notifier:
         *,
         report: Callable[[NoticeReport], object],
         warn: Callable[[str], object],
-        send: Callable[[Rule, Notice, float], str] = send,
+        send: Callable[[Rule, NoticeText, float], str] = send,
     ) -> None:
         self._orc = orc
         self._rules = rules
         self._report = report
         self._warn = warn
         self._send = send
-        self._ears: dict[str, _Ear] = {}
+        self._ears: dict[str, _RuleQueue] = {}
         self._head = 0
-        self._memory: _Memory | None = None
-        self._saved: _Memory | None = None
+        self._memory: _NotifierMemory | None = None
+        self._saved: _NotifierMemory | None = None
         self._inbox: queue.SimpleQueue[_Ended | str] = queue.SimpleQueue()
         self._waits: queue.SimpleQueue[Callable[[float], bool] | None] = queue.SimpleQueue()
         self._sending = 0
@@ -220,14 +221,16 @@ class Notifier:
             self._memory = self._remembered(state)
             self._head = state.event
         known = self._rules.all()
-        ears: dict[str, _Ear] = {}
-        changed: list[tuple[_Ear, int]] = []
+        ears: dict[str, _RuleQueue] = {}
+        changed: list[tuple[_RuleQueue, int]] = []
         for name, rule in known.items():
             ear = self._ears.get(name)
             if ear is None or ear.rule != rule:
                 position = self._orc.subscriptions.open(subscriber_of(name)).position
                 begin = max(position, self._begin_of(name, rule))
-                ear = _Ear(name, rule, position, is_sending=ear is not None and ear.is_sending)
+                ear = _RuleQueue(
+                    name, rule, position, is_sending=ear is not None and ear.is_sending
+                )
                 changed.append((ear, begin))
             ears[name] = ear
         self._scan(state, changed)
@@ -238,7 +241,7 @@ class Notifier:
         key, begin = self._memory.begins.get(name, ("", 0))
         return begin if key == _key(rule) else 0
 
-    def _scan(self, state: State, ears: list[tuple[_Ear, int]]) -> None:
+    def _scan(self, state: State, ears: list[tuple[_RuleQueue, int]]) -> None:
         """Keep the events that fit rules, each after an event, up to the last one that was read."""
         first = min((begin for _, begin in ears), default=self._head)
         for record in records(self._orc, first, self._head):
@@ -257,13 +260,13 @@ class Notifier:
             self._head = record.id
 
     @staticmethod
-    def _note(state: State, ear: _Ear, record: Recorded) -> None:
+    def _note(state: State, ear: _RuleQueue, record: Recorded) -> None:
         if record.id > ear.position and fits(ear.rule, record, state):
             ear.pending.append(record.id)
 
     # Notices
 
-    def _begin(self, ear: _Ear, state: State) -> None:
+    def _begin(self, ear: _RuleQueue, state: State) -> None:
         """Begin the next notice of a rule, if it may begin now."""
         subscriber = state.subscriptions[ear.id]
         self._settle(ear, subscriber, state)
@@ -295,7 +298,7 @@ class Notifier:
         if attempt is not None:
             self._start(ear, attempt)
 
-    def _settle(self, ear: _Ear, subscriber: Subscriber, state: State) -> None:
+    def _settle(self, ear: _RuleQueue, subscriber: Subscriber, state: State) -> None:
         """Bring a rule to the position of its subscriber, which others may have moved."""
         if subscriber.position < ear.position:
             ear.pending.clear()
@@ -305,7 +308,7 @@ class Notifier:
         while ear.pending and ear.pending[0] <= ear.position:
             ear.pending.popleft()
 
-    def _start(self, ear: _Ear, attempt: Attempt) -> None:
+    def _start(self, ear: _RuleQueue, attempt: Attempt) -> None:
         """Let a thread send a notice."""
         notice, count = self._notice(ear, attempt)
         rule, until = ear.rule, clock.seconds(attempt.until)
@@ -321,7 +324,7 @@ class Notifier:
         self._sending += 1
         threading.Thread(target=work, name=f"send-{ear.name}", daemon=True).start()
 
-    def _notice(self, ear: _Ear, attempt: Attempt) -> tuple[Notice, int]:
+    def _notice(self, ear: _RuleQueue, attempt: Attempt) -> tuple[NoticeText, int]:
         """The notice of an attempt, and the number of its events.
 
         If another process has begun it, its events are those that fit now, and its last one in any case.
@@ -343,7 +346,7 @@ class Notifier:
         shown = [self._orc.engine.event(number) for number in ear.batch[:LISTED]]
         templates = ear.rule.title, ear.rule.body
         count = len(ear.batch)
-        return compose(ear.name, templates, shown, as_dict, fields_of, count), count
+        return compose(ear.name, templates, shown, _for_programs, fields_of, count), count
 
     def _end(self, ended: _Ended) -> None:
         """Record how an attempt has ended."""
@@ -393,7 +396,7 @@ class Notifier:
         return None if due is None else max(due, 0.01)
 
     @staticmethod
-    def _wait(ear: _Ear, subscriber: Subscriber, now: str) -> float | None:
+    def _wait(ear: _RuleQueue, subscriber: Subscriber, now: str) -> float | None:
         attempt = next(iter(subscriber.attempts), None)
         if ear.is_sending or (attempt is None and not ear.pending):
             return None
@@ -407,15 +410,15 @@ class Notifier:
 
     # What a former notifier knew
 
-    def _remembered(self, state: State) -> _Memory:
+    def _remembered(self, state: State) -> _NotifierMemory:
         """What was kept, if it is of this log."""
         try:
             text = self._orc.engine.cursors.read(_READER)
-            memory = msgspec.json.decode(text or "{}", type=_Memory)
+            memory = msgspec.json.decode(text or "{}", type=_NotifierMemory)
             known = memory.event and self._orc.engine.event(memory.event).ts
         except (msgspec.MsgspecError, NotFound):
-            return _Memory()
-        return memory if known == memory.ts and memory.event <= state.event else _Memory()
+            return _NotifierMemory()
+        return memory if known == memory.ts and memory.event <= state.event else _NotifierMemory()
 
     def _save(self) -> None:
         """Keep for the next notifier from where on events may wait; without it, more of the log is read."""
@@ -426,7 +429,7 @@ class Notifier:
             for ear in self._ears.values()
         }
         with suppress(OrchestratorError):
-            memory = _Memory(self._head, self._orc.engine.event(self._head).ts, begins)
+            memory = _NotifierMemory(self._head, self._orc.engine.event(self._head).ts, begins)
             self._orc.engine.cursors.write(_READER, msgspec.json.encode(memory).decode())
 
 
@@ -444,6 +447,10 @@ def _pause_until(subscriber: Subscriber, rule: Rule, now: str) -> str:
     """When the next notice of a rule may begin; a clock that was set back ends the pause."""
     last = subscriber.noticed
     return clock.after(last, rule.every) if last and last <= now else now
+
+
+def _for_programs(record: Recorded) -> dict[str, Any]:
+    return {**as_dict(record)}
 
 
 def board_name(folder: str | None) -> str:

@@ -76,13 +76,13 @@ class Rule(
         return any(filters) or self.priority is not None
 
 
-class RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NoticeRuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The content of the file: the rules of each board by name, by the real path of the board."""
 
     boards: dict[str, dict[str, Rule]] = {}
 
 
-class NoticeRules(UserFile[RuleFile]):
+class NoticeRules(UserFile[NoticeRuleFile]):
     """The rules of the user of this machine for a board.
 
     Args:
@@ -91,7 +91,7 @@ class NoticeRules(UserFile[RuleFile]):
     """
 
     FILE = "notices.json"
-    CONTENT = RuleFile
+    CONTENT = NoticeRuleFile
     WHAT = "gives a notice"
     COMMAND = "notify add"
     DAMAGED = "bad_notice_file"
@@ -153,9 +153,9 @@ class NoticeRules(UserFile[RuleFile]):
         self._edit(lambda rules: {known: rules[known] for known in rules if known != name})
 
     def _edit(self, edit: Callable[[dict[str, Rule]], dict[str, Rule]]) -> None:
-        def changed(file: RuleFile) -> RuleFile:
+        def changed(file: NoticeRuleFile) -> NoticeRuleFile:
             boards = {**file.boards, self._board: edit(file.boards.get(self._board, {}))}
-            return RuleFile({board: rules for board, rules in boards.items() if rules})
+            return NoticeRuleFile({board: rules for board, rules in boards.items() if rules})
 
         self.change(changed)
 

@@ -16,20 +16,6 @@ import warnings
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-DESKTOPS = {
-    "linux": ("dbus", "glib", "gnome"),
-    "darwin": ("macosx",),
-    "win32": ("windows",),
-}
-"""The desktops of apprise by system; the first that is there is used."""
-
-REMEDIES = {
-    "linux": "it needs dbus-python or PyGObject in the environment of this program, and a session bus",
-    "darwin": "it needs terminal-notifier (brew install terminal-notifier)",
-    "win32": "it needs pywin32 (pip install pywin32)",
-}
-"""What apprise needs for a desktop."""
-
 _REASONS = (
     (r"error=(\d{3})", "it answered with HTTP status {}"),
     (r"\((\d{3}), b?['\"]", "its mail server answered with {}"),
@@ -45,7 +31,7 @@ _REASONS = (
 """What a text of apprise means, by its words; the first that fits counts."""
 
 
-class _Memory(logging.Handler):
+class _KeptLog(logging.Handler):
     """Keeps what libraries log, and lets none of it reach stderr."""
 
     def __init__(self) -> None:
@@ -59,7 +45,7 @@ class _Memory(logging.Handler):
 def main() -> None:
     """Send the notice on stdin, or only check its address, and print why that failed."""
     request = json.load(sys.stdin)
-    memory = _Memory()
+    memory = _KeptLog()
     logging.basicConfig(level=logging.DEBUG, handlers=[memory], force=True)
     warnings.simplefilter("ignore")
     try:
@@ -75,18 +61,17 @@ def main() -> None:
     print(json.dumps({"reason": reason}))  # noqa: T201  the answer
 
 
-def _send(apprise: Any, request: dict[str, Any], memory: _Memory) -> str:
+def _send(apprise: Any, request: dict[str, Any], memory: _KeptLog) -> str:
     """Send a notice; why it was not sent, else empty."""
     asset = apprise.AppriseAsset(app_id="orc", app_desc="orc", async_mode=False)
     asset.http_redirects = False  # no token goes where an answer leads
     service = (
-        _desktop(apprise, asset)
+        _desktop(apprise, asset, request["desktops"])
         if request["to"] == "desktop"
         else _service(apprise, asset, request)
     )
     if service is None and request["to"] == "desktop":
-        remedy = REMEDIES.get(sys.platform, "apprise knows none for this system")
-        return f"there is no desktop: {remedy}"
+        return f"there is no desktop: it needs {request['needs']}"
     if service is None:
         return "apprise does not understand its address"
     if request["to"] == "email" and not str(type(service).__module__).startswith(
@@ -117,8 +102,8 @@ def _reason(text: str, to: str) -> str:
     return "apprise could not send it"
 
 
-def _desktop(apprise: Any, asset: Any) -> Any:
-    schemes = DESKTOPS.get(sys.platform, ())
+def _desktop(apprise: Any, asset: Any, schemes: list[str]) -> Any:
+    """The first of the desktops that is there."""
     services = (
         apprise.Apprise.instantiate(f"{scheme}://", asset=asset, suppress_exceptions=True)
         for scheme in schemes

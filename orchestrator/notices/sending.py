@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.core import processes
+from orchestrator.core import processes, system
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.notices.rules import Rule, address_of
-from orchestrator.notices.texts import Notice
+from orchestrator.notices.texts import NoticeText
 
 TIMEOUT = 30.0
 """Seconds after which sending is ended."""
@@ -58,7 +58,7 @@ def check_address(rule: Rule) -> str:
     return _through_apprise(rule, {"only_check": True}, TIMEOUT)
 
 
-def send(rule: Rule, notice: Notice, until: float) -> str:
+def send(rule: Rule, notice: NoticeText, until: float) -> str:
     """Send a notice; why it was not sent, in a sentence without secrets, else empty.
 
     Args:
@@ -75,7 +75,7 @@ def send(rule: Rule, notice: Notice, until: float) -> str:
     return _through_apprise(rule, {**msgspec.to_builtins(notice), "latest": latest}, TIMEOUT)
 
 
-def _through_command(rule: Rule, notice: Notice) -> str:
+def _through_command(rule: Rule, notice: NoticeText) -> str:
     try:
         result = _run(list(rule.words), msgspec.json.encode(notice), TIMEOUT)
     except OSError as error:
@@ -90,7 +90,8 @@ def _through_apprise(rule: Rule, request: dict[str, Any], timeout: float) -> str
         address = address_of(rule)
     except OrchestratorError as error:
         return error.message
-    data = msgspec.json.encode({**request, "to": rule.to, "address": address})
+    place = {"desktops": system.DESKTOPS, "needs": system.DESKTOP_NEEDS}
+    data = msgspec.json.encode({**request, **place, "to": rule.to, "address": address})
     try:
         result = _run([sys.executable, "-P", _SENDER], data, timeout)
     except OSError as error:

@@ -36,7 +36,7 @@ _MENTION = re.compile(r"@(?=\w)")
 _NO_MARKUP = str.maketrans({"<": "\u2039", ">": "\u203a"})
 
 
-class Notice(msgspec.Struct, frozen=True, kw_only=True):
+class NoticeText(msgspec.Struct, frozen=True, kw_only=True):
     """A notice as it is sent.
 
     Attributes:
@@ -75,7 +75,7 @@ def compose(
     as_dict: Callable[[Recorded], dict[str, Any]],
     fields_of: Callable[[Recorded], Mapping[str, str]],
     count: int,
-) -> Notice:
+) -> NoticeText:
     """Make a notice about some events.
 
     Args:
@@ -91,7 +91,7 @@ def compose(
     all_fields = [{**fields_of(record), "rule": rule} for record in records]
     head = _line(title, all_fields[0], _LONGEST_TITLE)
     lines = [_line(line, fields, _LONGEST_LINE) for fields in all_fields]
-    return Notice(
+    return NoticeText(
         rule=rule,
         title=head if count == 1 else f"{head} and {count - 1} more",
         body="\n".join([*lines, *([f"and {more} more"] if more else [])]),

@@ -496,6 +496,7 @@ def test_the_tilde_is_the_home_folder(tmp_path: Path, words: list[str]) -> None:
 OTHER_CHANGES = """
     add next task.review task.reject task.approve task.trust mail.read mail.take
     decision.add decision.edit decision.supersede saved.add saved.remove task.label.remove
+    notify.add notify.remove notify.test notify.run
     request mcp.serve agent.template.add events.watch events.retry events.dismiss
     runner.run runner.start runner.restart runner.stop runner.install mail.deliver dashboard serve
     formula.wisp formula.distill import.file import.opspawn import.beads import.backlog task.batch

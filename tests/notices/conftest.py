@@ -9,7 +9,7 @@ from boards import SettableClock
 from orchestrator import Orchestrator
 from orchestrator.notices.notifier import NoticeReport, Notifier
 from orchestrator.notices.rules import NoticeRules, Rule, subscriber_of
-from orchestrator.notices.texts import Notice
+from orchestrator.notices.texts import NoticeText
 
 
 class Person:
@@ -17,8 +17,8 @@ class Person:
 
     def __init__(self, board: Orchestrator, rules: NoticeRules, clock: SettableClock) -> None:
         self.board, self.rules, self.clock = board, rules, clock
-        self.sent: list[Notice] = []
-        self.tried: list[Notice] = []
+        self.sent: list[NoticeText] = []
+        self.tried: list[NoticeText] = []
         self.reports: list[NoticeReport] = []
         self.warnings: list[str] = []
         self.fails = ""
@@ -31,7 +31,7 @@ class Person:
     def push(self, type: str = "a.x", count: int = 1) -> list[int]:
         return [self.board.events.push(type, agent="ann").id for _ in range(count)]
 
-    def send(self, rule: Rule, notice: Notice, until: float) -> str:
+    def send(self, rule: Rule, notice: NoticeText, until: float) -> str:
         self.tried.append(notice)
         if not self.fails:
             self.sent.append(notice)
@@ -46,7 +46,7 @@ class Person:
             send=self.send,
         )
 
-    def run(self) -> list[Notice]:
+    def run(self) -> list[NoticeText]:
         """Send what waits, with a notifier of its own, and return what arrived."""
         before = len(self.sent)
         self.notifier().run_once()

@@ -17,7 +17,7 @@ from orchestrator import Orchestrator
 from orchestrator.notices.notifier import ATTEMPTS, NoticeReport, Notifier
 from orchestrator.notices.rules import NoticeRules, Rule, subscriber_of
 from orchestrator.notices.sending import LEASE
-from orchestrator.notices.texts import LISTED, Notice
+from orchestrator.notices.texts import LISTED, NoticeText
 
 RULES = {
     "each": Rule(on=("a.*",), to="desktop", every=0.0),
@@ -41,7 +41,7 @@ class Notices(RuleBasedStateMachine):
         self.last: dict[str, float] = {}
         self.failing: set[str] = set()
         self.reports: list[NoticeReport] = []
-        self.tried: list[Notice] = []
+        self.tried: list[NoticeText] = []
         self.push("b.x", "bob", 3)
         for known in self.fitting.values():
             known.clear()
@@ -62,7 +62,7 @@ class Notices(RuleBasedStateMachine):
     def fail(text: str) -> None:
         raise AssertionError(text)
 
-    def send(self, rule: Rule, notice: Notice, until: float) -> str:
+    def send(self, rule: Rule, notice: NoticeText, until: float) -> str:
         self.tried.append(notice)
         return "the connection was refused" if notice.rule in self.failing else ""
 
@@ -122,7 +122,7 @@ class Notices(RuleBasedStateMachine):
     def restart(self, which: int) -> None:
         self.notifiers[which] = self.notifier()
 
-    def check(self, notice: Notice, report: NoticeReport) -> None:
+    def check(self, notice: NoticeText, report: NoticeReport) -> None:
         name, at = notice.rule, self.settled[notice.rule]
         count = len(notice.events) + notice.more
         expected = self.fitting[name][at : at + count]

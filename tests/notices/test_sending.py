@@ -21,12 +21,12 @@ from orchestrator import UsageError
 from orchestrator.notices import sending
 from orchestrator.notices.rules import Rule
 from orchestrator.notices.sending import LEASE, check_address, check_installed, send
-from orchestrator.notices.texts import Notice, safe
+from orchestrator.notices.texts import NoticeText, safe
 
 from .servers import Webhooks, closed_port, silent_port
 
 SECRET = "s3cr3t"
-NOTICE = Notice(
+NOTICE = NoticeText(
     rule="phone",
     title=safe("board: task.failed <b> @everyone"),
     body=f"{safe('ann failed <script>x</script>')}\nand 12 more",
@@ -35,7 +35,7 @@ NOTICE = Notice(
 )
 
 
-def sent(rule: Rule, notice: Notice = NOTICE) -> str:
+def sent(rule: Rule, notice: NoticeText = NOTICE) -> str:
     return send(rule, notice, time.time() + LEASE)
 
 
@@ -154,7 +154,7 @@ class TestMail:
 
     def test_a_title_of_an_agent_adds_no_header(self, mailbox: Mailbox):
         title = safe("a\r\nBcc: all@example.com\r\n\r\n<html>")
-        assert sent(mail(mailbox), Notice(rule="x", title=title, body="b", events=())) == ""
+        assert sent(mail(mailbox), NoticeText(rule="x", title=title, body="b", events=())) == ""
         (message,) = mailbox.received
         assert message["Bcc"] is None
         assert message.get_content().strip() == "b"

@@ -15,6 +15,12 @@ from typing import IO
 assert sys.platform != "win32"
 
 HAS_MODES = True
+DESKTOPS = ("macosx",) if sys.platform == "darwin" else ("dbus", "glib", "gnome")
+DESKTOP_NEEDS = (
+    "terminal-notifier (brew install terminal-notifier)"
+    if sys.platform == "darwin"
+    else "dbus-python or PyGObject in the environment of this program, and a session bus"
+)
 HAS_FLOCK = True
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 VARIABLES: tuple[str, ...] = ()

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 assert not TYPE_CHECKING or sys.platform == "win32"
 
 HAS_MODES = False
+DESKTOPS = ("windows",)
+DESKTOP_NEEDS = "pywin32 (pip install pywin32)"
 HAS_FLOCK = False
 INTERRUPTS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
 if hasattr(signal, "SIGBREAK"):

@@ -81,7 +81,7 @@ def add(
     tasks: tuple[str, ...] | None,
     every: str | None,
     **more: Any,
-) -> Answer:
+) -> "Answer[dict[str, str]]":
     """Add a rule: what gives a notice, and where it goes. Notices begin with what happens from now on.
 
     The rule is kept in a file of the user of this machine, not on the board. `notify test` tries it, `notify
@@ -123,7 +123,7 @@ def add(
 
 
 @NOTIFY.command("list", example="list", reads=True)
-def list_(run: Run) -> Answer:
+def list_(run: Run) -> "Answer[list[RuleStatus]]":
     """List the rules of this user for the board, when the last notice began, and what went wrong."""
     rows = [_status(run, name, rule) for name, rule in _rules(run).all().items()]
     return listing(
@@ -139,7 +139,7 @@ def list_(run: Run) -> Answer:
 
 @NOTIFY.command("show", example="show failures", reads=True)
 @_NAME
-def show(run: Run, name: str) -> Answer:
+def show(run: Run, name: str) -> "Answer[dict[str, Any]]":
     """Show a rule, its last notice, and the notices that were given up with their reasons."""
     from orchestrator.notices.rules import shown_address
 
@@ -177,7 +177,7 @@ def show(run: Run, name: str) -> Answer:
 
 @NOTIFY.command("remove", example="remove failures")
 @_NAME
-def remove(run: Run, name: str) -> Answer:
+def remove(run: Run, name: str) -> "Answer[dict[str, str]]":
     """Remove a rule; what waits for it is not sent."""
     _rules(run).remove(name)
     return say({"name": name}, f"Removed: {escape(name)}")
@@ -185,21 +185,21 @@ def remove(run: Run, name: str) -> Answer:
 
 @NOTIFY.command("test", example="test failures")
 @_NAME
-def test(run: Run, name: str) -> Answer:
+def test(run: Run, name: str) -> "Answer[dict[str, str]]":
     """Send a sample now. If it arrives, notices that wait because of failures are tried again at once."""
     import time
 
     from orchestrator.notices.notifier import board_name
     from orchestrator.notices.rules import subscriber_of
     from orchestrator.notices.sending import LEASE, check_installed, send
-    from orchestrator.notices.texts import Notice, safe
+    from orchestrator.notices.texts import NoticeText, safe
 
     rule = _rules(run).get(name)
     if rule.to != "command":
         check_installed()
     board = safe(board_name(run.orc.folder))
     body = f"This is a test of the rule {name}. It gives notices on {', '.join(rule.on)}."
-    notice = Notice(rule=name, title=f"{board}: a test", body=safe(body), events=())
+    notice = NoticeText(rule=name, title=f"{board}: a test", body=safe(body), events=())
     if reason := send(rule, notice, time.time() + LEASE):
         raise Refused(f"The test of {name} was not sent: {reason}", code="not_sent")
     subscriber = subscriber_of(name)
@@ -210,7 +210,7 @@ def test(run: Run, name: str) -> Answer:
 
 @NOTIFY.command("run", example="run")
 @flag("--once", "Send what waits now, at most one notice for each rule, and end.")
-def run_(run: Run, once: bool) -> Answer | None:
+def run_(run: Run, once: bool) -> "Answer[list[NoticeReport]] | None":
     """Send notices until the process is ended, and print what was sent. Several of them send nothing twice.
 
     The first SIGTERM or Ctrl-C lets what is being sent end, a second one does not. With --once the exit
