@@ -107,6 +107,7 @@ class Agents(Noun[State]):
         type: str = "general",
         capabilities: Iterable[str] = (),
         max_load: int | None = None,
+        agent: str | None = None,
     ) -> Agent | None:
         """Register an agent with its capabilities; register it again to change them.
 
@@ -115,14 +116,15 @@ class Agents(Noun[State]):
             type: A word for its kind.
             capabilities: Types and labels of tasks that it suits; none means all.
             max_load: The largest number of tasks that it may have; None for any number.
+            agent: Who registers it; itself if not given.
 
         Raises:
             BadName: The name is not allowed, or differs from another only in case.
         """
         if max_load is not None and not 0 <= max_load < 1_000_000:
             raise UsageError(f"{max_load} is not a load", hint="Give a number of tasks.")
-        tx.act_as(id)
-        _check_new(tx.state, id)
+        tx.act_as(agent or id)
+        _check_new(tx.state, names.agent(id))
         words = tuple(names.name("capability", word) for word in capabilities)
         names.name("agent type", type)
         known = tx.state.agents.get(id)

@@ -9,7 +9,7 @@ from orchestrator.interfaces.cli.commands import AGENT
 from orchestrator.interfaces.cli.layout import facts, shown_time
 from orchestrator.interfaces.cli.parameters import argument, option
 from orchestrator.interfaces.cli.rendering import Answer, listing, say
-from orchestrator.interfaces.cli.run import Run
+from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
     from orchestrator.domain.agents.commands import AgentView
@@ -35,9 +35,9 @@ def register(
     run: Run, id: str, type: str, capabilities: list[str] | None, max_load: int | None
 ) -> "Answer[Agent]":
     """Register an agent, with its type and capabilities."""
-    run.actor(id)
+    other = run.settings.agent if run.settings.agent != id else None
     agent = run.orc.agents.register(
-        id, type=type, capabilities=capabilities or (), max_load=max_load
+        id, type=type, capabilities=capabilities or (), max_load=max_load, **given(agent=other)
     )
     return run.changed(agent, f"Registered agent: {escape(agent.id)} ({escape(agent.type)})")
 

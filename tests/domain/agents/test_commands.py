@@ -21,6 +21,15 @@ def test_registering_sets_type_and_capabilities(orc: Orchestrator):
     assert agent.registered_at == "2026-11-21T06:13:00.000Z"
 
 
+def test_a_person_registers_an_agent_under_the_name_of_the_person(orc: Orchestrator):
+    orc.agents.register("ben", agent="kim")
+    record = list(orc.events.read())[-1]
+    assert (record.type, record.agent) == ("agent.registered", "kim")
+    assert orc.agents.get("ben").status == "active"
+    with pytest.raises(BadName):
+        orc.agents.register("../x", agent="kim")
+
+
 def test_registering_again_changes_what_the_agent_is_but_not_since_when(
     orc: Orchestrator, clock: SettableClock
 ):

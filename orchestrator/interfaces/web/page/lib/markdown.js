@@ -12,6 +12,7 @@ const LONGEST_LINE = 4_000; // characters of a paragraph whose marks are read: s
 const TIME = 400; // milliseconds for the marks of all paragraphs
 const DEEPEST = 24; // lists and quotes in each other
 const MOST = 20_000; // parts of a page
+const NESTED = /^[ \t]*(?:(?:>|[-*+][ \t]|\d{1,9}[.)][ \t])[ \t]*){64}/m; // its lexer takes long for such lines
 
 /**
  * A text as markdown.
@@ -27,9 +28,10 @@ export function Markdown({ text, level = 2, isMail = false }) {
 /**
  * The tokens of a text; null if it is to be shown as it is.
  * @param {string} text
+ * @param {boolean} [breaks]  Whether the end of a line is one.
  */
 export function tokensOf(text, breaks = false) {
-  if (text.length > LONGEST) return null;
+  if (text.length > LONGEST || NESTED.test(text)) return null;
   const lexer = new Lexer({ gfm: true, breaks });
   const end = performance.now() + TIME;
   try {
