@@ -50,7 +50,14 @@ export function tokensOf(text, breaks = false) {
 class Page {
   constructor(level) {
     this.level = level;
+    this.last = level;
     this.left = MOST;
+  }
+
+  /** The level of a heading here: no level is left out, as readers of a screen expect. */
+  under(depth) {
+    this.last = Math.min(6, this.level + depth, this.last + 1);
+    return this.last;
   }
 
   blocks(tokens, depth) {
@@ -71,7 +78,7 @@ const PARTS = {
   hr: () => html`<hr />`,
   br: () => html`<br />`,
   heading: ({ depth, tokens }, inside, page) =>
-    html`<${`h${Math.min(6, depth + page.level)}`}>${inside(tokens)}</>`,
+    html`<${`h${page.under(depth)}`}>${inside(tokens)}</>`,
   paragraph: ({ tokens }, inside) => html`<p>${inside(tokens)}</p>`,
   text: ({ tokens, text }, inside) => (tokens ? inside(tokens) : plain(text)),
   escape: ({ text }) => text,

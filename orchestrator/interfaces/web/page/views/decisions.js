@@ -51,7 +51,7 @@ function Decision({ number }) {
           onDone=${() => setShown("text")} reload=${reload} />`
       : shown === "history"
         ? html`<${History} number=${number} />`
-        : html`<${Markdown} text=${text} level=${1} />`}
+        : html`<${Markdown} text=${text} />`}
     ${isSuperseding ? html`<${Supersede} number=${number} onClose=${() => setIsSuperseding(false)} />` : null}
   </article>`;
 }
