@@ -26,9 +26,9 @@ PATIENCE = 60_000
 """Milliseconds; the machine may be busy."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A browser for all tests of a worker."""
+    """A browser for the tests of a module: its event loop may not run while others begin one."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     with sync_api.sync_playwright() as playwright:
