@@ -3,6 +3,7 @@
 import hashlib
 import re
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from orchestrator.interfaces.web import page
 
 from .conftest import client_of
 
+ROOT = Path(__file__).resolve().parents[3]
 FOLDER = Path(page.__file__).parent / "page"
 VENDORED = FOLDER / "vendor"
 OWN = [path for path in FOLDER.rglob("*.js") if VENDORED not in path.parents]
@@ -80,3 +82,13 @@ def test_what_is_vendored_is_what_was_published():
         for path in files
     }
     assert all("LICENSE" in package["files"] for package in versions.values())
+
+
+def test_an_installed_package_has_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    hatchling = pytest.importorskip("hatchling.build")
+    monkeypatch.chdir(ROOT)
+    with zipfile.ZipFile(tmp_path / hatchling.build_wheel(str(tmp_path))) as wheel:
+        packed = {name for name in wheel.namelist() if "/web/page/" in name}
+    assert packed == {
+        path.relative_to(ROOT).as_posix() for path in FOLDER.rglob("*") if path.is_file()
+    }

@@ -48,7 +48,21 @@ export function useLive() {
   return shown;
 }
 
+/** Call a function each time that the stream is live again; returns what ends this. */
+export function onLive(callback) {
+  const listener = (next) => next === "live" && callback();
+  states.add(listener);
+  return () => states.delete(listener);
+}
+
 const isWanted = (event, prefixes) => event === null || !prefixes.length || prefixes.some((prefix) => event.type.startsWith(prefix));
+
+/** `useEvents` for modules; returns what ends it. */
+export function onEvents(callback, prefixes) {
+  const listener = (event) => isWanted(event, prefixes) && callback(event);
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
 
 /**
  * Call a function with each event, whose type begins with one of the prefixes; none: with every event. It is
@@ -59,11 +73,7 @@ const isWanted = (event, prefixes) => event === null || !prefixes.length || pref
 export function useEvents(callback, prefixes = []) {
   const latest = useRef(callback);
   latest.current = callback;
-  useEffect(() => {
-    const listener = (event) => isWanted(event, prefixes) && latest.current(event);
-    listeners.add(listener);
-    return () => listeners.delete(listener);
-  }, [prefixes.join()]);
+  useEffect(() => onEvents((event) => latest.current(event), prefixes), [prefixes.join()]);
 }
 
 /**
@@ -79,7 +89,7 @@ export function useAnswer(command, args = {}, on = []) {
   const [answer, setAnswer] = useState({ value: undefined, error: null, isLoading: true });
   const key = JSON.stringify([command, args]);
   const reader = useMemo(() => {
-    const self = { isEnded: false, isBusy: false, isStale: false, frame: 0 };
+    const self = { isEnded: false, isBusy: false, isStale: false, isFailed: false, frame: 0 };
     self.read = async () => {
       if (self.isEnded) return;
       if (self.isBusy || document.hidden) {
@@ -90,8 +100,10 @@ export function useAnswer(command, args = {}, on = []) {
       self.isStale = false;
       try {
         const value = await run(command, args, { method: "GET" });
+        self.isFailed = false;
         if (!self.isEnded) setAnswer({ value, error: null, isLoading: false });
       } catch (error) {
+        self.isFailed = true;
         if (!self.isEnded) setAnswer((before) => ({ ...before, error, isLoading: false }));
       }
       self.isBusy = false;
@@ -112,8 +124,11 @@ export function useAnswer(command, args = {}, on = []) {
   useEffect(() => {
     const onShown = () => !document.hidden && reader.isStale && reader.soon();
     document.addEventListener("visibilitychange", onShown);
+    // What could not be read while the server was away has perhaps no event that would show it.
+    const end = onLive(() => reader.isFailed && reader.soon());
     reader.read();
     return () => {
+      end();
       reader.isEnded = true;
       cancelAnimationFrame(reader.frame);
       document.removeEventListener("visibilitychange", onShown);

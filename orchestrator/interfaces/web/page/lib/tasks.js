@@ -1,12 +1,13 @@
 // All tasks of the board, loaded once; then only those that changed are read.
 import { run } from "./api.js";
 import { useEffect, useState } from "./dom.js";
-import { useEvents } from "./live.js";
+import { onEvents, onLive } from "./live.js";
 
 let tasks = null;
 let newest = 0;
-let reading = null;
-let isAgain = false;
+let isReading = false;
+let isStale = true; // changed tasks are to be read
+let isAllStale = true; // so are all, because some may be gone
 const listeners = new Set();
 
 async function read(isWhole) {
@@ -21,34 +22,40 @@ async function read(isWhole) {
   for (const listener of listeners) listener(tasks);
 }
 
-async function refresh(isWhole) {
-  if (reading) {
-    isAgain ||= true;
-    return reading;
+/** Read what is stale, while a view shows it: one request at a time. What could not be read is still stale. */
+async function refresh() {
+  if (isReading || !listeners.size) return;
+  isReading = true;
+  while (isStale) {
+    const isWhole = isAllStale;
+    isStale = isAllStale = false;
+    try {
+      await read(isWhole);
+    } catch {
+      // the header says that the stream is cut off; the next event or the next connection tries again
+      isStale = true;
+      isAllStale ||= isWhole;
+      break;
+    }
   }
-  reading = (async () => {
-    do {
-      isAgain = false;
-      await read(isWhole || !tasks);
-    } while (isAgain);
-  })();
-  try {
-    await reading;
-  } catch {
-    // the next event tries again; the header says that the stream is cut off
-  } finally {
-    reading = null;
-  }
+  isReading = false;
 }
+
+// Also while no view shows the tasks: the next one must know what is gone.
+onEvents((event) => {
+  isStale = true;
+  isAllStale ||= event === null || event.type === "task.deleted" || event.type === "task.archived";
+  refresh();
+}, ["task.", "workflow."]);
+onLive(refresh);
 
 /** The tasks by id, as far as they are loaded; null before. */
 export function useTasks() {
   const [shown, setShown] = useState(tasks);
   useEffect(() => {
     listeners.add(setShown);
-    refresh(!tasks);
+    refresh();
     return () => listeners.delete(setShown);
   }, []);
-  useEvents((event) => refresh(event === null || event.type === "task.deleted" || event.type === "task.archived"), ["task.", "workflow."]);
   return shown;
 }
