@@ -19,6 +19,7 @@ SIZE = {"width": 1080, "height": 640}
 PHONE = {"width": 360, "height": 640}
 
 PICTURES: dict[str, tuple[str, str, str, dict[str, int]]] = {
+    "board": ("/", "Write the parser", "light", SIZE),
     "task": ("/tasks/{parser}", "Begin with expressions.", "light", SIZE),
     "graph": ("/graph", "Critical path: 3 tasks", "dark", SIZE),
     "agents": ("/agents", "cleo", "light", SIZE),
