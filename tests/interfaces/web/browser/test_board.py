@@ -77,6 +77,11 @@ def test_a_task_is_dragged_to_what_the_rules_allow_and_else_the_rule_speaks(
         expect(said(page)).to_contain_text(f"Task {ids['errors']} is pending")
         expect(said(page)).to_contain_text("`complete` is not possible")
         expect(card_in(page, "pending", ids["errors"])).to_be_visible()
+
+        expect(card(page, ids["errors"])).to_contain_text("waits for 1")
+        with Orchestrator.open(tmp_path / "board") as orc:
+            orc.tasks.complete(ids["parser"], result="It parses", agent="ann")
+        expect(card(page, ids["errors"])).not_to_contain_text("waits for")
         opened.accessible()
         opened.look("board")
 

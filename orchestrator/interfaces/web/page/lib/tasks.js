@@ -10,6 +10,17 @@ let isStale = true; // changed tasks are to be read
 let isAllStale = true; // so are all, because some may be gone
 const listeners = new Set();
 
+const MOST_NAMED = 50; // tasks in an expression, whose length is limited
+
+/** The tasks that need these: how many needs they still wait for changes without an event of their own. */
+async function dependantsOf(moved) {
+  const ids = new Set(moved.map((task) => task.id));
+  const needed = new Set([...tasks?.values() ?? []].flatMap((task) => task.needs).filter((id) => ids.has(id)));
+  if (!needed.size) return [];
+  const where = needed.size > MOST_NAMED ? null : [...needed].map((id) => `needs = '${id}'`).join(" or ");
+  return run("task list", { all: true, where }, { method: "GET" });
+}
+
 async function read(isWhole) {
   const args = { all: true, ...(isWhole ? {} : { since: `${newest}` }) };
   const changed = await run("task list", args, { method: "GET" });
@@ -18,6 +29,8 @@ async function read(isWhole) {
     next.set(task.id, task);
     newest = Math.max(newest, task.events.at(-1) ?? 0);
   }
+  const moved = isWhole ? [] : changed.filter((task) => tasks.get(task.id)?.status !== task.status);
+  for (const task of await dependantsOf(moved)) next.set(task.id, task);
   tasks = next;
   for (const listener of listeners) listener(tasks);
 }
