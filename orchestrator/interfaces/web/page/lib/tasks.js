@@ -25,13 +25,12 @@ async function read(isWhole) {
   const args = { all: true, ...(isWhole ? {} : { since: `${newest}` }) };
   const changed = await run("task list", args, { method: "GET" });
   const next = isWhole ? new Map() : new Map(tasks);
-  for (const task of changed) {
-    next.set(task.id, task);
-    newest = Math.max(newest, task.events.at(-1) ?? 0);
-  }
+  for (const task of changed) next.set(task.id, task);
   const moved = isWhole ? [] : changed.filter((task) => tasks.get(task.id)?.status !== task.status);
   for (const task of await dependantsOf(moved)) next.set(task.id, task);
+  // Only now that nothing has failed: what was not kept is to be read again.
   tasks = next;
+  for (const task of changed) newest = Math.max(newest, task.events.at(-1) ?? 0);
   for (const listener of listeners) listener(tasks);
 }
 
