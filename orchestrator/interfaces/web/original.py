@@ -338,7 +338,8 @@ ORIGINAL = (
     ),
     Endpoint(
         method="PUT", path="/api/knowledge/{topic:path}", about="Write a topic.", run=_write_topic,
-        body=Text, result=Confirmed, example={"content": "Parsers by hand are fast"},
+        body=Text, result=Confirmed, errors=(404,),
+        example={"content": "Parsers by hand are fast"},
     ),
     Endpoint(
         method="DELETE", path="/api/knowledge/{topic:path}", about="Delete a topic.",
@@ -354,7 +355,7 @@ ORIGINAL = (
     ),
     Endpoint(
         method="DELETE", path="/api/locks/{resource:path}", about="Release a lock.", run=_release,
-        body=Actor, result=Released, example=_AGENT,
+        body=Actor, result=Released, errors=(404,), example=_AGENT,
     ),
 )  # fmt: skip
 """The routes of the original."""
