@@ -10,7 +10,7 @@ import msgspec
 from orchestrator.core import clock
 from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import BadName
-from orchestrator.core.events import Cause, Recorded, caused_by, is_reserved
+from orchestrator.core.events import Recorded, caused_by, is_reserved
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.patterns import matches
@@ -161,7 +161,7 @@ class EventObject(TypedDict):
     agent: str
     type: str
     payload: dict[str, Any]
-    cause: NotRequired[Cause]
+    cause: NotRequired[dict[str, int]]
 
 
 def as_dict(record: Recorded) -> EventObject:
@@ -174,7 +174,7 @@ def as_dict(record: Recorded) -> EventObject:
         payload=msgspec.json.decode(record.payload),
     )
     if record.cause:
-        event["cause"] = record.cause
+        event["cause"] = msgspec.to_builtins(record.cause)
     return event
 
 
