@@ -112,7 +112,7 @@ def test_two_people_drag_one_task_and_the_second_hears_who_has_it(
     board = tmp_path / "board"
     ids = sample_boards.small(board)
     with window(board) as kim, serving(board, home, "--port", "0", "--agent", "ann") as server:
-        ann = Window(kim.page.context.browser.new_context().new_page(), server, board, tmp_path)
+        ann = Window(kim.page.context.browser.new_context().new_page(), server, board)
         kim.expect("status of 409")
         ann.page.set_viewport_size({"width": 1280, "height": 800})
         ann.open("/")
