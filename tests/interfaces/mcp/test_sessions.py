@@ -289,9 +289,13 @@ def test_the_known_clients_are_those_that_can_be_set_up() -> None:
 
 
 def test_the_command_line_of_the_host_is_known() -> None:
-    with subprocess.Popen(["sleep", "60"]) as child:
-        assert session.processes.host_words(f"{child.pid} 1 boot") == ["sleep", "60"]
-        child.kill()
+    pipe = subprocess.PIPE
+    with subprocess.Popen(["cat", "-"], stdin=pipe, stdout=pipe, bufsize=0) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(b"\n")
+        child.stdout.read(1)  # it runs: until then its command line may be empty
+        assert session.processes.host_words(f"{child.pid} 1 boot") == ["cat", "-"]
 
 
 def test_a_host_that_does_not_read_stops_neither_others_nor_the_end(
