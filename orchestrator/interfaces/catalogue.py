@@ -289,10 +289,10 @@ _LIST: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
 
 def _is_left_out(param: click.Parameter) -> bool:
     """Whether calls do without it: what is rare, names who acts, or is about files of the caller."""
-    rare = isinstance(param, Option) and param.rare
-    is_own = param.name == "agent" and param is not AGENT_FILTER
-    is_own = is_own or (param.name == "ids" and isinstance(param, click.Option))
-    return rare or is_own or param.type in _FILES
+    is_rare = isinstance(param, Option) and param.rare
+    names_actor = param.name == "agent" and param is not AGENT_FILTER
+    is_for_lines = param.name == "ids" and isinstance(param, click.Option)
+    return is_rare or names_actor or is_for_lines or param.type in _FILES
 
 
 _FILES = (types.FILE, types.FOLDER, types.TEXT_FILE, types.OUTPUT_FILE, types.OUTPUT_FOLDER)

@@ -127,7 +127,7 @@ class ResultSchemas:
         return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
     def _parts(self, kinds: list[Any]) -> Iterator[Schema]:
-        """The records of one object; of a field that two of them have the last one counts."""
+        """The records that form one object; if two of them have the same field, the later record counts."""
         for place, kind in enumerate(kinds):
             later = {name for each in kinds[place + 1 :] for name in _fields(each)}
             yield self._object(kind, later) if later & {*_fields(kind)} else self.of(kind)

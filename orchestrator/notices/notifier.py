@@ -5,10 +5,8 @@ board one begins a notice, and a notice whose sender was killed is begun again w
 thread of :meth:`Notifier.run` decides and uses the board; a thread for each notice waits for what sends it.
 """
 
-import os
 import queue
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -32,6 +30,8 @@ from orchestrator.notices.texts import LISTED, NoticeText, compose
 from orchestrator.reports.sentences import Sentences
 from orchestrator.reports.timeline import tasks_in
 from orchestrator.supervisor.event_work import records
+from orchestrator.supervisor.log_watch import LogWatch
+from orchestrator.supervisor.places import board_name
 
 ATTEMPTS = 5
 """How often a notice is tried before it is given up."""
@@ -39,14 +39,13 @@ ATTEMPTS = 5
 BACK_OFF = 10.0
 """Seconds between a failed attempt and the next one; twice as many after each further failure."""
 
-_LOG = 5.0  # seconds after which the thread that waits for the log looks whether it is to end
 _LONGEST_REASON = 300
 _AGAIN = 1.0  # seconds until the next try when the end of an attempt cannot be recorded
 _TROUBLE = 5.0  # seconds until the next try when the board or the file of rules cannot be used
 
 
 class NoticeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an attempt at a notice.
+    """How an attempt at a notice ended.
 
     Attributes:
         events: How many events it is about.
@@ -63,7 +62,7 @@ class NoticeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Ended(msgspec.Struct, frozen=True):
-    ear: "_RuleQueue"
+    rule_queue: "_RuleQueue"
     attempt: Attempt
     notice: NoticeText
     count: int
@@ -71,7 +70,7 @@ class _Ended(msgspec.Struct, frozen=True):
 
 
 class _RuleQueue(msgspec.Struct, eq=False):
-    """What a rule waits to tell.
+    """The events of a rule that wait for a notice.
 
     Attributes:
         position: Up to here its subscriber has settled every event; ``pending`` begins after it.
@@ -94,7 +93,13 @@ class _RuleQueue(msgspec.Struct, eq=False):
 
 
 class _NotifierMemory(msgspec.Struct, frozen=True):
-    """What a former notifier knew: up to an event of this time, no event of a rule waits before one."""
+    """What the notifier before this one kept: where the events that wait begin, for each rule.
+
+    Attributes:
+        event: The last event that it had read.
+        ts: The time of this event, by which a log that was restored is recognized.
+        begins: By rule: the key of its filters, and the event after which its events may wait.
+    """
 
     event: int = 0
     ts: str = ""
@@ -107,9 +112,9 @@ class Notifier:
     Args:
         orc: The board, which only the thread of :meth:`run` uses.
         rules: The rules.
-        report: Hears of each attempt.
-        warn: Hears why the board or the rules cannot be used, once.
-        send: Sends a notice until a time; why it did not, else empty.
+        report: Is called with the end of each attempt.
+        warn: Is called once with the reason when the board or the rules cannot be used.
+        send: Sends a notice before a time; returns why it was not sent, else an empty text.
     """
 
     def __init__(
@@ -126,12 +131,11 @@ class Notifier:
         self._report = report
         self._warn = warn
         self._send = send
-        self._ears: dict[str, _RuleQueue] = {}
+        self._queues: dict[str, _RuleQueue] = {}
         self._head = 0
         self._memory: _NotifierMemory | None = None
-        self._saved: _NotifierMemory | None = None
         self._inbox: queue.SimpleQueue[_Ended | str] = queue.SimpleQueue()
-        self._waits: queue.SimpleQueue[Callable[[float], bool] | None] = queue.SimpleQueue()
+        self._log = LogWatch(lambda: self._inbox.put("log"))
         self._sending = 0
         self._is_stopped = False
         self._trouble = ""
@@ -144,14 +148,14 @@ class Notifier:
         """Send notices until :meth:`stop`."""
         engine = self._orc.engine
         session, engine.session = engine.session, None  # that of who started it is no rule's
-        threading.Thread(target=self._watch_log, name="watch-log", daemon=True).start()
+        self._log.start()
         self._inbox.put("log")
         try:
             while not self._is_stopped or self._sending:
                 self._take(self._messages())
         finally:
             engine.session = session
-            self._waits.put(None)
+            self._log.stop()
             self._save()
 
     def run_once(self) -> None:
@@ -188,7 +192,7 @@ class Notifier:
                 self._warn(error.message)
             self._trouble = error.message
         if "log" in messages:
-            self._waits.put(self._orc.engine.watch())
+            self._log.wait_for(self._orc.engine.watch())
 
     def _work(self) -> None:
         """Read new events, and begin the notices that may begin now."""
@@ -198,20 +202,9 @@ class Notifier:
         self._load(state)
         state = self._orc.engine.read()
         self._read(state)
-        for ear in self._ears.values():
-            if not ear.is_sending:
-                self._begin(ear, state)
-
-    def _watch_log(self) -> None:
-        """In a thread of its own: put a message into the inbox when the log has grown."""
-        while (wait := self._waits.get()) is not None:
-            try:
-                while not wait(_LOG):
-                    if not self._waits.empty():
-                        return
-            except (OSError, OrchestratorError):
-                time.sleep(_TROUBLE)
-            self._inbox.put("log")
+        for rule_queue in self._queues.values():
+            if not rule_queue.is_sending:
+                self._begin(rule_queue, state)
 
     # Rules
 
@@ -221,55 +214,58 @@ class Notifier:
             self._memory = self._remembered(state)
             self._head = state.event
         known = self._rules.all()
-        ears: dict[str, _RuleQueue] = {}
+        queues: dict[str, _RuleQueue] = {}
         changed: list[tuple[_RuleQueue, int]] = []
         for name, rule in known.items():
-            ear = self._ears.get(name)
-            if ear is None or ear.rule != rule:
+            rule_queue = self._queues.get(name)
+            if rule_queue is None or rule_queue.rule != rule:
                 position = self._orc.subscriptions.open(subscriber_of(name)).position
                 begin = max(position, self._begin_of(name, rule))
-                ear = _RuleQueue(
-                    name, rule, position, is_sending=ear is not None and ear.is_sending
+                rule_queue = _RuleQueue(
+                    name,
+                    rule,
+                    position,
+                    is_sending=rule_queue is not None and rule_queue.is_sending,
                 )
-                changed.append((ear, begin))
-            ears[name] = ear
+                changed.append((rule_queue, begin))
+            queues[name] = rule_queue
         self._scan(state, changed)
-        self._ears = ears
+        self._queues = queues
 
     def _begin_of(self, name: str, rule: Rule) -> int:
         assert self._memory is not None
         key, begin = self._memory.begins.get(name, ("", 0))
         return begin if key == _key(rule) else 0
 
-    def _scan(self, state: State, ears: list[tuple[_RuleQueue, int]]) -> None:
-        """Keep the events that fit rules, each after an event, up to the last one that was read."""
-        first = min((begin for _, begin in ears), default=self._head)
+    def _scan(self, state: State, queues: list[tuple[_RuleQueue, int]]) -> None:
+        """Queue the events that fit: for each rule those after its event, up to the last event read."""
+        first = min((begin for _, begin in queues), default=self._head)
         for record in records(self._orc, first, self._head):
-            for ear, begin in ears:
+            for rule_queue, begin in queues:
                 if record.id > begin:
-                    self._note(state, ear, record)
+                    self._note(state, rule_queue, record)
 
     def _read(self, state: State) -> None:
-        """Read new events, each one once for all rules; all of them again if the log is an older one now."""
+        """Read new events, once for all rules; everything again if the log was replaced by an older one."""
         if state.event < self._head:
-            self._ears, self._memory = {}, None
+            self._queues, self._memory = {}, None
             return
         for record in records(self._orc, self._head, state.event):
-            for ear in self._ears.values():
-                self._note(state, ear, record)
+            for rule_queue in self._queues.values():
+                self._note(state, rule_queue, record)
             self._head = record.id
 
     @staticmethod
-    def _note(state: State, ear: _RuleQueue, record: Recorded) -> None:
-        if record.id > ear.position and fits(ear.rule, record, state):
-            ear.pending.append(record.id)
+    def _note(state: State, rule_queue: _RuleQueue, record: Recorded) -> None:
+        if record.id > rule_queue.position and fits(rule_queue.rule, record, state):
+            rule_queue.pending.append(record.id)
 
     # Notices
 
-    def _begin(self, ear: _RuleQueue, state: State) -> None:
+    def _begin(self, rule_queue: _RuleQueue, state: State) -> None:
         """Begin the next notice of a rule, if it may begin now."""
-        subscriber = state.subscriptions[ear.id]
-        self._settle(ear, subscriber, state)
+        subscriber = state.subscriptions[rule_queue.id]
+        self._settle(rule_queue, subscriber, state)
         now = self._orc.engine.now()
         if pause_of(subscriber, NO_LIMITS, now) is not None:
             return
@@ -278,101 +274,103 @@ class Notifier:
             if not place.may_begin(now):
                 return
             first, event = place.first, place.event
-        elif ear.pending and _pause_until(subscriber, ear.rule, now) <= now:
-            batch = tuple(ear.pending) if ear.rule.every else (ear.pending[0],)
-            first, event, ear.batch = batch[0], batch[-1], batch
+        elif rule_queue.pending and subscriber.next_notice(rule_queue.rule.every, now) <= now:
+            batch = tuple(rule_queue.pending) if rule_queue.rule.every else (rule_queue.pending[0],)
+            first, event, rule_queue.batch = batch[0], batch[-1], batch
         else:
             return
         try:
             attempt = self._orc.subscriptions.notice(
-                ear.id,
+                rule_queue.id,
                 event,
                 first=first,
-                after=ear.position,
+                after=rule_queue.position,
                 lease=LEASE,
                 most=ATTEMPTS,
-                every=ear.rule.every,
+                every=rule_queue.rule.every,
             )
         except Refused:  # another notifier was faster; its commit wakes this one
             return
         if attempt is not None:
-            self._start(ear, attempt)
+            self._start(rule_queue, attempt)
 
-    def _settle(self, ear: _RuleQueue, subscriber: Subscriber, state: State) -> None:
+    def _settle(self, rule_queue: _RuleQueue, subscriber: Subscriber, state: State) -> None:
         """Bring a rule to the position of its subscriber, which others may have moved."""
-        if subscriber.position < ear.position:
-            ear.pending.clear()
-            ear.position = subscriber.position
-            self._scan(state, [(ear, ear.position)])
-        ear.position = subscriber.position
-        while ear.pending and ear.pending[0] <= ear.position:
-            ear.pending.popleft()
+        if subscriber.position < rule_queue.position:
+            rule_queue.pending.clear()
+            rule_queue.position = subscriber.position
+            self._scan(state, [(rule_queue, rule_queue.position)])
+        rule_queue.position = subscriber.position
+        while rule_queue.pending and rule_queue.pending[0] <= rule_queue.position:
+            rule_queue.pending.popleft()
 
-    def _start(self, ear: _RuleQueue, attempt: Attempt) -> None:
+    def _start(self, rule_queue: _RuleQueue, attempt: Attempt) -> None:
         """Let a thread send a notice."""
-        notice, count = self._notice(ear, attempt)
-        rule, until = ear.rule, clock.seconds(attempt.until)
+        notice, count = self._notice(rule_queue, attempt)
+        rule, until = rule_queue.rule, clock.seconds(attempt.until)
 
         def work() -> None:
             try:
                 reason = self._send(rule, notice, until)
             except Exception as error:  # noqa: BLE001  the attempt must end; the text may hold an address
                 reason = f"sending failed with {type(error).__name__}"
-            self._inbox.put(_Ended(ear, attempt, notice, count, reason))
+            self._inbox.put(_Ended(rule_queue, attempt, notice, count, reason))
 
-        ear.is_sending = True
+        rule_queue.is_sending = True
         self._sending += 1
-        threading.Thread(target=work, name=f"send-{ear.name}", daemon=True).start()
+        threading.Thread(target=work, name=f"send-{rule_queue.name}", daemon=True).start()
 
-    def _notice(self, ear: _RuleQueue, attempt: Attempt) -> tuple[NoticeText, int]:
+    def _notice(self, rule_queue: _RuleQueue, attempt: Attempt) -> tuple[NoticeText, int]:
         """The notice of an attempt, and the number of its events.
 
         If another process has begun it, its events are those that fit now, and its last one in any case.
         """
         state = self._orc.engine.read()
-        if not ear.batch or ear.batch[-1] != attempt.event:
-            ear.batch = tuple(
+        if not rule_queue.batch or rule_queue.batch[-1] != attempt.event:
+            rule_queue.batch = tuple(
                 record.id
                 for record in records(self._orc, max(attempt.first, 1) - 1, attempt.event)
-                if record.id == attempt.event or fits(ear.rule, record, state)
+                if record.id == attempt.event or fits(rule_queue.rule, record, state)
             )
         now = self._orc.engine.now()
         sentences = Sentences(self._orc.engine, lambda moment: clock.local_time(moment, now))
-        board = board_name(self._orc.folder)
+        board = board_name(self._orc.folder or "board")
 
         def fields_of(record: Recorded) -> dict[str, str]:
             return {"board": board, **fields(record, state, sentences, now)}
 
-        shown = [self._orc.engine.event(number) for number in ear.batch[:LISTED]]
-        templates = ear.rule.title, ear.rule.body
-        count = len(ear.batch)
-        return compose(ear.name, templates, shown, _for_programs, fields_of, count), count
+        shown = [self._orc.engine.event(number) for number in rule_queue.batch[:LISTED]]
+        templates = rule_queue.rule.title, rule_queue.rule.body
+        count = len(rule_queue.batch)
+        return compose(rule_queue.name, templates, shown, _for_programs, fields_of, count), count
 
     def _end(self, ended: _Ended) -> None:
         """Record how an attempt has ended."""
-        ear, attempt = ended.ear, ended.attempt
+        rule_queue, attempt = ended.rule_queue, ended.attempt
         reason = one_line(ended.reason, _LONGEST_REASON)
         try:
             if reason:
                 self._orc.subscriptions.fail(
-                    ear.id, attempt.event, attempt.token, reason, back_off=BACK_OFF
+                    rule_queue.id, attempt.event, attempt.token, reason, back_off=BACK_OFF
                 )
             else:
-                self._orc.subscriptions.finish(ear.id, attempt.event, attempt.token)
+                self._orc.subscriptions.finish(rule_queue.id, attempt.event, attempt.token)
         except (Refused, NotFound) as error:
             self._warn(error.message)
         except OrchestratorError as error:
             if self._orc.engine.now() < attempt.until:
                 threading.Timer(_AGAIN, self._inbox.put, [ended]).start()
                 return
-            self._warn(f"{error.message}; notice {attempt.event} of {ear.name} may come again")
+            self._warn(
+                f"{error.message}; notice {attempt.event} of {rule_queue.name} may come again"
+            )
         self._sending -= 1
-        current = self._ears.get(ear.name, ear)
-        current.is_sending = ear.is_sending = False
+        current = self._queues.get(rule_queue.name, rule_queue)
+        current.is_sending = rule_queue.is_sending = False
         is_last = not reason or attempt.number >= attempt.most
         self._report(
             NoticeReport(
-                rule=ear.name,
+                rule=rule_queue.name,
                 title=ended.notice.title,
                 events=ended.count,
                 attempt=attempt.number,
@@ -391,27 +389,30 @@ class Notifier:
             state, now = self._orc.engine.read(), self._orc.engine.now()
         except OrchestratorError:
             return _TROUBLE
-        waits = (self._wait(ear, state.subscriptions[ear.id], now) for ear in self._ears.values())
+        waits = (
+            self._wait(rule_queue, state.subscriptions[rule_queue.id], now)
+            for rule_queue in self._queues.values()
+        )
         due = min((wait for wait in waits if wait is not None), default=None)
         return None if due is None else max(due, 0.01)
 
     @staticmethod
-    def _wait(ear: _RuleQueue, subscriber: Subscriber, now: str) -> float | None:
+    def _wait(rule_queue: _RuleQueue, subscriber: Subscriber, now: str) -> float | None:
         attempt = next(iter(subscriber.attempts), None)
-        if ear.is_sending or (attempt is None and not ear.pending):
+        if rule_queue.is_sending or (attempt is None and not rule_queue.pending):
             return None
         pause = pause_of(subscriber, NO_LIMITS, now)
         untils = [pause.until] if pause is not None else []
         if attempt is None:
-            untils.append(_pause_until(subscriber, ear.rule, now))
+            untils.append(subscriber.next_notice(rule_queue.rule.every, now))
         elif not attempt.may_begin(now):
             untils.append(attempt.until if attempt.status == "running" else attempt.due)
         return clock.between(now, max(untils, default=now))
 
-    # What a former notifier knew
+    # The memory for the next notifier
 
     def _remembered(self, state: State) -> _NotifierMemory:
-        """What was kept, if it is of this log."""
+        """The memory that the notifier before this one kept; an empty one if it is of another log."""
         try:
             text = self._orc.engine.cursors.read(_READER)
             memory = msgspec.json.decode(text or "{}", type=_NotifierMemory)
@@ -425,8 +426,11 @@ class Notifier:
         if self._memory is None or not self._head:
             return
         begins = {
-            ear.name: (_key(ear.rule), ear.pending[0] - 1 if ear.pending else self._head)
-            for ear in self._ears.values()
+            rule_queue.name: (
+                _key(rule_queue.rule),
+                rule_queue.pending[0] - 1 if rule_queue.pending else self._head,
+            )
+            for rule_queue in self._queues.values()
         }
         with suppress(OrchestratorError):
             memory = _NotifierMemory(self._head, self._orc.engine.event(self._head).ts, begins)
@@ -438,26 +442,13 @@ _READER = "notify"
 
 
 def _key(rule: Rule) -> str:
-    """What decides which events fit a rule: its filters, without its address."""
+    """The filters of a rule as a text, which decide the events that fit it."""
     filters = (rule.on, rule.agents, rule.workstreams, rule.tasks, rule.labels, rule.priority)
     return msgspec.json.encode(filters).decode()
 
 
-def _pause_until(subscriber: Subscriber, rule: Rule, now: str) -> str:
-    """When the next notice of a rule may begin; a clock that was set back ends the pause."""
-    last = subscriber.noticed
-    return clock.after(last, rule.every) if last and last <= now else now
-
-
 def _for_programs(record: Recorded) -> dict[str, Any]:
     return {**as_dict(record)}
-
-
-def board_name(folder: str | None) -> str:
-    """What notices call a board: the folder of its project."""
-    path = (folder or "board").rstrip(os.sep)
-    name = os.path.basename(path)
-    return os.path.basename(os.path.dirname(path)) if name == ".orchestrator" else name
 
 
 def fields(record: Recorded, state: State, sentences: Sentences, now: str) -> dict[str, str]:

@@ -24,8 +24,6 @@ from orchestrator.supervisor.user_files import UserFile
 Kind = Literal["desktop", "webhook", "command", "email"]
 """Where a notice goes."""
 
-KINDS: tuple[Kind, ...] = ("desktop", "webhook", "command", "email")
-
 EVERY = 30.0
 """Seconds between two notices of a rule unless another time is given."""
 

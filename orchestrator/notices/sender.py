@@ -28,7 +28,7 @@ _REASONS = (
     (r"timed out|[Tt]imeout", "it did not answer in time"),
     (r"[Cc]onnection", "the connection failed"),
 )
-"""What a text of apprise means, by its words; the first that fits counts."""
+"""The reason for a failure, by a pattern in the log of apprise; the first match counts."""
 
 
 class _KeptLog(logging.Handler):
@@ -103,7 +103,7 @@ def _reason(text: str, to: str) -> str:
 
 
 def _desktop(apprise: Any, asset: Any, schemes: list[str]) -> Any:
-    """The first of the desktops that is there."""
+    """The service of the first desktop that exists on this machine."""
     services = (
         apprise.Apprise.instantiate(f"{scheme}://", asset=asset, suppress_exceptions=True)
         for scheme in schemes
@@ -112,12 +112,10 @@ def _desktop(apprise: Any, asset: Any, schemes: list[str]) -> Any:
 
 
 def _service(apprise: Any, asset: Any, request: dict[str, Any]) -> Any:
-    """The service of an address; one that apprise does not know by its host gets JSON."""
+    """The service of an address; a host that apprise has no service for gets JSON."""
     address = request["address"]
-    if not address.lower().startswith(("http://", "https://")):
-        return apprise.Apprise.instantiate(address, asset=asset, suppress_exceptions=True)
     known = apprise.Apprise.instantiate(address, asset=asset, suppress_exceptions=True)
-    if known:
+    if known or not address.lower().startswith(("http://", "https://")):
         return known
     parts = urlsplit(address)
     if not parts.hostname:

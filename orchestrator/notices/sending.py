@@ -55,7 +55,7 @@ def check_address(rule: Rule) -> str:
     """Why a rule cannot send notices, else empty; nothing is sent."""
     if rule.to == "command":
         return ""
-    return _through_apprise(rule, {"only_check": True}, TIMEOUT)
+    return _through_apprise(rule, {"only_check": True})
 
 
 def send(rule: Rule, notice: NoticeText, until: float) -> str:
@@ -72,12 +72,12 @@ def send(rule: Rule, notice: NoticeText, until: float) -> str:
         return "it is too late to send it"
     if rule.to == "command":
         return _through_command(rule, notice)
-    return _through_apprise(rule, {**msgspec.to_builtins(notice), "latest": latest}, TIMEOUT)
+    return _through_apprise(rule, {**msgspec.to_builtins(notice), "latest": latest})
 
 
 def _through_command(rule: Rule, notice: NoticeText) -> str:
     try:
-        result = _run(list(rule.words), msgspec.json.encode(notice), TIMEOUT)
+        result = _run(list(rule.words), msgspec.json.encode(notice))
     except OSError as error:
         return f"its program cannot be started: {error.strerror}"
     if result.status is None:
@@ -85,7 +85,7 @@ def _through_command(rule: Rule, notice: NoticeText) -> str:
     return f"its program ended with status {result.status}" if result.status else ""
 
 
-def _through_apprise(rule: Rule, request: dict[str, Any], timeout: float) -> str:
+def _through_apprise(rule: Rule, request: dict[str, Any]) -> str:
     try:
         address = address_of(rule)
     except OrchestratorError as error:
@@ -93,7 +93,7 @@ def _through_apprise(rule: Rule, request: dict[str, Any], timeout: float) -> str
     place = {"desktops": system.DESKTOPS, "needs": system.DESKTOP_NEEDS}
     data = msgspec.json.encode({**request, **place, "to": rule.to, "address": address})
     try:
-        result = _run([sys.executable, "-P", _SENDER], data, timeout)
+        result = _run([sys.executable, "-P", _SENDER], data)
     except OSError as error:
         return f"its sender cannot be started: {error.strerror}"
     if result.status is None:
@@ -104,7 +104,7 @@ def _through_apprise(rule: Rule, request: dict[str, Any], timeout: float) -> str
         return f"its sender ended with status {result.status}"
 
 
-def _run(words: list[str], data: bytes, timeout: float) -> processes.ProgramResult:
+def _run(words: list[str], data: bytes) -> processes.ProgramResult:
     """Run a program with data on stdin, from a file without a name, so that no write waits for a reader."""
     names = (*_DESKTOP, *_NETWORK)
     variables = processes.passed_on(os.environ) | {
@@ -117,7 +117,7 @@ def _run(words: list[str], data: bytes, timeout: float) -> processes.ProgramResu
             words,
             folder=os.path.expanduser("~"),
             variables=variables,
-            timeout=timeout,
+            timeout=TIMEOUT,
             kept=4096,
             stdin=stdin,
         )

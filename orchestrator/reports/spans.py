@@ -11,6 +11,7 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.events import TaskClaimed, TaskEvent
 from orchestrator.engine import Engine
+from orchestrator.reports.timeline import is_from
 
 PERIOD = "24h"
 """How far spans of work go back, unless another time is given."""
@@ -44,17 +45,13 @@ def spans(
     """
     state, now = engine.read(), engine.now()
     limit = beginning(PERIOD if since is None else since, now)
-    newest = takewhile(lambda event: _is_later(event, limit), engine.read_backwards())
+    newest = takewhile(lambda event: is_from(event, limit), engine.read_backwards())
     work = _Work(engine, state, now)
     for event in [event for event in newest if event.type.startswith("task.")][::-1]:
         work.follow(event)
     work.close_running()
     wanted = (span for span in work.spans if agent in (None, span.agent))
     return sorted(wanted, key=lambda span: (span.since, span.task))
-
-
-def _is_later(event: Recorded, limit: str | int) -> bool:
-    return event.id > limit if isinstance(limit, int) else event.ts >= limit
 
 
 class _Work:

@@ -23,7 +23,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     """What happened, oldest first.
 
     Attributes:
-        task: The task that all of it is about; empty if there is none.
+        task: The id of the task, if the subject is a task; else empty.
         events: The events.
         after: For each of them, the seconds since the one before; 0 for the first.
     """
@@ -72,7 +72,7 @@ def timeline(
     about = _about(state, workstream) if workstream is not None else None
     chosen = (
         event
-        for event in takewhile(lambda event: _is_later(event, limit), newest)
+        for event in takewhile(lambda event: is_from(event, limit), newest)
         if agent in (None, event.agent)
         and (type is None or matches(type, event.type))
         and (before is None or event.id < before)
@@ -116,7 +116,8 @@ def _named(engine: Engine, state: State, name: str) -> tuple[str, str]:
         ) from None
 
 
-def _is_later(event: Recorded, limit: str | int | None) -> bool:
+def is_from(event: Recorded, limit: str | int | None) -> bool:
+    """Whether an event is after the event of this id, or not before this time; without a limit it is."""
     if isinstance(limit, int):
         return event.id > limit
     return limit is None or event.ts >= limit

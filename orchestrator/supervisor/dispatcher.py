@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from orchestrator.api import Orchestrator
@@ -21,6 +21,7 @@ from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.limits import Pause, pause_of
 from orchestrator.supervisor.attempts import Attempts, Ended
 from orchestrator.supervisor.event_work import EventWork, records
+from orchestrator.supervisor.log_watch import LogWatch
 from orchestrator.supervisor.processes import GRACE, AgentLog, runner_folder
 from orchestrator.supervisor.schedules import LONGEST_WAIT, Schedules
 from orchestrator.supervisor.sources import Offer, WorkSource
@@ -41,7 +42,6 @@ MOST_AGENTS = 10
 BACK_OFF = 1.0
 """Seconds between a failed attempt and the next one; twice as many after each further failure."""
 
-_LOG = 5.0  # seconds after which the thread that waits for the log looks whether it is to end
 _TOLD = 30.0  # seconds between two looks at the agent files although the system reports changes
 _UNTOLD = 1.0  # seconds between two looks where it does not
 _SHORTEST = 0.01
@@ -140,7 +140,7 @@ class Dispatcher:
         self._trouble = ""
         self._warnings: set[str] = set()
         self._stops = 0
-        self._waits: queue.SimpleQueue[Callable[[float], bool] | None] = queue.SimpleQueue()
+        self._log = LogWatch(lambda: self._inbox.put("log"))
         self._alarm = system.FileAlarm(self._workers.folders)
         self._alarms: queue.SimpleQueue[system.FileAlarm | None] = queue.SimpleQueue()
         self._must_look = True
@@ -156,7 +156,7 @@ class Dispatcher:
 
     def run(self) -> None:
         """Start agents until :meth:`stop`; then nothing of them is left."""
-        threading.Thread(target=self._watch_log, name="watch-log", daemon=True).start()
+        self._log.start()
         agents = threading.Thread(target=self._watch_agents, name="watch-agents", daemon=True)
         agents.start()
         keeper = None if self._is_kept else self._attempts.keeper()
@@ -172,7 +172,7 @@ class Dispatcher:
                 self._take(self._messages())
         finally:
             engine.warn, engine.session = warn, session
-            self._waits.put(None)
+            self._log.stop()
             self._alarms.put(None)
             self._quit.set()
             self._alarm.ring()
@@ -218,7 +218,7 @@ class Dispatcher:
                 self._follower.note("runner.trouble", "", error.message)
             self._trouble = error.message
         if "log" in messages:
-            self._waits.put(self._orc.engine.watch())
+            self._log.wait_for(self._orc.engine.watch())
 
     def _work(self) -> None:
         """Do all that can be done now. If the board cannot be used, this is called again."""
@@ -263,17 +263,6 @@ class Dispatcher:
         for running in self._workers.running():
             if running.process is not None:
                 running.process.stop()
-
-    def _watch_log(self) -> None:
-        """In a thread of its own: tell the dispatcher that the log has grown."""
-        while (wait := self._waits.get()) is not None:
-            try:
-                while not wait(_LOG):
-                    if not self._waits.empty():
-                        return
-            except (OSError, OrchestratorError):
-                time.sleep(_TROUBLE)
-            self._inbox.put("log")
 
     def _watch_agents(self) -> None:
         """In a thread of its own: tell the dispatcher that it is time to look at the agent files."""

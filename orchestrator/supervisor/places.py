@@ -20,6 +20,12 @@ def project_of(board: str) -> str:
     return os.path.dirname(board) if os.path.basename(board) == ".orchestrator" else board
 
 
+def board_name(board: str) -> str:
+    """The name of a board for people: that of its folder, or around a hidden folder that of the project."""
+    above, name = os.path.split(os.path.normpath(board))
+    return os.path.basename(above) if name.startswith(".") else name
+
+
 def place_in_state(board: str, name: str) -> str:
     """The path of a folder in ``state/`` that only this machine uses.
 

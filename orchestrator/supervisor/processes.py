@@ -195,14 +195,12 @@ def _kill_all(pids: Callable[[], list[int]]) -> bool:
 
 
 def remove_unfinished(folder: str) -> None:
-    """Remove notes whose runner was killed while it wrote them: their processes were not started."""
+    """Remove notes that a killed runner had begun to write: it had not started their processes."""
     oldest = time.time() - _WRITING
     for name in os.listdir(folder):
         if name.endswith(_UNFINISHED):
             path = os.path.join(folder, name)
-            with suppress(
-                OSError
-            ):  # the runner that wrote it was not killed, or another one was first
+            with suppress(OSError):  # its runner still wrote it, or another one removed it first
                 if os.stat(path).st_mtime < oldest:
                     os.unlink(path)
 

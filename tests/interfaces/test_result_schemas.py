@@ -1,4 +1,4 @@
-"""Every command declares the type of its answer, and the schema of it is true."""
+"""Every command declares the type of its answer, and its answers are valid by the schema of this type."""
 
 import shutil
 from pathlib import Path
@@ -225,7 +225,7 @@ OPEN = {
     "PermissionView.tool_input": "the input of any tool",
     "RecentEvent.payload": "as that of every event",
 }
-"""The values whose type is not known, with the reason."""
+"""The values without a known type, with the reason."""
 
 
 POLISH = """formula = "polish"

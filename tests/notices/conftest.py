@@ -13,7 +13,7 @@ from orchestrator.notices.texts import NoticeText
 
 
 class Person:
-    """A person with rules; notices arrive unless the test says why not."""
+    """A person with rules, and a sender that succeeds unless the test sets a reason for failure."""
 
     def __init__(self, board: Orchestrator, rules: NoticeRules, clock: SettableClock) -> None:
         self.board, self.rules, self.clock = board, rules, clock

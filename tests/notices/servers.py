@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Webhooks:
-    """A server that answers as its path says: ``/500``, ``/302``, ``/hang``, else 200."""
+    """A server whose path selects the answer: ``/500``, ``/302``, ``/hang``, else 200."""
 
     def __init__(self) -> None:
         self.received: list[tuple[str, str, Any]] = []

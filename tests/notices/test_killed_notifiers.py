@@ -99,7 +99,7 @@ def test_a_killed_notifier_repeats_at_most_the_one_that_it_sent(
     waiting = place.notifier("--once")
     output, _ = waiting.communicate(timeout=200)
     assert json.loads(output) == []  # the lease of the killed one has not ended
-    # The lease ends; the clock of this test is that of the machine, so the log says it.
+    # The lease ends: the test uses the real clock, so it waits until the log shows the end.
     place.orc.subscriptions.interrupt("notify/hook", events[0], attempt.token, "killed")
     outputs = [output]
     for _ in events:

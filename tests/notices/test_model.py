@@ -142,7 +142,7 @@ class Notices(RuleBasedStateMachine):
 
     @invariant()
     def given_up_are_settled(self) -> None:
-        """A notice whose last attempt was killed is given up by the next look: the model follows the log."""
+        """The next run gives up a notice whose last attempt was killed; the model takes this from the log."""
         if not hasattr(self, "orc"):
             return
         state = self.orc.engine.read()

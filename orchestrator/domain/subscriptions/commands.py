@@ -260,7 +260,7 @@ class Subscriptions(EventReaders):
         most: int,
         every: float = 0.0,
     ) -> None:
-        """Begin an attempt at a notice for a person about some events, or the next attempt at one that waits.
+        """Begin the first attempt at a notice about some events, or the next attempt at a notice that waits.
 
         No chain of causes counts it, and the rule does not become an agent of the board.
 
@@ -287,7 +287,8 @@ class Subscriptions(EventReaders):
         known = subscriber.attempt(event)
         if known is None:
             _check_new(subscriber, event, after, 1)
-            _check_pause(subscriber, every, tx.now)
+            if tx.now < (due := subscriber.next_notice(every, tx.now)):
+                raise Refused(f"{subscriber.agent} waits until {due}", code="not_due", until=due)
             number = 0
         else:
             _check_again(known, tx.now)
@@ -542,13 +543,6 @@ def _check_room(subscriber: Subscriber, concurrency: int) -> None:
     count = len(subscriber.in_work)
     if count >= concurrency:
         raise Refused(f"{subscriber.agent} has {amount(count, 'attempt')} in work", code="busy")
-
-
-def _check_pause(subscriber: Subscriber, every: float, now: str) -> None:
-    """Refuse a notice too soon after the last one; a clock that was set back ends the pause."""
-    last = subscriber.noticed
-    if last and last <= now < (until := clock.after(last, every)):
-        raise Refused(f"{subscriber.agent} waits until {until}", code="not_due", until=until)
 
 
 def _check_again(attempt: Attempt, now: str) -> None:

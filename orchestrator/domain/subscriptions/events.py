@@ -107,12 +107,13 @@ class SubscriptionStarted(AttemptEvent):
         others = _open(state, _others(old, self.event, self.task))
         attempts = tuple(sorted((*others, mine), key=lambda attempt: attempt.event))
         usage = with_run(old.usage, record.ts)
-        old = replace(old, position=position, attempts=attempts, usage=usage)
-        if self.first:
-            noticed = record.ts if self.attempt == 1 else old.noticed
-            self.put(state, replace(old, noticed=noticed))
+        noticed = record.ts if self.first and self.attempt == 1 else old.noticed
+        self.put(
+            state,
+            replace(old, position=position, attempts=attempts, usage=usage, noticed=noticed),
+        )
+        if self.first:  # a notice is in no chain
             return
-        self.put(state, old)
         chains = state.subscriptions.chains
         chains[self.root] = chains.get(self.root, 0) + 1
         if len(chains) > REMEMBERED_CHAINS:

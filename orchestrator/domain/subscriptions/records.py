@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from orchestrator.core import clock
 from orchestrator.domain.slices import MapSlice, Record
 
 DUE = "schedule.due"
@@ -158,6 +159,18 @@ class Subscriber(Record, frozen=True, kw_only=True):
     def running(self) -> tuple[Attempt, ...]:
         """The attempts that run according to the log."""
         return tuple(attempt for attempt in self.attempts if attempt.status == "running")
+
+    def next_notice(self, every: float, now: str) -> str:
+        """When the next notice may begin that is not a further attempt at the last one.
+
+        A clock that was set back behind the last notice ends the pause, which would else last as long.
+
+        Args:
+            every: Seconds from the beginning of one notice to that of the next.
+            now: The time of the board.
+        """
+        last = self.noticed
+        return clock.after(last, every) if last and last <= now else now
 
 
 class EventClaim(Record, frozen=True, kw_only=True):

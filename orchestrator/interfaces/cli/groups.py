@@ -166,7 +166,7 @@ class Command(_Everywhere):
 
     @property
     def questions(self) -> list[str]:
-        """The parameters with which it only says what it would do."""
+        """The parameters with which it only reports what it would do."""
         return [str(p.name) for p in self.params if p.name in ("dry_run", "look")]
 
     def is_signed(self, values: Mapping[str, Any]) -> bool:

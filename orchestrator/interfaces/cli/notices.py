@@ -32,7 +32,7 @@ _STATE = 60  # characters of a reason in a table
 
 
 class RuleStatus(msgspec.Struct, frozen=True):
-    """A rule with what the board knows of its notices, without its address."""
+    """A rule without its address, and the state of its notices on the board."""
 
     name: str
     on: tuple[str, ...]
@@ -92,7 +92,7 @@ def add(
 
     if to != "command":
         check_installed()
-    rules = _rules(run)
+    rules = _rules(run.orc)
     rule = checked(
         name,
         Rule(
@@ -125,7 +125,7 @@ def add(
 @NOTIFY.command("list", example="list", reads=True)
 def list_(run: Run) -> "Answer[list[RuleStatus]]":
     """List the rules of this user for the board, when the last notice began, and what went wrong."""
-    rows = [_status(run, name, rule) for name, rule in _rules(run).all().items()]
+    rows = [_status(run, name, rule) for name, rule in _rules(run.orc).all().items()]
     return listing(
         rows,
         "name",
@@ -143,7 +143,7 @@ def show(run: Run, name: str) -> "Answer[dict[str, Any]]":
     """Show a rule, its last notice, and the notices that were given up with their reasons."""
     from orchestrator.notices.rules import shown_address
 
-    rule = _rules(run).get(name)
+    rule = _rules(run.orc).get(name)
     status = _status(run, name, rule)
     value = {
         **msgspec.structs.asdict(rule),
@@ -179,7 +179,7 @@ def show(run: Run, name: str) -> "Answer[dict[str, Any]]":
 @_NAME
 def remove(run: Run, name: str) -> "Answer[dict[str, str]]":
     """Remove a rule; what waits for it is not sent."""
-    _rules(run).remove(name)
+    _rules(run.orc).remove(name)
     return say({"name": name}, f"Removed: {escape(name)}")
 
 
@@ -189,15 +189,15 @@ def test(run: Run, name: str) -> "Answer[dict[str, str]]":
     """Send a sample now. If it arrives, notices that wait because of failures are tried again at once."""
     import time
 
-    from orchestrator.notices.notifier import board_name
     from orchestrator.notices.rules import subscriber_of
     from orchestrator.notices.sending import LEASE, check_installed, send
     from orchestrator.notices.texts import NoticeText, safe
+    from orchestrator.supervisor.places import board_name
 
-    rule = _rules(run).get(name)
+    rule = _rules(run.orc).get(name)
     if rule.to != "command":
         check_installed()
-    board = safe(board_name(run.orc.folder))
+    board = safe(board_name(run.orc.folder or "board"))
     body = f"This is a test of the rule {name}. It gives notices on {', '.join(rule.on)}."
     notice = NoticeText(rule=name, title=f"{board}: a test", body=safe(body), events=())
     if reason := send(rule, notice, time.time() + LEASE):
@@ -211,7 +211,7 @@ def test(run: Run, name: str) -> "Answer[dict[str, str]]":
 @NOTIFY.command("run", example="run")
 @flag("--once", "Send what waits now, at most one notice for each rule, and end.")
 def run_(run: Run, once: bool) -> "Answer[list[NoticeReport]] | None":
-    """Send notices until the process is ended, and print what was sent. Several of them send nothing twice.
+    """Send notices until the process is ended, and print each one. Several processes send no notice twice.
 
     The first SIGTERM or Ctrl-C lets what is being sent end, a second one does not. With --once the exit
     status is 1 if a notice was not sent.
@@ -222,15 +222,15 @@ def run_(run: Run, once: bool) -> "Answer[list[NoticeReport]] | None":
     reports: list[NoticeReport] = []
 
     def report(sent: "NoticeReport") -> None:
-        reports.append(sent)
-        if not once:
-            del reports[:]
+        if once:
+            reports.append(sent)
+        else:
             text = json_line(sent) if run.settings.json else _line(sent)
             write(f"{text}\n".encode("utf-8", "replace"))
 
     gc.enable()  # `process` has disabled it for commands that end soon
     with run.lasting(reads=True) as orc:
-        rules = _rules_of(orc)
+        rules = _rules(orc)
         if any(rule.to != "command" for rule in rules.all().values()):
             check_installed()
         notifier = Notifier(orc, rules, report=report, warn=warn)
@@ -304,7 +304,7 @@ def _state(subscriber: "Subscriber | None", letters: "list[DeadLetter]", now: st
 
 
 def _absolute(address: str) -> str:
-    """An address whose file is found from every folder.
+    """The address, with the path of a file made absolute.
 
     Raises:
         UsageError: It refers to no variable.
@@ -317,11 +317,7 @@ def _absolute(address: str) -> str:
     return address
 
 
-def _rules(run: Run) -> "NoticeRules":
-    return _rules_of(run.orc)
-
-
-def _rules_of(orc: "Orchestrator") -> "NoticeRules":
+def _rules(orc: "Orchestrator") -> "NoticeRules":
     from orchestrator.notices.rules import NoticeRules
 
     if orc.folder is None:

@@ -144,7 +144,7 @@ class Feed:
             state, now = self._look()
             if self._is_broken or state.event < self._event:  # the board was restored from a backup
                 return self._everything(state, now)
-            self._is_broken = True  # until the change was read whole: no half of it is shown
+            self._is_broken = True  # if reading fails below, the next update sends everything again
             engine = self._orc.engine
             records = [engine.event(n) for n in range(self._event + 1, state.event + 1)]
             self._event = state.event

@@ -269,7 +269,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 class _ViewPath(StringConvertor):
-    """A path that may be a view of the page: none of those that programs ask for."""
+    """A path of a view of the page: any path that does not begin with ``api/`` or ``page/``."""
 
     regex = "(?!api/|page/).*"
 

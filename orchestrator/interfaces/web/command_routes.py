@@ -144,7 +144,7 @@ def check_question(call: CommandCall, arguments: dict[str, Any]) -> None:
     Raises:
         UsageError: It does.
     """
-    if not call.command.only_reads(call.given(arguments)):
+    if not (call.is_read_only or call.command.only_reads(call.given(arguments))):
         raise UsageError(
             "With these arguments the command changes the board",
             hint="POST changes it.",

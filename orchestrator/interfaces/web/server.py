@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import secrets
 import socket
 import ssl
@@ -17,6 +16,7 @@ from orchestrator import AsyncOrchestrator, Orchestrator
 from orchestrator.core.errors import InputOutputError, UsageError
 from orchestrator.interfaces.web.access import rules_of
 from orchestrator.interfaces.web.app import Service, application
+from orchestrator.supervisor.places import board_name
 from orchestrator.supervisor.user_files import UserFile
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -194,7 +194,7 @@ class Serving:
         service = Service(
             AsyncOrchestrator(orc),
             agent,
-            _name_of(orc.folder or ""),
+            board_name(orc.folder or ""),
             is_read_only=rules.is_read_only,
         )
         config = uvicorn.Config(
@@ -252,9 +252,3 @@ def _listening(address: Address) -> socket.socket:
         ) from None
     listener.setblocking(False)
     return listener
-
-
-def _name_of(folder: str) -> str:
-    """The name of a board for people: that of its folder, or of the project that it is in."""
-    above, name = os.path.split(os.path.normpath(folder))
-    return os.path.basename(above) if name.startswith(".") else name

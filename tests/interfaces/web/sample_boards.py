@@ -26,7 +26,7 @@ def same(text: str) -> str:
 
 
 def hostile(text: str) -> str:
-    """The text with one that a careless page would run."""
+    """The text, followed by markup that a page without escaping would run."""
     return f"{text} {HOSTILE}"
 
 

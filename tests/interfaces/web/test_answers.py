@@ -1,4 +1,4 @@
-"""Errors over HTTP: each kind has a status, and says what to do next in the words of HTTP."""
+"""Errors over HTTP: each kind has a status, and a hint in terms of HTTP."""
 
 import pytest
 

@@ -35,7 +35,7 @@ def _smuggled(port: int, token: str) -> bytes:
 
 
 def _naive_requests(data: bytes) -> list[bytes]:
-    """The first lines of the requests, as a server reads them that knows only Content-Length."""
+    """The first lines of the requests, as read by a server that supports only Content-Length."""
     lines = []
     while data.strip():
         head, _, data = data.partition(b"\r\n\r\n")

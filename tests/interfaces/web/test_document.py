@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid, and its examples, results and errors are what it says."""
+"""The OpenAPI document is valid, and examples, results and errors match its schemas."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whatever a request has, the answer is one that the OpenAPI document describes: asked by schemathesis.
+"""Every request, also a random one of schemathesis, gets an answer that the OpenAPI document describes.
 
 The test asks each route a few times, always the same. ``make openapi`` asks it thousands of times.
 """

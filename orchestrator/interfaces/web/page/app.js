@@ -146,7 +146,7 @@ function Live() {
   return html`<span class=${`shell-live ${state.replace(" ", "-")}`} role="status">${{ live: "Live", connecting: "Connecting", "cut off": "Cut off" }[state]}</span>`;
 }
 
-/** What the last action said; it goes away by itself, an error stays until the next one. */
+/** The message of the last action; it disappears by itself, but an error stays until the next action. */
 function Said() {
   const said = useSaid();
   const [gone, setGone] = useState(0);

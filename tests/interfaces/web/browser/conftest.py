@@ -20,7 +20,7 @@ from tests.interfaces.web.process import serving  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PICTURES = os.environ.get("ORC_PICTURES")
-"""A folder for screenshots; without it they are in the folder of the test."""
+"""The folder for screenshots; without it none are taken."""
 
 PATIENCE = 60_000
 """Milliseconds; the machine may be busy."""

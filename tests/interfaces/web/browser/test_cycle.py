@@ -17,7 +17,7 @@ LOADED = {
     "numbers": "Where it is stuck",
     "convoys": "1 of 6 steps ended",
 }
-"""A text of each view that is there when all of it is."""
+"""For each view a heading that is shown only when the view is complete."""
 
 VIEWS = {"cycle": "Cycle 3", "numbers": "Numbers and forecast", "convoys": "Convoys and workflows"}
 

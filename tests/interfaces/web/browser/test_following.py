@@ -26,7 +26,7 @@ CUT = "net::ERR_"
 
 
 def followed(page: Page, head: int) -> list[int]:
-    """Wait until an event is there, and return the numbers of all that came."""
+    """Wait until an event has arrived, and return the numbers of all events that arrived."""
     page.wait_for_function("head => window.sent.at(-1) >= head", arg=head)
     numbers: list[int] = page.evaluate("window.sent")
     return numbers

@@ -1,6 +1,6 @@
 // Commands of the board over HTTP.
 
-/** An error as the board says it: a sentence, and what to do next. */
+/** An error of the board: a sentence, and a hint what to do next. */
 export class ApiError extends Error {
   constructor({ code, message, hint = "", status }) {
     super(message);

@@ -5,7 +5,7 @@
  * in attributes: the page allows no inline style.
  */
 import { html, useState } from "./dom.js";
-import { numbersOf, ticksOf, useWidth } from "./scale.js";
+import { PATTERNS, Patterns, numbersOf, ticksOf, useWidth } from "./scale.js";
 import { moment } from "./timeline.js";
 
 /**
@@ -125,8 +125,6 @@ export function Outlook({ label, now, quantiles, marks }) {
   </figure>`;
 }
 
-const PATTERNS = { failed: "M0 0L8 8M0 8L8 0", pending: "M4 3V5", in_review: "M0 8L8 0" };
-
 function Chart({ id, label, summary, moments, until, series, largest, isFilled, draw }) {
   const [box, width] = useWidth();
   const marks = numbersOf(largest);
@@ -146,11 +144,7 @@ function Chart({ id, label, summary, moments, until, series, largest, isFilled, 
       )}</span>
     </figcaption>
     <svg class="chart-drawing" role="img" aria-label=${`${label}. ${summary}`} width=${width} height=${TOP + HEIGHT + BOTTOM}>
-      <defs>${Object.entries(PATTERNS).map(
-        ([look, lines]) => html`<pattern key=${look} id=${`${id}-${look}`} width="8" height="8" patternUnits="userSpaceOnUse">
-          <path class="bar-pattern" d=${lines} />
-        </pattern>`,
-      )}</defs>
+      <${Patterns} id=${id} />
       ${marks.map(
         (mark) => html`<g key=${mark}>
           <line class="chart-rule" x1=${LEFT} x2=${right} y1=${y(mark)} y2=${y(mark)} />

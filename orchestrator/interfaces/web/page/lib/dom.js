@@ -1,4 +1,4 @@
-// The one import for views: markup and state.
+// What views import for markup and state.
 import { Fragment, h, render } from "../vendor/preact/preact.js";
 import htm from "../vendor/htm/htm.js";
 

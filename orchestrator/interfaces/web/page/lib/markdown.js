@@ -30,7 +30,7 @@ export function Markdown({ text, level = 2, isMail = false }) {
  * @param {string} text
  * @param {boolean} [breaks]  Whether the end of a line is one.
  */
-export function tokensOf(text, breaks = false) {
+function tokensOf(text, breaks = false) {
   if (text.length > LONGEST || NESTED.test(text)) return null;
   const lexer = new Lexer({ gfm: true, breaks });
   const end = performance.now() + TIME;
@@ -122,7 +122,7 @@ function linked(href, content) {
  * Where a link of a text may lead: into this page, to the web, or to a mail address; else null.
  * @param {string} href
  */
-export function targetOf(href) {
+function targetOf(href) {
   let url;
   try {
     url = new URL(plain(href), location.origin);

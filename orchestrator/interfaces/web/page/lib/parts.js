@@ -43,7 +43,7 @@ export function AgentLink({ id }) {
   return id ? html`<a class="agent-link" href=${`/agents/${encodeURIComponent(id)}`}>${id}</a>` : null;
 }
 
-/** What a view says when there is nothing. */
+/** The text of a view without content. */
 export function Empty({ children }) {
   return html`<p class="empty">${children}</p>`;
 }
@@ -100,16 +100,16 @@ export function Action({ command, args, label, about = "", confirm = "", danger 
       <//>`}`;
 }
 
-/** A button that opens a list of buttons. */
-export function Menu({ label, children }) {
-  const details = useRef(null);
-  const close = (event) => {
-    if (event.key !== "Escape") return;
-    event.stopPropagation();
-    details.current.open = false;
-    details.current.querySelector("summary").focus();
-  };
-  return html`<details class="menu" ref=${details} onKeyDown=${close}><summary>${label}</summary><div class="menu-items">${children}</div></details>`;
+/** A text with its marked parts; marks are positions of characters, not of the units of JavaScript. */
+export function Marked({ text, marks }) {
+  const characters = [...text];
+  const parts = [];
+  let end = 0;
+  for (const [from, to] of marks) {
+    parts.push(characters.slice(end, from).join(""), html`<mark key=${from}>${characters.slice(from, to).join("")}</mark>`);
+    end = to;
+  }
+  return html`<bdi>${parts}${characters.slice(end).join("")}</bdi>`;
 }
 
 /**

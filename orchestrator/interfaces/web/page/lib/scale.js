@@ -1,5 +1,5 @@
-/** What charts share: the width that they have, and readable steps of an axis. */
-import { useEffect, useRef, useState } from "./dom.js";
+/** The common parts of charts: the width that they have, readable steps of an axis, and patterns. */
+import { html, useEffect, useRef, useState } from "./dom.js";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -62,4 +62,22 @@ export function numbersOf(largest) {
   const marks = [];
   for (let at = 0; at < largest + step; at += step) marks.push(at);
   return marks;
+}
+
+/** The lines of a pattern in a tile of 8 by 8. */
+export const PATTERNS = {
+  in_review: "M0 8L8 0",
+  blocked: "M0 0V8M4 0V8",
+  failed: "M0 0L8 8M0 8L8 0",
+  cancelled: "M0 2H8M0 6H8",
+  pending: "M4 3V5",
+};
+
+/** The patterns by kind, for `url(#ID-KIND)`. */
+export function Patterns({ id }) {
+  return html`<defs>${Object.entries(PATTERNS).map(
+    ([kind, lines]) => html`<pattern key=${kind} id=${`${id}-${kind}`} width="8" height="8" patternUnits="userSpaceOnUse">
+      <path class="bar-pattern" d=${lines} />
+    </pattern>`,
+  )}</defs>`;
 }

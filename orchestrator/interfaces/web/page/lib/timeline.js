@@ -5,7 +5,7 @@
  * colour alone. Geometry is in attributes: the page allows no inline style.
  */
 import { html, useMemo, useState } from "./dom.js";
-import { ticksOf, useWidth } from "./scale.js";
+import { PATTERNS, Patterns, ticksOf, useWidth } from "./scale.js";
 
 /**
  * @typedef {object} Bar
@@ -120,7 +120,7 @@ export function Timeline({ label, rows, from, to, unit = "task" }) {
   </figure>`;
 }
 
-/** The label of a row, cut to its room; its title has all of it. */
+/** The label of a row, cut to its room; its title has the full text. */
 function Label({ row, y, room }) {
   const most = Math.max(4, Math.floor(room / CHARACTER));
   const text = row.label.length > most ? `${row.label.slice(0, most - 1)}…` : row.label;
@@ -132,25 +132,8 @@ function Label({ row, y, room }) {
 function Shape({ id, kind, x, y, width, height }) {
   const box = { x, y, width, height, rx: 3 };
   return html`<rect class=${`bar-fill bar-${kind}`} ...${box} />
-    ${PATTERNED[kind] ? html`<rect fill=${`url(#${id}-${kind})`} ...${box} />` : null}
+    ${PATTERNS[kind] ? html`<rect fill=${`url(#${id}-${kind})`} ...${box} />` : null}
     <rect class="bar-edge" ...${box} />`;
-}
-
-/** The lines of a pattern in a tile of 8 by 8. */
-const PATTERNED = {
-  in_review: "M0 8L8 0",
-  blocked: "M0 0V8M4 0V8",
-  failed: "M0 0L8 8M0 8L8 0",
-  cancelled: "M0 2H8M0 6H8",
-  pending: "M4 3V5",
-};
-
-function Patterns({ id }) {
-  return html`<defs>${Object.entries(PATTERNED).map(
-    ([kind, lines]) => html`<pattern key=${kind} id=${`${id}-${kind}`} width="8" height="8" patternUnits="userSpaceOnUse">
-      <path class="bar-pattern" d=${lines} />
-    </pattern>`,
-  )}</defs>`;
 }
 
 function Axis({ from, to, scale, width, height }) {

@@ -179,7 +179,8 @@ function Past({ agent }) {
   if (past.error) return html`<${Failure} error=${past.error} />`;
   if (!past.value?.length) return null;
   return html`<section aria-labelledby="past"><h2 id="past">What it did last</h2>
-    <ol class="plain past" reversed>${past.value.toReversed().map((event) => html`<li key=${event.id}><a href=${`/events?since=${event.id - 1}`}>${event.id}</a> ${event.says}</li>`)}</ol>
+    <ol class="plain past" reversed>${past.value.toReversed().map((event) => html`<li key=${event.id}><code>${event.id}</code> ${event.says}</li>`)}</ol>
+    <p><a href=${`/events?agent=${encodeURIComponent(agent)}`}>All its events</a></p>
   </section>`;
 }
 

@@ -1,10 +1,6 @@
 // The tasks and links of the graph by id, and their layout from the worker.
 import { useEffect, useMemo, useState } from "../lib/dom.js";
 
-/** The size of a task in the drawing; the worker has the same. */
-export const WIDTH = 208;
-export const HEIGHT = 56;
-
 /** The most tasks that are drawn at once. */
 export const MOST = 1000;
 

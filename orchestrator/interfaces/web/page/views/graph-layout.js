@@ -3,9 +3,8 @@
 // Each connected part is laid out by itself, because the time grows faster than the size of a part, and is
 // answered when it is ready. Tasks without a link need no layout: they stand in rows below.
 import { Graph, layout } from "../vendor/dagre/dagre.js";
+import { HEIGHT, WIDTH } from "./graph-size.js";
 
-export const WIDTH = 208;
-export const HEIGHT = 56;
 const GAP = 24;
 const LARGE = 150; // tasks from which the faster way to rank them is worth its wider drawing
 

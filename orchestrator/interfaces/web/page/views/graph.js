@@ -2,7 +2,8 @@
 import { html, useCallback, useEffect, useMemo, useRef, useState } from "../lib/dom.js";
 import { useAnswer } from "../lib/live.js";
 import { Badge, Empty, Failure, TaskLink } from "../lib/parts.js";
-import { HEIGHT, MOST, WIDTH, useLayout, useLinks, wrapped } from "./graph-data.js";
+import { MOST, useLayout, useLinks, wrapped } from "./graph-data.js";
+import { HEIGHT, WIDTH } from "./graph-size.js";
 import { useQuery } from "./query.js";
 
 const SMALLEST = 0.02;

@@ -165,7 +165,7 @@ function Reply({ to }) {
 
 const NOTHING = { to: "", subject: "", message: "", priority: "normal", kind: "note" };
 
-/** Write to agents, or to all of them. */
+/** Write to some agents, or to all. */
 function Compose({ to, onDone }) {
   const [draft, setDraft, forget] = useDraft(to ? `mail to ${to}` : "mail", { ...NOTHING, to });
   const [isToAll, setIsToAll] = useState(false);

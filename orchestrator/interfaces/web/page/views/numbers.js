@@ -76,7 +76,7 @@ function Figures({ report }) {
   `;
 }
 
-/** When the rest will be done: how sure that is, what helps, and what it says of the goals. */
+/** The forecast of the end: its quantiles, what would shorten the work, and the forecast of the goals. */
 function Prediction({ forecast, goals, now }) {
   return html`<section aria-labelledby="forecast">
     <h2 id="forecast">When will it be done?</h2>

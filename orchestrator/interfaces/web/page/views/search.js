@@ -1,7 +1,7 @@
 // Search over everything that the board has: tasks, results, notes, evidence, mail, knowledge, decisions, goals, events.
 import { useAnswer } from "../lib/live.js";
 import { html, useEffect, useState } from "../lib/dom.js";
-import { AgentLink, Empty, Failure, When } from "../lib/parts.js";
+import { AgentLink, Empty, Failure, Marked, When } from "../lib/parts.js";
 import { useQuery } from "./query.js";
 
 const KINDS = ["task", "result", "note", "evidence", "message", "knowledge", "decision", "goal", "event"];
@@ -63,19 +63,7 @@ function addressOf(hit) {
   if (hit.kind === "decision") return `/decisions/${key}`;
   if (hit.kind === "message") return `/mail/${key}`;
   if (hit.kind === "goal") return "/numbers";
-  return hit.task ? `/tasks/${encodeURIComponent(hit.task)}` : `/events?event=${key}`;
-}
-
-/** A text with its marked parts; the marks count characters, and not the halves that JavaScript counts. */
-function Marked({ text, marks }) {
-  const characters = [...text];
-  const parts = [];
-  let end = 0;
-  for (const [from, to] of marks) {
-    parts.push(characters.slice(end, from).join(""), html`<mark key=${from}>${characters.slice(from, to).join("")}</mark>`);
-    end = to;
-  }
-  return html`<bdi>${parts}${characters.slice(end).join("")}</bdi>`;
+  return hit.task ? `/tasks/${encodeURIComponent(hit.task)}` : `/events?agent=${encodeURIComponent(hit.agent ?? "")}`;
 }
 
 export const view = { name: "Search", path: "/search", key: "/", View: Search };

@@ -1,7 +1,7 @@
 // The list beside topics and decisions, with the search within their texts.
 import { html, useState } from "../lib/dom.js";
 import { useAnswer } from "../lib/live.js";
-import { Empty, Failure } from "../lib/parts.js";
+import { Empty, Failure, Marked } from "../lib/parts.js";
 import { typed } from "./form.js";
 import { useQuery } from "./query.js";
 
@@ -65,18 +65,6 @@ function Matches({ words }) {
   return html`<ul class="plain shelf">${matches.value.map(
     ({ kind, key, title, snippet, marks }) => html`<li key=${`${kind} ${key}`}>
       <a href=${kind === "decision" ? decisionPath(key) : topicPath(key)}>${kind === "decision" ? `${key}. ${title}` : title}</a>
-      <p class="hint">${marked(snippet, marks)}</p></li>`,
+      <p class="hint"><${Marked} text=${snippet} marks=${marks} /></p></li>`,
   )}</ul>`;
-}
-
-/** A text with its marked parts; marks are positions of characters, not of the units of JavaScript. */
-function marked(text, marks) {
-  const characters = [...text];
-  let end = 0;
-  const parts = [];
-  for (const [from, to] of marks) {
-    parts.push(characters.slice(end, from).join(""), html`<mark>${characters.slice(from, to).join("")}</mark>`);
-    end = to;
-  }
-  return [...parts, characters.slice(end).join("")];
 }

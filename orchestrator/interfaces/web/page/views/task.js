@@ -17,7 +17,7 @@ function Task({ params }) {
   return html`
     <article class="task-view" aria-labelledby="task-title">
       <header class="task-head">
-        <p class="task-crumbs">${task && html`<a href=${`/?workstream=${encodeURIComponent(task.workstream)}`}>${task.workstream}</a> <code>${task.id}</code> <${Badge} status=${task.status} />`}</p>
+        <p class="task-crumbs">${task && html`<a href=${`/?text=${encodeURIComponent(task.workstream)}`}>${task.workstream}</a> <code>${task.id}</code> <${Badge} status=${task.status} />`}</p>
         <h1 id="task-title">${task ? html`<${EditInPlace} value=${task.title} label="Title" onSave=${edit("title")} />` : `Task ${id}`}</h1>
         ${task && html`<${Standing} task=${task} />`}
       </header>

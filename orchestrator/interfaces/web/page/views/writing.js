@@ -44,7 +44,7 @@ export function TextForm({ name, current, fields = [], command, args, onDone, re
 }
 
 /**
- * The versions of a text, newest first, and the differences of two of them.
+ * The versions of a text, newest first, and the differences between two versions.
  * @param {{versions: {version: number, text: string, author: string, moment: string}[]}} props
  */
 export function Versions({ versions }) {
