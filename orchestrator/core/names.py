@@ -15,6 +15,7 @@ LONGEST = 200
 _PLAIN = {*"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.@+-"}
 _PORTS = (f"{port}{number}" for port in ("com", "lpt") for number in "0123456789\u00b9\u00b2\u00b3")
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *_PORTS}
+_BRANCH_HINT = "`git branch --list` prints the branches there are; at most 200 bytes."
 _NOT_PRINTED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -69,6 +70,27 @@ def resource(text: str) -> str:
         raise _refused(
             "resource", text, "`..`, control characters and blanks at the ends are not allowed"
         )
+    return text
+
+
+def branch(text: str) -> str:
+    """Return the name of a branch of git if it is allowed: what git allows, without invisible characters.
+
+    The name is without ``refs/heads/``.
+
+    Raises:
+        BadName: The name is not allowed.
+    """
+    _check_length("branch", text)
+    parts = text.split("/")
+    if text in {"", "@", "HEAD"} or text.startswith(("-", "refs/")) or text.endswith("."):
+        raise _refused("branch", text, "git takes it for something else", hint=_BRANCH_HINT)
+    if any(not part or part.startswith(".") or part.endswith(".lock") for part in parts):
+        why = "none of its parts may be empty, begin with `.` or end with `.lock`"
+        raise _refused("branch", text, why, hint=_BRANCH_HINT)
+    if ".." in text or "@{" in text or _hidden(text) or any(c in " ~^:?*[\\" for c in text):
+        why = "blanks, `..`, `@{` and `~ ^ : ? * [ \\` are not allowed"
+        raise _refused("branch", text, why, hint=_BRANCH_HINT)
     return text
 
 
@@ -148,8 +170,8 @@ def article(kind: str) -> str:
     return f"an {kind}" if kind[:1] in "aeio" else f"a {kind}"
 
 
-def _refused(kind: str, text: str, why: str) -> BadName:
+def _refused(kind: str, text: str, why: str, *, hint: str = "") -> BadName:
     return BadName(
         f"{text!a} cannot name {article(kind)}: {why}",
-        hint="Use letters, digits and `. _ - @ +`; at most 200 bytes.",
+        hint=hint or "Use letters, digits and `. _ - @ +`; at most 200 bytes.",
     )

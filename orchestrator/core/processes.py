@@ -141,21 +141,51 @@ def run(
         del output[:-kept]
 
     begun = time.monotonic()
+    status = to_the_end(
+        lambda: system.Program(words, folder, variables, keep, stdin=stdin), timeout, look
+    )
+    return ProgramResult(status, round(time.monotonic() - begun, 3), _text(output, kept))
+
+
+def to_the_end(
+    start: Callable[[], system.Program],
+    timeout: float,
+    look: Callable[[], object] = lambda: None,
+    *,
+    patience: float = 0.0,
+) -> int | None:
+    """Start a program and wait for it, as :func:`run` does.
+
+    Args:
+        start: Starts the program.
+        timeout: Seconds after which it is killed.
+        look: As in :func:`run`.
+        patience: Seconds that the program gets to end by itself, before it is killed, when the time is
+            over or this process is interrupted.
+
+    Returns:
+        Its exit status, or the negative number of the signal that ended it; None if it was ended at the
+        timeout.
+    """
     interrupts = Interrupts()
     interrupts.hold()  # a signal right after the start would leave the program running unnoticed
     try:
-        program = system.Program(words, folder, variables, keep, stdin=stdin)
+        program = start()
+        has_ended = False
         try:
             interrupts.release()
-            in_time = program.wait(begun + timeout, look)
+            has_ended = program.wait(time.monotonic() + timeout, look)
         finally:
             interrupts.hold()
-            status = program.end()
+            try:
+                if not has_ended and patience:
+                    program.terminate()
+                    program.wait(time.monotonic() + patience, lambda: None)
+            finally:
+                status = program.end()
     finally:
         interrupts.release()
-    return ProgramResult(
-        status if in_time else None, round(time.monotonic() - begun, 3), _text(output, kept)
-    )
+    return status if has_ended else None
 
 
 def _text(output: bytearray, kept: int) -> str:
