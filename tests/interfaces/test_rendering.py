@@ -67,6 +67,36 @@ def test_json_has_every_field_also_those_at_their_default() -> None:
     assert data.endswith(b"]\n")
 
 
+def test_fields_are_all_that_programs_get_of_each_record(cli: CommandLine) -> None:
+    cli("ws", "create", "w")
+    task = cli("t", "add", "w", "One", "--json").json["id"]
+    cli("t", "add", "w", "Two")
+    listed = cli("t", "ls", "--fields", "title, priority").json
+    assert [[*each.items()] for each in listed] == [
+        [("title", "One"), ("priority", 5)],
+        [("title", "Two"), ("priority", 5)],
+    ]
+    assert cli("--fields=id", "t", "show", task).json == {"id": task}  # an answer of two records
+    assert cli("mail", "inbox", "--fields", "subject", "--agent", "kim").json == []
+    assert cli("kb", "read", "nothing", "--fields", "text", status=1).json is None
+
+
+def test_a_field_that_no_record_has_is_refused_before_anything_is_printed(cli: CommandLine) -> None:
+    cli("ws", "create", "w")
+    refused = cli("ws", "ls", "--fields", "name,prioritty", status=2)
+    assert refused.out == ""
+    error = json.loads(refused.err)["error"]
+    assert error["message"] == "There is no field 'prioritty'; did you mean 'priority'?"
+    assert error["hint"].startswith("The fields are: name, ")
+    for names in ("name,", "name,name"):
+        assert cli("ws", "ls", "--fields", names, status=2).out == ""
+
+
+def test_a_command_that_changes_the_board_takes_no_fields(cli: CommandLine) -> None:
+    cli("ws", "create", "w", "--fields", "nonsense", status=2)
+    assert cli("ws", "ls", "--json").json == []
+
+
 def test_json_of_a_lone_surrogate_is_still_json() -> None:
     assert json.loads(to_json({"file": "x\udcff"})) == {"file": "x\\udcff"}
 

@@ -13,7 +13,7 @@ from orchestrator.interfaces.cli.commands import BOARD, BUSYTOWN, EVENTS
 from orchestrator.interfaces.cli.layout import fitted, is_terminal, lines, parts
 from orchestrator.interfaces.cli.moments import sentence_line
 from orchestrator.interfaces.cli.parameters import argument, flag, option, together
-from orchestrator.interfaces.cli.rendering import Answer, say, write
+from orchestrator.interfaces.cli.rendering import Answer, chosen, say, write
 from orchestrator.interfaces.cli.run import Run, once
 
 if TYPE_CHECKING:
@@ -145,7 +145,8 @@ def _follow(run: Run, line: "Line", last: int | None, since: str | None, **filte
 
 
 def _print(run: Run, event: "Recorded", line: "Line") -> None:
-    text = msgspec.json.encode(as_dict(event)).decode() if run.settings.json else line(event)
+    shown = chosen(as_dict(event), run.settings.fields) if run.settings.json else None
+    text = msgspec.json.encode(shown).decode() if shown is not None else line(event)
     write((text + "\n").encode())
 
 

@@ -44,6 +44,9 @@ def _filled(metavar: str, completes: str = "") -> types.Type:
 _AGENT = _filled("NAME", types.AGENT_NAME.completes)
 GLOBALS = (
     _global("--json", "Print one JSON document.", is_flag=True),
+    _global(
+        "--fields", "The same, of each record only these fields: id,title.", type=_filled("NAMES")
+    ),
     _global("--utc", "Show exact times, in UTC; else local ones.", is_flag=True),
     _global("--board", "The board's folder; else $ORCHESTRATOR_DIR.", type=_filled("DIR")),
     _global("--request-id", "Repeating a command with this id has one effect.", type=_filled("ID")),

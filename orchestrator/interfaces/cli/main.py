@@ -175,4 +175,5 @@ def _runnable(hint: str, top: Group, prog: str) -> str:
 
 
 def _wants_json(words: Sequence[str]) -> bool:
-    return "--json" in (words[: words.index("--")] if "--" in words else words)
+    options = words[: words.index("--")] if "--" in words else words
+    return any(word.partition("=")[0] in ("--json", "--fields") for word in options)

@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeVar
 import click
 import msgspec
 
-from orchestrator.core.errors import SHOWN_PROBLEMS, OrchestratorError
+from orchestrator.core.calls import check_list, split_list
+from orchestrator.core.errors import SHOWN_PROBLEMS, OrchestratorError, UsageError, did_you_mean
 from orchestrator.core.printable import escape, escape_json, escape_lines
 from orchestrator.interfaces.cli.layout import Column, is_terminal, table_of
 
@@ -114,6 +115,49 @@ def plain(value: Any) -> Any:
     if issubclass(kind, (list, tuple)):
         return [plain(item) for item in value]
     return value
+
+
+def chosen(value: Any, fields: str) -> Any:
+    """Of a record, or of each record of a list, only these fields, in this order.
+
+    Args:
+        value: What a command answers with.
+        fields: The names, with commas; empty: the whole value. A field that a record does not have is left
+            out of it.
+
+    Raises:
+        UsageError: No record has one of the fields.
+    """
+    if not fields or value is None:
+        return value
+    names = split_list(fields)
+    check_list("fields", names)
+    records = value if isinstance(value, list) else [value]
+    kept = [_fields_of(record, names) for record in records]
+    for name in names:
+        if records and not any(name in record for record in kept):
+            known = dict.fromkeys(each for record in records for each in _names_of(record))
+            raise UsageError(
+                f"There is no field {name!a}{did_you_mean(name, known)}",
+                hint=f"The fields are: {', '.join(known) or 'none'}.",
+            )
+    return kept if isinstance(value, list) else kept[0]
+
+
+def _fields_of(record: Any, names: Iterable[str]) -> dict[str, Any]:
+    if not isinstance(record, msgspec.Struct) or isinstance(record, Joined):
+        record = plain(record)
+        return {name: record[name] for name in names if name in _names_of(record)}
+    pairs = ((name, getattr(record, name)) for name in names if name in record.__struct_fields__)
+    return {name: plain(item) for name, item in pairs if item is not msgspec.UNSET}
+
+
+def _names_of(record: Any) -> Iterable[str]:
+    """The fields of a record; a text or a number has none."""
+    if isinstance(record, msgspec.Struct) and not isinstance(record, Joined):
+        return record.__struct_fields__
+    content = plain(record)
+    return content if isinstance(content, dict) else ()
 
 
 def _without_surrogates(value: Any) -> Any:

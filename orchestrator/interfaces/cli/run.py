@@ -14,7 +14,16 @@ from orchestrator.core import clock
 from orchestrator.core.errors import InputOutputError, NotFound, UsageError
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.transaction import SYSTEM
-from orchestrator.interfaces.cli.rendering import Answer, Value, note, progress_bar, say, show, warn
+from orchestrator.interfaces.cli.rendering import (
+    Answer,
+    Value,
+    chosen,
+    note,
+    progress_bar,
+    say,
+    show,
+    warn,
+)
 
 if TYPE_CHECKING:
     import click
@@ -32,6 +41,7 @@ class Settings(msgspec.Struct):
     """The global options of a line."""
 
     json: bool = False
+    fields: str = ""
     utc: bool = False
     board: str | None = None
     request_id: str | None = None
@@ -155,10 +165,15 @@ class Run:
         if self.settings.hook is not None and self._run_hook is not None:
             return self._run_hook(self, command, values, self.settings.hook)
         self._reads = command.only_reads(values)
+        if self.settings.fields:
+            self.settings.json = True
+            if not self._reads:  # a field that is not there would turn success into failure
+                raise UsageError("--fields is for commands that only read", hint="Give --json.")
         with clock.exact_times(self.settings.utc or self.settings.json):
             answer: Answer[Any] | None = command.callback(self, **values)
             if answer is None:
                 return 0
+            answer.value = chosen(answer.value, self.settings.fields)
             self.show(answer, as_json=self.settings.json, lossy=command.reads is not True)
         if command.is_signed(values) and not self.settings.json and self._is_unsigned():
             note(f'recorded as "{SYSTEM}"; give --agent NAME or export ORC_AGENT=NAME')

@@ -22,7 +22,7 @@ from orchestrator.core.errors import (
     TimedOut,
     UsageError,
 )
-from orchestrator.interfaces.cli.rendering import plain
+from orchestrator.interfaces.cli.rendering import chosen, plain
 
 STATUSES: dict[type[OrchestratorError], int] = {
     BadInput: 422,
@@ -42,6 +42,9 @@ PAGE = 100
 """The size of a page, if only its number is given."""
 
 LARGEST_PAGE = 1000
+
+SELECTING = ("page", "per_page", "fields")
+"""What a query may have beside the arguments of a route: which part of the answer is wanted."""
 
 PROBLEM = "application/problem+json"
 
@@ -141,11 +144,13 @@ def to_json(value: Any) -> bytes:
 def answer(
     request: Request, value: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A value as JSON: a page of it if it is a list, or 304 if the client has it already."""
+    """A value as JSON: the page and the fields of it that are wanted; 304 if the client has it."""
     all_headers = dict(headers or {})
-    wanted = page_of(request.query_params) if request.method in ("GET", "HEAD") else None
-    if wanted is not None and isinstance(value, list):
-        value = _page(request, value, *wanted, all_headers)
+    if request.method in ("GET", "HEAD"):
+        wanted = page_of(request.query_params)
+        if wanted is not None and isinstance(value, list):
+            value = _page(request, value, *wanted, all_headers)
+        value = chosen(value, request.query_params.get("fields", ""))
     return tagged(request, to_json(value), "application/json", status, all_headers)
 
 

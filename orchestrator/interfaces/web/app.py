@@ -22,6 +22,7 @@ from orchestrator.interfaces.catalogue import CommandCall
 from orchestrator.interfaces.web import command_routes, openapi, page
 from orchestrator.interfaces.web.access import SAFE, Access, Rules, read_body
 from orchestrator.interfaces.web.answers import (
+    SELECTING,
     HttpProblem,
     answer,
     page_of,
@@ -116,7 +117,7 @@ class Service:
         async def respond(request: Request) -> Response:
             given = decoded_body(await read_body(request), route.body)
             page_of(request.query_params)
-            query = decoded_query(_without_paging(request), route.query)
+            query = decoded_query(_arguments(request), route.query)
 
             def work(orc: Orchestrator) -> Response:
                 value = route.run(orc, Given(self.agent, request.path_params, query, given))
@@ -127,6 +128,8 @@ class Service:
             return await self.on_board(request, work)
 
         async def respond_as_kept(request: Request) -> Response:
+            if request.query_params:
+                return await respond(request)
             await read_body(request)
             kept = self._kept.get(route.path)
             # The log is an open file on a local disk, so this waits for no disk.
@@ -175,6 +178,8 @@ class Service:
         self, request: Request, call: CommandCall, arguments: dict[str, Any]
     ) -> Response:
         as_text = request.headers.get("accept", "").startswith("text/plain")
+        if as_text and "fields" in request.query_params:
+            raise UsageError("A text has no fields", hint="Ask for application/json.")
 
         def work(orc: Orchestrator) -> Response:
             result, headers = command_routes.run(call, orc, self.agent, arguments)
@@ -224,9 +229,9 @@ class Service:
         return page.file(request)
 
 
-def _without_paging(request: Request) -> list[tuple[str, str]]:
+def _arguments(request: Request) -> list[tuple[str, str]]:
     pairs = request.query_params.multi_items()
-    return [(name, text) for name, text in pairs if name not in ("page", "per_page")]
+    return [(name, text) for name, text in pairs if name not in SELECTING]
 
 
 class Answered:

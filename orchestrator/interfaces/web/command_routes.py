@@ -15,10 +15,9 @@ from orchestrator.interfaces.catalogue import CommandCall
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import Command, Group
 from orchestrator.interfaces.cli.rendering import Answer
+from orchestrator.interfaces.web.answers import SELECTING
 
 PREFIX = "/api/commands/"
-
-_PAGING = ("page", "per_page")
 
 _OF_THE_MACHINE = frozenset(
     [
@@ -123,7 +122,7 @@ def arguments_of(call: CommandCall, query: QueryParams) -> dict[str, Any]:
     kinds = {parameter.name: parameter.schema["type"] for parameter in call.parameters}
     arguments: dict[str, Any] = {}
     for name in query:
-        if name in _PAGING:
+        if name in SELECTING:
             continue
         values = query.getlist(name)
         kind = kinds.get(name, "string")

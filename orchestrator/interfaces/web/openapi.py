@@ -29,6 +29,12 @@ _TAG: dict[str, Any] = {
     "description": "The ETag of the answer that the client has: 304 if it is still the same.",
     "schema": {"type": "string"},
 }
+_FIELDS: dict[str, Any] = {
+    "name": "fields",
+    "in": "query",
+    "description": "Of each record only these fields: `id,title`; the schema is that of whole records.",
+    "schema": {"type": "string", "pattern": "^[a-z_]+(,[a-z_]+)*$"},
+}
 _PAGES: list[dict[str, Any]] = [
     {
         "name": "page",
@@ -143,7 +149,7 @@ def _is_list(route: Endpoint) -> bool:
 def _shared(method: str, is_list: bool = True) -> list[dict[str, Any]]:
     if method != "GET":
         return [_KEY]
-    return [_TAG, *_PAGES] if is_list else [_TAG]
+    return [_TAG, _FIELDS, *_PAGES] if is_list else [_TAG, _FIELDS]
 
 
 def _others(method: str, errors: tuple[int, ...]) -> dict[str, Any]:

@@ -182,6 +182,23 @@ def test_a_list_comes_in_pages(client: TestClient):
     assert client.get("/api/workstreams/build/tasks?page=9").json() == []
 
 
+@pytest.mark.parametrize("path", ["workstreams/build/tasks", "commands/task/list"])
+def test_of_a_list_the_fields_that_are_wanted(client: TestClient, path: str):
+    client.post("/api/workstreams/build/tasks", json={"title": "Two"})
+    reply = client.get(f"/api/{path}?fields=title,priority&per_page=1")
+    assert reply.json() == [{"title": "Write the parser", "priority": 3}]
+    assert reply.headers["total-count"] == "2"
+    assert client.get(f"/api/{path}").headers["etag"] != reply.headers["etag"]
+    refused = client.get(f"/api/{path}?fields=titel").json()
+    assert (refused["status"], refused["detail"][:25]) == (400, "There is no field 'titel'")
+
+
+def test_fields_of_one_record_but_not_of_a_text(client: TestClient):
+    assert client.get("/api/status?fields=event").json() == {"event": 2}
+    path = "/api/commands/task/list?fields=title"
+    assert client.get(path, headers={"Accept": "text/plain"}).status_code == 400
+
+
 def test_head_is_get_without_a_body(client: TestClient):
     reply = client.head("/api/workstreams")
     assert (reply.status_code, reply.content) == (200, b"")
