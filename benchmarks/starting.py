@@ -13,8 +13,8 @@ from typing import IO
 from benchmarks.boards import Boards
 from benchmarks.measure import ROOT, Figure, computed, environment, lap
 from orchestrator import Orchestrator
+from orchestrator.core.trust import Trust
 from orchestrator.supervisor.agent_files import load_agent
-from orchestrator.supervisor.trust import Trust
 
 SMALL = 100
 _SETTLE = 1.0

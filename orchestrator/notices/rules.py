@@ -16,10 +16,10 @@ from orchestrator.core.decoding import decode_text
 from orchestrator.core.errors import NotFound, Refused, UsageError, did_you_mean
 from orchestrator.core.events import FORMAT, is_reserved, types
 from orchestrator.core.files import open_file, read_whole
+from orchestrator.core.user_files import UserFile
 from orchestrator.domain.subscriptions.patterns import check_pattern, matches
 from orchestrator.domain.subscriptions.records import NOTICES
 from orchestrator.notices.texts import check_template
-from orchestrator.supervisor.user_files import UserFile
 
 Kind = Literal["desktop", "webhook", "command", "email"]
 """Where a notice goes."""

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import msgspec
 
 from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.trust import Trust
 from orchestrator.domain.subscriptions.task_attempts import TaskFilter
 from orchestrator.runtimes.port import AgentRun, runtime_of
 from orchestrator.supervisor.agent_files import AgentFile
 from orchestrator.supervisor.agent_schema import EVERYTHING
 from orchestrator.supervisor.schedules import coming_moments, schedule_of
-from orchestrator.supervisor.trust import Trust
 
 HEARS_EVERYTHING = "every event of the board: `listen` is *, as in a file of busytown without it"
 

@@ -11,10 +11,10 @@ from orchestrator.core import names
 from orchestrator.core.errors import BadInput, OrchestratorError
 from orchestrator.core.files import markdown_files, read_text
 from orchestrator.core.problems import Problems
+from orchestrator.core.trust import digest_of
 from orchestrator.domain.knowledge import frontmatter
 from orchestrator.supervisor.agent_schema import AgentSettings, Lines, read_settings
 from orchestrator.supervisor.templates import Script, check_script
-from orchestrator.supervisor.trust import digest_of
 
 
 class AgentFile(msgspec.Struct, frozen=True, kw_only=True):

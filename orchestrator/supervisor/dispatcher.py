@@ -17,6 +17,7 @@ from orchestrator.api import Orchestrator
 from orchestrator.core import clock, system
 from orchestrator.core.errors import OrchestratorError, Refused
 from orchestrator.core.printable import amount
+from orchestrator.core.trust import Trust
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.limits import Pause, pause_of
 from orchestrator.supervisor.attempts import Attempts, Ended
@@ -26,7 +27,6 @@ from orchestrator.supervisor.processes import GRACE, AgentLog, runner_folder
 from orchestrator.supervisor.schedules import LONGEST_WAIT, Schedules
 from orchestrator.supervisor.sources import Offer, WorkSource
 from orchestrator.supervisor.task_work import TaskWork
-from orchestrator.supervisor.trust import Trust
 from orchestrator.supervisor.watching import (
     Exclusion,
     FileChange,

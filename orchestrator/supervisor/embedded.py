@@ -9,6 +9,7 @@ from orchestrator.api import Orchestrator
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.printable import amount, one_line
 from orchestrator.core.transaction import Noun, Transaction, command
+from orchestrator.core.trust import Trust
 from orchestrator.domain.agents.identity import act_now
 from orchestrator.domain.convoys.events import ConvoyCreated
 from orchestrator.domain.event_log import logged_event
@@ -20,7 +21,6 @@ from orchestrator.supervisor.dispatcher import MOST_AGENTS, Dispatcher
 from orchestrator.supervisor.places import default_folder, project_of
 from orchestrator.supervisor.runner import RunnerPlace
 from orchestrator.supervisor.runner_events import EventFollower, RunnerEvent
-from orchestrator.supervisor.trust import Trust
 
 KEPT = 1000
 """How many events wait for the program; older ones are dropped, and :data:`MISSED` says how many."""

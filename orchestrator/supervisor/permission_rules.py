@@ -8,9 +8,9 @@ import msgspec
 
 from orchestrator.core import names
 from orchestrator.core.errors import NotFound
+from orchestrator.core.user_files import UserFile
 from orchestrator.domain.permissions.records import Behavior
 from orchestrator.domain.permissions.rules import decide, parse_pattern
-from orchestrator.supervisor.user_files import UserFile
 
 AgentRules = dict[str, dict[str, Behavior]]
 """Whether a pattern of tools is allowed or denied, by agent and pattern."""

@@ -9,11 +9,11 @@ from typing import Protocol
 import msgspec
 
 from orchestrator.core.events import Recorded
+from orchestrator.core.trust import Trust
 from orchestrator.domain.subscriptions.records import Attempt
 from orchestrator.runtimes.output import AttemptResult
 from orchestrator.supervisor.agent_files import AgentFile, load_agents, problems_of
 from orchestrator.supervisor.processes import AgentLog, AgentProcess, NoteFile
-from orchestrator.supervisor.trust import Trust
 
 
 class Follower(Protocol):

@@ -21,9 +21,9 @@ from typing import IO, Any
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.trust import Trust
 from orchestrator.supervisor.agent_files import load_agent
 from orchestrator.supervisor.processes import LOG_BYTES, MARK
-from orchestrator.supervisor.trust import Trust
 
 from .limits import small_disk, whole
 from .part import Part, fast_folder, run

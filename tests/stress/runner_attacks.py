@@ -18,10 +18,10 @@ from typing import Any
 from orchestrator import Orchestrator
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Recorded
+from orchestrator.core.trust import Trust
 from orchestrator.supervisor.agent_files import load_agent, load_agents
 from orchestrator.supervisor.dispatcher import Dispatcher
 from orchestrator.supervisor.processes import AgentLog
-from orchestrator.supervisor.trust import Trust
 
 from .part import Part, run
 from .security import (

@@ -15,9 +15,9 @@ from typing import Any
 
 from orchestrator import Orchestrator
 from orchestrator.core.events import Recorded
+from orchestrator.core.trust import Trust
 from orchestrator.supervisor.agent_files import load_agent
 from orchestrator.supervisor.dispatcher import Dispatcher
-from orchestrator.supervisor.trust import Trust
 
 ORC = str(Path(sys.executable).parent / "orc")
 

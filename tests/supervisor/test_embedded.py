@@ -11,10 +11,10 @@ import anyio
 import pytest
 
 from orchestrator import AsyncOrchestrator, Orchestrator, Refused
+from orchestrator.core.trust import Trust
 from orchestrator.stores.memory import MemoryStore
 from orchestrator.supervisor import embedded
 from orchestrator.supervisor.runner_events import RunnerEvent
-from orchestrator.supervisor.trust import Trust
 
 from .running import Town, ends
 

@@ -20,13 +20,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from orchestrator import Orchestrator
 from orchestrator.core import system
+from orchestrator.core.trust import Trust
 from orchestrator.domain.subscriptions.records import AttemptReport
 from orchestrator.runtimes.output import AttemptResult
 from orchestrator.supervisor import attempts
 from orchestrator.supervisor.agent_files import load_agent
 from orchestrator.supervisor.dispatcher import Dispatcher
 from orchestrator.supervisor.processes import AttemptEnd, ProcessIdentity
-from orchestrator.supervisor.trust import Trust
 
 from .running import Follower
 

@@ -14,8 +14,8 @@ from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
+    from orchestrator.core.trust import Trust
     from orchestrator.supervisor.agent_files import AgentFile, AgentFiles
-    from orchestrator.supervisor.trust import Trust
 
 AGENTS_DIR = option(
     "--agents-dir",
@@ -123,7 +123,7 @@ def folder_in_use(run: Run) -> str | None:
 
 def user_trust(run: Run) -> "Trust":
     """What the user of this machine trusts."""
-    from orchestrator.supervisor.trust import Trust
+    from orchestrator.core.trust import Trust
 
     return Trust(project=run.orc.folder)
 

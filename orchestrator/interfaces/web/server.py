@@ -14,10 +14,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from orchestrator import AsyncOrchestrator, Orchestrator
 from orchestrator.core.errors import InputOutputError, UsageError
+from orchestrator.core.user_files import UserFile
 from orchestrator.interfaces.web.access import rules_of
 from orchestrator.interfaces.web.app import Service, application
 from orchestrator.supervisor.places import board_name
-from orchestrator.supervisor.user_files import UserFile
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 

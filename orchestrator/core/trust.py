@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from orchestrator.supervisor.user_files import UserFile
+from orchestrator.core.user_files import UserFile
 
 
 class TrustedFiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

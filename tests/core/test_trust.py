@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator import OrchestratorError
+from orchestrator.core.trust import Trust, digest_of
 from orchestrator.supervisor.agent_files import load_agent
-from orchestrator.supervisor.trust import Trust, digest_of
 
 AGENT = "---\nlisten: [x]\n---\nDo it.\n"
 

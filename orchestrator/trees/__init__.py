@@ -1,0 +1,1 @@
+"""Worktrees of git for tasks, and the queue that merges their branches."""

@@ -1,0 +1,1 @@
+"""Worktrees of git for tasks: make, list and remove them."""
