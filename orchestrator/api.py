@@ -145,6 +145,9 @@ else:
             "domain.permissions.commands:Permissions",
             "What agents ask people for before they use a tool.",
         )
+        merges = Lazy(
+            "domain.merges.commands:Merges", "The merge queue: branches that wait to be merged."
+        )
         index = Lazy("index.commands:Index", "The optional SQLite index, and questions in SQL.")
         status = Query("reports.status:status")
         stats = Query("reports.stats:stats")

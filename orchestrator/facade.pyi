@@ -14,6 +14,7 @@ import orchestrator.domain.goals.commands
 import orchestrator.domain.knowledge.records
 import orchestrator.domain.locks.commands
 import orchestrator.domain.mail.commands
+import orchestrator.domain.merges.commands
 import orchestrator.domain.permissions.commands
 import orchestrator.domain.subscriptions.commands
 import orchestrator.domain.tasks.batch
@@ -64,6 +65,7 @@ class Facade:
     subscriptions: orchestrator.domain.subscriptions.commands.Subscriptions
     supervisor: orchestrator.supervisor.embedded.Supervisor
     permissions: orchestrator.domain.permissions.commands.Permissions
+    merges: orchestrator.domain.merges.commands.Merges
     index: orchestrator.index.commands.Index
     def status(self, at: int | None = ...) -> orchestrator.reports.status.Status:
         """Return the status of the board, now or right after an event.

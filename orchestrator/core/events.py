@@ -88,7 +88,7 @@ class Event(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=
         raise NotImplementedError(f"{cls.TYPE} has no older version {version} than {cls.VERSION}")
 
 
-FORMAT = 4
+FORMAT = 5
 """The newest format of the log; this version writes it when a command needs it."""
 
 

@@ -17,11 +17,15 @@ def react(tx: Transaction[State]) -> None:
     while seen < len(tx.events):
         events = tx.events[seen:]
         seen = len(tx.events)
-        # Boards without convoys or workflows do not load their modules.
+        # Boards without convoys, submissions or workflows do not load their modules.
         if tx.state.convoys:
             from orchestrator.domain.convoys import commands as convoys
 
             convoys.follow(tx, events)
+        if tx.state.merges.merge_queue:
+            from orchestrator.domain.merges import queue
+
+            queue.follow(tx, events)
         if tx.state.tasks.failure_needed_by:
             from orchestrator.domain.tasks import fallbacks
 

@@ -18,6 +18,7 @@ from orchestrator.domain.idempotency import Request, remember
 from orchestrator.domain.knowledge.records import KnowledgeSlice
 from orchestrator.domain.locks.records import LockSlice
 from orchestrator.domain.mail.records import MailSlice
+from orchestrator.domain.merges.records import MergeSlice
 from orchestrator.domain.permissions.records import PermissionSlice
 from orchestrator.domain.slices import Slice
 from orchestrator.domain.subscriptions.records import SubscriptionSlice
@@ -59,6 +60,7 @@ class State(msgspec.Struct, dict=True):
     cycles: CycleSlice = msgspec.field(default_factory=CycleSlice)
     subscriptions: SubscriptionSlice = msgspec.field(default_factory=SubscriptionSlice)
     permissions: PermissionSlice = msgspec.field(default_factory=PermissionSlice)
+    merges: MergeSlice = msgspec.field(default_factory=MergeSlice)
     requests: dict[str, Request] = {}
     newer_fields: dict[str, int] = {}
 

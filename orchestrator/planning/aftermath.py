@@ -90,7 +90,7 @@ def aftermath(engine: Engine, task: Task, *, agent: str | None = None) -> Afterm
         parts=_neighbours(state.tasks.present(open_parts(state, task)))
         if task.status in ENDED
         else (),
-        reviewers=suitable_reviewers(state, task, now) if task.status == "in_review" else (),
+        reviewers=suitable_reviewers(state, task, now) if task.awaits_review else (),
         unread=len(unread),
         news=tuple(News(m.id, m.sender, m.subject) for m in unread if not _asks_for_review(m)),
     )

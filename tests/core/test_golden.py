@@ -156,6 +156,14 @@ def test_the_whole_log_folds_to_what_it_always_did():
     (notice,) = phone.attempts
     assert (notice.first, notice.event, notice.number, notice.root) == (181, 182, 1, 0)
     assert phone.noticed == "2026-11-21T06:13:00.123Z"
+    assert {s.number: (s.status, s.retries) for s in state.merges.values()} == {
+        1: ("withdrawn", 1),
+        2: ("rejected", 0),
+        3: ("merged", 1),
+        4: ("returned", 0),
+    }
+    assert state.merges.submissions_of == {"web-a3f8": [1], "0f0f0f0f": [4]}
+    assert state.merges.open() == []
     assert {request.id: request.status for request in state.permissions.values()} == {
         "7f3a0c1e": "denied",
         "0b1c2d3e": "expired",

@@ -7,6 +7,7 @@ from orchestrator.domain.agents.records import Agent
 from orchestrator.domain.convoys import events as convoys
 from orchestrator.domain.locks import events as locks
 from orchestrator.domain.mail import events as mail
+from orchestrator.domain.merges import events as merges
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions import events as subscriptions
 from orchestrator.domain.tasks.derived import change_task
@@ -76,6 +77,7 @@ class AgentRenamed(Event):
         mail.rename(state, old, new)
         convoys.rename(state, old, new)
         subscriptions.rename(state, old, new)
+        merges.rename(state, old, new)
         state.agents.aliases.pop(new, None)
         for alias, name in state.agents.aliases.items():
             if name == old:

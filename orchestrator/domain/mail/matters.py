@@ -15,9 +15,10 @@ from orchestrator.domain.tasks.records import ENDED, Task
 SETTLED: dict[str, Callable[[Task, int, str, str], bool]] = {
     # The review is taken, ended or withdrawn, or is of an earlier attempt.
     "task.submitted": lambda task, attempt, now, _agent: (
-        task.status != "in_review" or task.attempt > attempt or task.review_until > now
+        not task.awaits_review or task.attempt > attempt or task.review_until > now
     ),
     "task.rejected": lambda task, attempt, _now, _agent: _goes_on(task, attempt),
+    "task.returned": lambda task, attempt, _now, _agent: _goes_on(task, attempt),
     "task.lapsed": lambda task, attempt, _now, _agent: _goes_on(task, attempt),
     "task.failed": lambda task, _attempt, _now, _agent: task.status != "failed",
     # An escalation.

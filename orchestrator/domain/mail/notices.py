@@ -126,13 +126,17 @@ NOTICES: dict[type[Event], Notice] = {
         (_reviewers, _creator),
         lambda _task, event: event.result,
         lambda task: f"`t review {task.id}` takes the review, unless the work is yours.",
-        lambda task, _event, _actor: task.status == "in_review",
+        lambda task, _event, _actor: task.awaits_review,
     ),
     TaskApproved: Notice(
         "Approved",
         (_worker, _creator),
         lambda _task, event: event.comment,
-        lambda _task: "The task is done.",
+        lambda task: (
+            "Its branch waits to be merged, which ends the task."
+            if task.waits_for
+            else "The task is done."
+        ),
     ),
     TaskRejected: Notice(
         "Rejected",

@@ -26,7 +26,11 @@ from orchestrator.domain.tasks.events import (
 )
 from orchestrator.domain.tasks.leases import claim, claim_review
 from orchestrator.domain.tasks.records import Task
-from orchestrator.domain.tasks.verification_events import TaskApproved, TaskRejected
+from orchestrator.domain.tasks.verification_events import (
+    TaskApproved,
+    TaskRejected,
+    TaskReturned,
+)
 
 TASK_LEASE = 600.0
 """Seconds of the lease of a task that an agent was given; it is renewed while the attempt runs."""
@@ -60,7 +64,7 @@ class TaskFilter(Record, frozen=True, kw_only=True):
         if not all(label in task.labels for label in self.labels):
             return False
         if self.capability == REVIEW:
-            return task.status == "in_review"
+            return task.awaits_review
         return self.capability in ("", task.type, *task.labels)
 
 
@@ -153,13 +157,13 @@ def begin(
 
 
 def _rejections(tx: Transaction[State], task: Task) -> int:
-    """How often reviews have rejected a task since it was opened last."""
+    """How often reviews and the merge queue have given a task back since it was opened last."""
     count = 0
     for number in reversed(task.events):
         type = tx.event(number).type
         if type == TaskReopened.TYPE:
             break
-        count += type == TaskRejected.TYPE
+        count += type in (TaskRejected.TYPE, TaskReturned.TYPE)
     return count
 
 

@@ -17,7 +17,7 @@ from orchestrator.domain.tasks.derived import progress_of
 from orchestrator.domain.tasks.records import ENDED, HELD, Task
 from orchestrator.domain.tasks.relations import NO_CHILDREN, EdgeKind, Gate, Signal
 from orchestrator.domain.tasks.stages import open_parts, stage_of
-from orchestrator.domain.tasks.transitions import WAYS_ON
+from orchestrator.domain.tasks.transitions import way_on
 
 SHOWN = 200
 """The largest length of a reason in a sentence about another task."""
@@ -160,8 +160,8 @@ def way_out(state: State, task: Task, need: str) -> str:
     """The command for a task whose need will not be done by working on it."""
     if need in state.tasks.archived:
         return f"t dep remove {task.id} {need}"
-    status = state.tasks[need].status
-    return f"{WAYS_ON[status]} {need}" if status not in ("pending", "done", *HELD) else ""
+    other = state.tasks[need]
+    return way_on(other) if other.status not in ("pending", "done", *HELD) else ""
 
 
 def way_to_fail(state: State, task: Task, need: str) -> str:

@@ -5,6 +5,7 @@ its functions are parts of a fold.
 """
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from msgspec.structs import force_setattr, replace
 
@@ -13,6 +14,8 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.facts import TaskFacts
 from orchestrator.domain.tasks.records import ENDED, HELD, ArchivedTask, Task, TaskSlice
 from orchestrator.domain.tasks.relations import NO_CHILDREN, Progress
+
+T = TypeVar("T")
 
 Effect = tuple[str, Callable[[State, Task], Task]]
 """The id of a task whose record changes with another one, and the function that changes it."""
@@ -291,13 +294,13 @@ def _update_convoys(state: State, task: Task, before: str) -> None:
         state.convoys.change(name, open_tasks=state.convoys[name].open_tasks + step)
 
 
-def append_to(lists: dict[str, list[str]], key: str, task: str) -> None:
-    """Append a task to the list of a key."""
-    lists.setdefault(key, []).append(task)
+def append_to(lists: dict[str, list[T]], key: str, item: T) -> None:
+    """Append an item to the list of a key."""
+    lists.setdefault(key, []).append(item)
 
 
-def remove_from(lists: dict[str, list[str]], key: str, task: str) -> None:
-    """Remove a task from the list of a key, and the list when it is empty."""
-    lists[key].remove(task)
+def remove_from(lists: dict[str, list[T]], key: str, item: T) -> None:
+    """Remove an item from the list of a key, and the list when it is empty."""
+    lists[key].remove(item)
     if not lists[key]:
         del lists[key]

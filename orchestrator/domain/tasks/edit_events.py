@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from orchestrator.core.events import Recorded, event
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.derived import change_task, count_open, kept_back, link, unlink
-from orchestrator.domain.tasks.events import UNHELD, TaskEvent
+from orchestrator.domain.tasks.events import UNHELD, UNSUBMITTED, TaskEvent
 from orchestrator.domain.tasks.facts import FINAL, JUDGED, MOVING, TaskFacts
 from orchestrator.domain.tasks.records import ENDED, HELD, Evidence, Task
 
@@ -153,6 +153,8 @@ class TaskReimported(_Reimported):  # type: ignore[misc] # its fields are those 
             changes["evidence"] = (*task.evidence, _change(problem, self.because, record))
         if changes.get("status", "assigned") not in HELD:
             changes |= UNHELD | {"assigned_to": changes.get("assigned_to")}
+        if "status" in changes:
+            changes |= UNSUBMITTED
         return replace(task, **changes)
 
 

@@ -49,6 +49,9 @@ class TaskEvent(Event):
 UNHELD: dict[str, Any] = {"assigned_to": None, "lease_until": "", "token": None}
 """The fields to change when no agent has a task any more."""
 
+UNSUBMITTED: dict[str, Any] = {"waits_for": "", "proposal": None}
+"""The fields to change when the branch of a task does not wait to be merged any more."""
+
 UNREVIEWED: dict[str, Any] = {"reviewer": None, "review_lease": None, "review_until": ""}
 """The fields to change when no agent reviews a task any more."""
 
@@ -257,6 +260,7 @@ class TaskCompleted(TaskEvent):
             workers=(),
             result=self.result,
             reason=self.reason,
+            **UNSUBMITTED,
         )
 
 
@@ -334,6 +338,7 @@ class TaskCancelled(TaskEvent):
             token=None,
             reason=self.reason,
             **UNREVIEWED,
+            **UNSUBMITTED,
         )
 
 

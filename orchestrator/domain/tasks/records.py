@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from orchestrator.domain.merges.records import Proposal
 from orchestrator.domain.slices import MapSlice, Record
 from orchestrator.domain.tasks.facts import TaskFacts
 from orchestrator.domain.tasks.relations import Progress
@@ -86,6 +87,8 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
         reviewer: The agent that reviews it, under a separate lease, while it is in review.
         review_lease: Seconds that this lease lasts.
         review_until: When it ends; the review is free for others then.
+        waits_for: What it waits for in review; empty: a reviewer. ``merge``: that its branch is merged.
+        proposal: The branch that was handed in with its result.
         reason: Why it is blocked, failed or was cancelled, or was completed although a check failed.
         evidence: The last results of the checks, and the words of reviewers.
         events: Ids of the events that changed it; the first one added it.
@@ -107,6 +110,8 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
     reviewer: str | None = None
     review_lease: float | None = None
     review_until: str = ""
+    waits_for: Literal["", "merge"] = ""
+    proposal: Proposal | None = None
     result: str | None = None
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
@@ -197,6 +202,11 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
     def is_assigned_to(self, agent: str) -> bool:
         """Whether it waits for this agent to begin it."""
         return self.status == "assigned" and self.assigned_to == agent
+
+    @property
+    def awaits_review(self) -> bool:
+        """Whether another agent must approve it, and not only the merge is missing."""
+        return self.status == "in_review" and not self.waits_for
 
     @property
     def all_workers(self) -> tuple[str, ...]:

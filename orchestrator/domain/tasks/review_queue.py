@@ -52,14 +52,14 @@ class ReviewQueue:
         """Follow a task that was added or replaced, and is or was in review."""
         if before is not None and before.reviewer is not None:
             del self._of[before.reviewer][before.id]
-        if task.status == "in_review":
+        if task.awaits_review:
             self._all[task.id] = None
         else:
             self._all.pop(task.id, None)
         if task.reviewer is not None:
             self._of.setdefault(task.reviewer, {})[task.id] = None
             heappush(self._ending, (task.review_until, task.id))
-        elif task.status == "in_review" and (before is None or _place(before) != _place(task)):
+        elif task.awaits_review and (before is None or _place(before) != _place(task)):
             self._offer(task)
 
     def all(self) -> list[Task]:
@@ -167,7 +167,7 @@ class ReviewQueue:
         self, rank: Rank, key: tuple[str, str, Filter | None], workers: Workers, now: str
     ) -> bool:
         task = self._tasks.get(rank[2])
-        if task is None or task.status != "in_review" or rank_of(task) != rank:
+        if task is None or not task.awaits_review or rank_of(task) != rank:
             return False
         if task.review_until > now:
             heappush(self._ending, (task.review_until, task.id))  # the clock may have been set back
@@ -179,10 +179,10 @@ class ReviewQueue:
 
     def _is_ending(self, until: str, task_id: str) -> bool:
         task = self._tasks.get(task_id)
-        return task is not None and task.status == "in_review" and task.review_until == until
+        return task is not None and task.awaits_review and task.review_until == until
 
 
 def _place(task: Task) -> tuple[object, ...]:
     """The queues of a review that no agent has."""
-    free = task.status == "in_review" and task.reviewer is None
+    free = task.awaits_review and task.reviewer is None
     return free, task.all_workers, task.workstream, task.type, task.labels, rank_of(task)

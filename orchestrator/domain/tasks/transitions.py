@@ -34,7 +34,10 @@ SETTLED: dict[str, tuple[str, ...]] = {
 }
 """The statuses in which a transition is already done, so that repeating it changes nothing."""
 
-WAYS_ON: dict[str, str] = {
+REVIEWS = ("review", "approve", "reject")
+"""The transitions of a reviewer; a task whose branch waits to be merged is past them."""
+
+_WAYS_ON: dict[str, str] = {
     "pending": "t claim",
     "assigned": "t claim",
     "in_progress": "t complete",
@@ -47,19 +50,25 @@ WAYS_ON: dict[str, str] = {
 """The next command for a task of each status."""
 
 
+def way_on(task: Task) -> str:
+    """The next command for a task."""
+    return f"{'merge show' if task.waits_for else _WAYS_ON[task.status]} {task.id}"
+
+
 def check_transition(task: Task, transition: str) -> None:
     """Refuse a transition that the status of the task does not allow.
 
     Raises:
         Refused: The transition is not allowed from this status; the hint names the command that is.
     """
-    if task.status not in TRANSITIONS[transition]:
+    if transition not in allowed_transitions(task):
         raise not_possible(task, transition)
 
 
 def allowed_transitions(task: Task) -> list[str]:
     """The transitions that the status of the task allows."""
-    return [name for name, statuses in TRANSITIONS.items() if task.status in statuses]
+    allowed = [name for name, statuses in TRANSITIONS.items() if task.status in statuses]
+    return [name for name in allowed if not (task.waits_for and name in REVIEWS)]
 
 
 def is_settled(task: Task, transition: str) -> bool:
@@ -70,9 +79,17 @@ def is_settled(task: Task, transition: str) -> bool:
 def not_possible(task: Task, transition: str) -> Refused:
     """The refusal of a transition, with the command that works and the others that are allowed."""
     allowed = allowed_transitions(task)
+    if task.waits_for and transition in REVIEWS:
+        return Refused(
+            f"Task {task.id} waits for the merge of its branch, not for a reviewer",
+            code="waits_for_merge",
+            hint=f"`{way_on(task)}` shows where it is; the merge ends the task.",
+            status=task.status,
+            allowed=allowed,
+        )
     holder = f" with {task.assigned_to}" if task.status in HELD else ""
     is_taken = transition == "claim" and task.status in HELD
-    way = f"{WAYS_ON[task.status]} {task.id}"
+    way = way_on(task)
     others = [name for name in allowed if name != way.split()[1]]
     return Refused(
         f"Task {task.id} is {task.status}{holder}: `{transition}` is not possible",

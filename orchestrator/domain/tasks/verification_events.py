@@ -3,9 +3,10 @@
 from msgspec.structs import replace
 
 from orchestrator.core.events import Event, Recorded, event
+from orchestrator.domain.merges.records import Proposal
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.derived import change_task
-from orchestrator.domain.tasks.events import UNHELD, UNREVIEWED, TaskEvent
+from orchestrator.domain.tasks.events import UNHELD, UNREVIEWED, UNSUBMITTED, TaskEvent
 from orchestrator.domain.tasks.records import Evidence, Note, Task
 
 
@@ -22,15 +23,16 @@ class TaskChecked(TaskEvent):
 
 @event("task.submitted")
 class TaskSubmitted(TaskEvent):
-    """The worker handed in the work, which another agent must approve.
+    """The worker handed in the work, which another agent must approve, or whose branch must be merged.
 
-    ``reason``: why it is handed in although a check failed.
+    ``reason``: why it is handed in although a check failed; ``proposal``: the branch to merge.
     """
 
     STATUS = "in_review"
 
     result: str | None = None
     reason: str = ""
+    proposal: Proposal | None = None
 
     def changed(self, task: Task, record: Recorded) -> Task:
         return replace(
@@ -38,6 +40,7 @@ class TaskSubmitted(TaskEvent):
             status=self.STATUS,
             result=self.result,
             reason=self.reason,
+            proposal=self.proposal,
             lease_until="",
             token=None,
         )
@@ -72,6 +75,27 @@ class TaskRejected(TaskEvent):
             reason="",
             **UNHELD,
             **UNREVIEWED,
+            **UNSUBMITTED,
+        )
+
+
+@event("task.returned")
+class TaskReturned(TaskEvent):
+    """The branch of the task was not merged; no agent has the task any more."""
+
+    STATUS = "pending"
+
+    reason: str
+
+    def changed(self, task: Task, record: Recorded) -> Task:
+        return replace(
+            task,
+            status=self.STATUS,
+            notes=(*task.notes, Note(record.agent, record.ts, self.reason)),
+            result=None,
+            reason="",
+            **UNHELD,
+            **UNSUBMITTED,
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from orchestrator.core import clock
 from orchestrator.core.printable import escape, few
 from orchestrator.domain.event_log import as_dict
-from orchestrator.domain.tasks.transitions import WAYS_ON
+from orchestrator.domain.tasks.transitions import way_on
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, TASK
 from orchestrator.interfaces.cli.layout import lines
@@ -124,7 +124,7 @@ def orphans(run: Run, since: str | None) -> "Answer[Orphans]":
 
 def _orphan(run: Run, orphan: "Orphan") -> Iterator[str]:
     task = orphan.task
-    yield f"{line(task)} (`{run.prog} {WAYS_ON[task.status]} {task.id}`)"
+    yield f"{line(task)} (`{run.prog} {way_on(task)}`)"
     yield from (f"    {text}" for text in few(orphan.commits, SHOWN, _commit))
 
 

@@ -109,6 +109,8 @@ def test_a_task_keeps_everything_it_was_given(orc: Orchestrator):
         "reviewer": None,
         "review_lease": None,
         "review_until": "",
+        "waits_for": "",
+        "proposal": None,
         "result": None,
         "reason": "",
         "checks": None,
