@@ -1,9 +1,13 @@
 """``config.toml`` of a board: settings that people write by hand."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from orchestrator.core.decoding import decode_text
 from orchestrator.core.errors import BadInput
+from orchestrator.domain.merges.records import Strategy
 
 FILE = "config.toml"
 
@@ -20,16 +24,39 @@ class SavedQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prime: bool = False
 
 
+class MergeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The settings of the merge queue.
+
+    Attributes:
+        required: Whether completing a task that has a branch hands the branch to the queue.
+        target: The branch that others are merged into.
+        strategy: How: ``merge``, ``squash`` or ``rebase``.
+        test: Commands that must succeed on the merged tree, without a shell, once they are trusted on the
+            machine of the queue's runner.
+        batch: How many branches are merged and tested together.
+        retries: How often a test that fails is tried again.
+    """
+
+    required: bool = False
+    target: str = "main"
+    strategy: Strategy = "merge"
+    test: tuple[str, ...] = ()
+    batch: Annotated[int, Meta(ge=1, le=100)] = 8
+    retries: Annotated[int, Meta(ge=0, le=10)] = 1
+
+
 class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings in ``config.toml``.
 
     Attributes:
         workstream: The workstream of a task that names none.
         saved: Questions that were saved, by name.
+        merge: The merge queue.
     """
 
     workstream: str = ""
     saved: dict[str, SavedQuestion] = {}
+    merge: MergeSettings = MergeSettings()
 
 
 def settings(data: bytes | None) -> BoardSettings:

@@ -57,7 +57,7 @@ def test_settings_that_cannot_be_used_are_refused_with_what_they_may_be(
     orc.engine.documents.write("config.toml", text.encode("latin-1"))
     with pytest.raises(BadInput, match=r"config\.toml cannot be used") as error:
         orc.tasks.add(title="A")
-    assert error.value.hint == "It may set: workstream, saved."
+    assert error.value.hint == "It may set: workstream, saved, merge."
     assert orc.tasks.all() == []
 
 
