@@ -79,30 +79,30 @@ class Parameter(msgspec.Struct, frozen=True):
         Raises:
             UsageError: It is of another type.
         """
-        kind = self.schema["type"]
-        items = value if isinstance(value, list) else [value]
-        is_kind = isinstance(value, _VALUES[kind]) and isinstance(value, bool) == (
-            kind == "boolean"
-        )
-        if not is_kind or not all(isinstance(item, str | int) for item in items):
-            raise UsageError(f"The argument {self.name!a} is {_ARTICLES[kind]}")
+        items = value if self.kind == "array" else [value]
+        type_, words = _TYPES[self.item_kind]
+        if not isinstance(items, list) or any(type(item) is not type_ for item in items):
+            what = f"an array of {self.item_kind}s" if self.kind == "array" else words
+            raise UsageError(f"The argument {self.name!a} is {what}")
         return [str(item) for item in items]
 
+    @property
+    def kind(self) -> str:
+        """The JSON type of a value."""
+        return str(self.schema["type"])
 
-_VALUES: dict[str, type | tuple[type, ...]] = {
-    "string": (str, int),
-    "integer": (str, int),
-    "boolean": bool,
-    "array": list,
-}
-"""What a value may be. The command reads numbers from texts, and its errors name what is wrong with them."""
+    @property
+    def item_kind(self) -> str:
+        """The JSON type of an item, if a value is an array; else of the value."""
+        return str(self.schema["items"]["type"]) if self.kind == "array" else self.kind
 
-_ARTICLES = {
-    "string": "a string",
-    "integer": "an integer",
-    "boolean": "a boolean",
-    "array": "an array of strings",
+
+_TYPES: dict[str, tuple[type, str]] = {
+    "string": (str, "a string"),
+    "integer": (int, "an integer"),
+    "boolean": (bool, "a boolean"),
 }
+"""The type of a value of a JSON type, and its name in messages."""
 
 
 class CommandCall:
@@ -275,7 +275,7 @@ def _declared(command: Command) -> dict[str, Parameter]:
 def _parts(param: click.Parameter) -> list[tuple[str, bool]]:
     """The names of the words of an argument such as ``[[WS] ID] REASON...``, and whether each is needed."""
     usage = (param.metavar or "").replace("[WS] ", "")
-    if param.nargs != -1 or "ID" not in usage or param.type in _NUMBERS:
+    if param.nargs != -1 or "ID" not in usage or _is_integer(param.type):
         return []
     return [(_PARTS.get(word, word.lower()), not bracket) for bracket, word in _PART.findall(usage)]
 
@@ -312,9 +312,6 @@ def _named(word: str, declared: Mapping[str, Parameter]) -> Parameter:
     )
 
 
-_NUMBERS = (types.INTEGER, types.COUNT, types.POSITIVE, types.ID, types.PRIORITY)
-
-
 def _schema_of(param: click.Parameter) -> dict[str, Any]:
     if isinstance(param, click.Option) and param.is_flag:
         kind: dict[str, Any] = {"type": "boolean"}
@@ -328,8 +325,12 @@ def _schema_of(param: click.Parameter) -> dict[str, Any]:
     return {**kind, "description": about} if about else kind
 
 
+def _is_integer(type_: types.ParamType) -> bool:
+    return isinstance(type_, types.Type) and type_.is_integer
+
+
 def _kind_of(type_: types.ParamType) -> dict[str, Any]:
-    if type_ in _NUMBERS:
+    if _is_integer(type_):
         return {"type": "integer"}
     words = type_.words if isinstance(type_, types.Type) else ()
     return {"type": "string", "enum": list(words)} if words else {"type": "string"}

@@ -33,21 +33,32 @@ class Type(ParamType):
         convert: Converts a text to the value.
         completes: Completions from the board: an attribute of records, such as ``tasks.id``.
         words: The only values, if it is a closed set.
+        is_integer: Whether programs give an integer.
     """
 
     def __init__(
-        self, name: str, convert: Convert = str, *, completes: str = "", words: Sequence[str] = ()
+        self,
+        name: str,
+        convert: Convert = str,
+        *,
+        completes: str = "",
+        words: Sequence[str] = (),
+        is_integer: bool = False,
     ) -> None:
         self.name = name
         self.completes = completes
         self._convert = convert
         self.words = words
+        self.is_integer = is_integer
 
     def or_empty(self) -> "Type":
         """The same type with the empty text as a value, which clears a fact."""
         convert = self._convert
         return Type(
-            self.name, lambda text: convert(text) if text else text, completes=self.completes
+            self.name,
+            lambda text: convert(text) if text else text,
+            completes=self.completes,
+            is_integer=self.is_integer,
         )
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
@@ -192,11 +203,11 @@ TEXT_FILE = TextFile("FILE")
 NAME = Type("NAME")
 WORD = Type("WORD")
 WORDS = Type("WORDS")
-INTEGER = Type("N", integer)
-PRIORITY = Type("N", _priority)
-COUNT = Type("N", _count)
-POSITIVE = Type("N", _positive)
-ID = Type("ID", integer)
+INTEGER = Type("N", integer, is_integer=True)
+PRIORITY = Type("N", _priority, is_integer=True)
+COUNT = Type("N", _count, is_integer=True)
+POSITIVE = Type("N", _positive, is_integer=True)
+ID = Type("ID", integer, is_integer=True)
 DURATION = Type("DURATION")
 TIME = Type("TIME")
 MINUTES = Type("TIME", _minutes)

@@ -227,11 +227,15 @@ def _as_call(tool: BoardTool, words: list[str]) -> str | None:
     if placed is None:
         return None
     given = placed | given
-    values = (
-        f"{name}={'true' if value is True else json.dumps(value, ensure_ascii=False)}"
-        for name, value in given.items()
-    )
+    kinds = {parameter.name: parameter.kind for parameter in tool.call.parameters}
+    values = (f"{name}={_shown(value, kinds[name])}" for name, value in given.items())
     return f"{tool.name}({', '.join(values)})" if given else tool.name
+
+
+def _shown(value: str | bool, kind: str) -> str:
+    """A value of a call as JSON."""
+    is_number = kind == "integer" and isinstance(value, str) and value.isdecimal()
+    return str(value) if is_number else json.dumps(value, ensure_ascii=False)
 
 
 def _placed(tool: BoardTool, texts: list[str]) -> dict[str, str] | None:

@@ -15,6 +15,7 @@ from orchestrator.interfaces.catalogue import CommandCall
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import Command, Group
 from orchestrator.interfaces.cli.rendering import Answer
+from orchestrator.interfaces.cli.types import integer
 from orchestrator.interfaces.web.answers import SELECTING
 
 PREFIX = "/api/commands/"
@@ -117,23 +118,18 @@ def arguments_of(call: CommandCall, query: QueryParams) -> dict[str, Any]:
     """The arguments in a query.
 
     Raises:
-        UsageError: A value that is true or false is neither.
+        UsageError: A value is not of the type of its argument.
     """
-    kinds = {parameter.name: parameter.schema["type"] for parameter in call.parameters}
+    kinds = {each.name: (each.kind, each.item_kind) for each in call.parameters}
     arguments: dict[str, Any] = {}
     for name in query:
         if name in SELECTING:
             continue
-        values = query.getlist(name)
-        kind = kinds.get(name, "string")
-        if kind == "array":
-            arguments[name] = values
-        elif len(values) > 1:
+        kind, item_kind = kinds.get(name, ("string", "string"))
+        values = [_value(name, text, item_kind) for text in query.getlist(name)]
+        if kind != "array" and len(values) > 1:
             raise UsageError(f"{name!a} is there twice")
-        elif kind == "boolean":
-            arguments[name] = _boolean(name, values[0])
-        else:
-            arguments[name] = values[0]
+        arguments[name] = values if kind == "array" else values[0]
     return arguments
 
 
@@ -150,7 +146,13 @@ def check_question(call: CommandCall, arguments: dict[str, Any]) -> None:
         )
 
 
-def _boolean(name: str, text: str) -> bool:
-    if text not in ("true", "false"):
+def _value(name: str, text: str, kind: str) -> str | int | bool:
+    """A text of a query as a value of a JSON type."""
+    if kind == "integer":
+        try:
+            return integer(text)
+        except ValueError as error:
+            raise UsageError(f"{name!a} is an integer: {shortened(str(error), 80)}") from None
+    if kind == "boolean" and text not in ("true", "false"):
         raise UsageError(f"{name!a} is true or false, not {text[:40]!a}")
-    return text == "true"
+    return text == "true" if kind == "boolean" else text

@@ -212,7 +212,7 @@ def test_the_results_of_all_tools_pass_the_check_of_the_official_client(
     ids = {
         "first": orc.tasks.add("api", title="First", priority=1).id,
         "second": orc.tasks.add("api", title="Second").id,
-        "mail": str(orc.mail.send("ann", "S", "T").id),
+        "mail": orc.mail.send("ann", "S", "T").id,
     }
     for name in ("good", "bad"):
         ids[name] = orc.tasks.add("api", title=name.title(), review=True).id

@@ -1,6 +1,7 @@
 """Every command of the board is a route, made from the catalogue."""
 
 import json
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -73,6 +74,36 @@ def test_what_a_command_would_do_is_got(board: Orchestrator, client: TestClient)
     posted = client.get("/api/commands/task/add?title=x")
     assert (posted.status_code, posted.headers["allow"]) == (405, "POST")
     assert board.engine.read().event == events
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments", "sentence"),
+    [
+        ("task/note", {"task": 7, "text": "T"}, "The argument 'task' is a string"),
+        ("task/edit", {"task": "T", "priority": "1"}, "The argument 'priority' is an integer"),
+        ("task/edit", {"task": "T", "priority": True}, "The argument 'priority' is an integer"),
+        (
+            "task/edit",
+            {"task": "T", "labels": "a,b"},
+            "The argument 'labels' is an array of strings",
+        ),
+        ("task/edit", {"task": "T", "labels": [1]}, "The argument 'labels' is an array of strings"),
+        ("mail/archive", {"ids": ["1"]}, "The argument 'ids' is an array of integers"),
+        ("task/claim", {"task": None}, "The argument 'task' is null"),
+    ],
+)
+def test_an_argument_has_the_type_that_its_schema_names(
+    client: TestClient, path: str, arguments: dict[str, Any], sentence: str
+):
+    reply = client.post(f"/api/commands/{path}", json=arguments)
+    assert (reply.status_code, reply.json()["detail"]) == (400, sentence)
+
+
+def test_numbers_in_a_query_are_texts(client: TestClient):
+    path = "/api/commands/task/list"
+    assert len(client.get(f"{path}?limit=1").json()) == 1
+    reply = client.get(f"{path}?limit=one")
+    assert reply.json()["detail"] == "'limit' is an integer: 'one' is not a whole number"
 
 
 def test_a_listing_can_be_that_of_another_agent(client: TestClient):

@@ -7,6 +7,7 @@ import { AgentLink, EditInPlace, TaskLink, When } from "../lib/parts.js";
  */
 export function Facts({ task, edit }) {
   const list = (field) => (text) => edit(field)(text.split(",").map((word) => word.trim()).filter(Boolean));
+  const number = (field) => (text) => edit(field)(/^-?\d+$/.test(text) ? Number(text) : text); // what is none, the board refuses
   const editable = (name, label, save = edit(name)) => {
     const value = Array.isArray(task[name]) ? task[name].join(", ") : String(task[name] ?? "");
     return html`<${EditInPlace} value=${value} label=${label} onSave=${save} />`;
@@ -28,7 +29,7 @@ export function Facts({ task, edit }) {
     ["Links", html`${links(task.links, "task")}${links(task.linked_by, "task")}`, task.links.length + task.linked_by.length],
     ["Workflow", task.workflow && task.workflow !== task.id && other(task.workflow)],
     ["Goals", words(task.goals)],
-    ["Priority", editable("priority", "Priority")],
+    ["Priority", editable("priority", "Priority", number("priority"))],
     ["Type", editable("type", "Type")],
     ["Labels", editable("labels", "Labels", list("labels"))],
     ["Touches", editable("touches", "Touches", list("touches"))],
