@@ -15,6 +15,7 @@ from orchestrator.core.errors import NotFound, OrchestratorError, Refused
 from orchestrator.core.events import Recorded, is_reserved
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
+from orchestrator.domain.board.commands import upgrade_for
 from orchestrator.domain.convoys.events import (
     ConvoyCancelled,
     ConvoyChanged,
@@ -70,6 +71,7 @@ class Convoys(Noun[State]):
         *,
         description: str = "",
         notify: Iterable[str] = (),
+        target: str | None = None,
         agent: str | None = None,
     ) -> Convoy | None:
         """Create a convoy. If one has this name, these tasks and facts, nothing changes.
@@ -79,6 +81,8 @@ class Convoys(Noun[State]):
             tasks: Ids or prefixes, of any workstreams.
             description: One line.
             notify: Addresses to notify when it lands; the default is the acting agent.
+            target: The branch that the branches of its tasks are merged into, and that `merges.land` merges
+                as one.
             agent: Who acts.
 
         Raises:
@@ -96,10 +100,11 @@ class Convoys(Noun[State]):
             description=check_line("description", description),
             tasks=resolve_all(tx.state, tasks),
             notify=watchers or _unless_system(actor),
+            target=names.branch(target) if target else "",
         )
         if known is not None:
-            facts = (known.description, {*known.tasks}, known.notify)
-            same = facts == (new.description, {*new.tasks}, new.notify)
+            facts = (known.description, {*known.tasks}, known.notify, known.target)
+            same = facts == (new.description, {*new.tasks}, new.notify, new.target)
             if same and known.status != "cancelled":
                 return known
             raise Refused(
@@ -108,6 +113,8 @@ class Convoys(Noun[State]):
                 hint=f"`convoy status {name}` shows it; `convoy add {name} ID` adds a task to it.",
             )
         names.name("convoy", name, among=tx.state.convoys)
+        if new.target:
+            upgrade_for(tx, "merge")
         tx.record(new)
         return None
 

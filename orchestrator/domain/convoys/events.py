@@ -27,6 +27,7 @@ class ConvoyCreated(ConvoyEvent):
     description: str = ""
     tasks: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
+    target: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
         state.convoys[self.convoy] = Convoy(
@@ -34,6 +35,7 @@ class ConvoyCreated(ConvoyEvent):
             description=self.description,
             status="open",
             notify=self.notify,
+            target=self.target,
             created_at=record.ts,
             created_by=record.agent,
         )

@@ -14,6 +14,7 @@ class Convoy(Record, frozen=True, kw_only=True):
         notify: Addresses to notify when it lands.
         started_at: When it was started by a command.
         landings: How often it landed; a task that is reopened opens it again.
+        target: The branch that the branches of its tasks are merged into; empty: the usual one.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Convoy(Record, frozen=True, kw_only=True):
     ended_at: str = ""
     reason: str = ""
     landings: int = 0
+    target: str = ""
 
     @property
     def ended(self) -> int:

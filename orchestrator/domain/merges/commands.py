@@ -12,12 +12,10 @@ from msgspec.structs import asdict
 from orchestrator.core import names
 from orchestrator.core.errors import NotFound, Refused, UsageError
 from orchestrator.core.events import decode
-from orchestrator.core.printable import escape, one_line, shortened
+from orchestrator.core.printable import escape, one_line
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.agents.identity import act_now, act_to_work
-from orchestrator.domain.mail import commands as mail
-from orchestrator.domain.mail.matters import matter_of
-from orchestrator.domain.merges import queue
+from orchestrator.domain.merges import letters, queue
 from orchestrator.domain.merges.events import (
     MergeClaimed,
     MergeEvent,
@@ -29,6 +27,7 @@ from orchestrator.domain.merges.events import (
     MergeReturned,
     MergeWithdrawn,
 )
+from orchestrator.domain.merges.policy import BranchRequest, check_apart
 from orchestrator.domain.merges.records import (
     RETURN_KINDS,
     STRATEGIES,
@@ -41,7 +40,7 @@ from orchestrator.domain.merges.score import Score, ranked, score
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskAdded
 from orchestrator.domain.tasks.lookup import exists, find_live, new_id, resolve
-from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.verification_events import TaskSubmitted
 from orchestrator.domain.validation import (
     LONGEST_TITLE,
@@ -56,9 +55,6 @@ DEFAULT_LEASE = 10 * 60.0
 
 LONGEST_TAIL = 8000
 """Characters of the tests' output that are kept."""
-
-_IN_MAIL = 2000
-"""Characters of the tests' output in the mail to the author; `merge show` has the rest."""
 
 _MOST_FILES = 200
 """How many files in conflict are kept."""
@@ -91,6 +87,66 @@ def claimed_submissions(state: State, events: Committed) -> list[Submission]:
 
 class Merges(Noun[State]):
     """``orc.merges``: submit, retry, reject, withdraw; claim and its reports; get, show, all."""
+
+    def submit(
+        self,
+        what: str | None = None,
+        *,
+        target: str | None = None,
+        strategy: Strategy | None = None,
+        agent: str | None = None,
+    ) -> Submission | None:
+        """Submit a branch to the merge queue; git is asked for its head.
+
+        A task in work is completed with that: its checks run, and with a review the approval submits the
+        branch. A branch that is submitted already is submitted with its new head. If that is the same,
+        nothing changes.
+
+        Args:
+            what: The task, by id or prefix, or the branch; None for the branch of the working folder, else
+                the task that the agent works on.
+            target: The branch to merge it into; None for that of the task's convoy, else of ``config.toml``.
+            strategy: How; None for that of ``config.toml``.
+            agent: Who submits it, and gets it back if it cannot be merged.
+
+        Returns:
+            The submission; None if a review comes first.
+
+        Raises:
+            NotFound: There is no repository, no such branch, or no such target.
+            Refused: There is nothing to merge (``nothing_to_merge``), its worktree has changes that are not
+                committed (``uncommitted``), or the task cannot be completed.
+        """
+        from orchestrator.domain.merges.submitting import submit
+
+        return submit(self._desk, what, BranchRequest("", target, strategy), agent)
+
+    def land(
+        self,
+        convoy: str,
+        *,
+        target: str | None = None,
+        strategy: Strategy | None = None,
+        agent: str | None = None,
+    ) -> Submission:
+        """Submit the target branch of a convoy, so that all its work is merged as one.
+
+        If that was done and nothing came in since, nothing changes.
+
+        Args:
+            convoy: The convoy; all its tasks must have ended.
+            target: The branch to merge it into; None for that of ``config.toml``.
+            strategy: How; None for that of ``config.toml``.
+            agent: Who submits it, and gets it back if it cannot be merged.
+
+        Raises:
+            NotFound: There is no such convoy, or git knows none of the branches.
+            Refused: The convoy has no target (``no_target``) or was cancelled, a task of it is open
+                (``open_tasks``), or something waits to be merged into its target (``submitted``).
+        """
+        from orchestrator.domain.merges.submitting import land
+
+        return land(self._desk, convoy, BranchRequest("", target, strategy), agent)
 
     @command(changed_submission)
     def submit_commit(
@@ -228,7 +284,7 @@ class Merges(Noun[State]):
         held = _held(tx, number, token)
         tx.record(MergeMerged(number=number, commit=commit))
         queue.end_task(tx, held)
-        _report_merge(tx, tx.state.merges[number])
+        letters.report_merge(tx, tx.state.merges[number])
         return None
 
     @command(changed_submission)
@@ -276,7 +332,9 @@ class Merges(Noun[State]):
         runner = tx.agent
         if _goes_back(tx.state, held):
             tx.record(event)
-            task = queue.give_back(tx, held, _sentence(held, reason))
+            task = queue.give_back(
+                tx, held, f"{held.branch} was not merged into {held.target}: {reason}"
+            )
         else:
             task = _follow_up(tx, held, event)
             event.follow_up = task.id if task is not None else None
@@ -284,7 +342,7 @@ class Merges(Noun[State]):
             if task is not None:
                 queue.assign_author(tx, task, held.author)
         tx.act_as(runner)
-        _report_return(tx, tx.state.merges[number], event, task)
+        letters.report_return(tx, tx.state.merges[number], event, task)
         return None
 
     # People and authors
@@ -347,7 +405,7 @@ class Merges(Noun[State]):
         _check_waits(tx, known, "reject")
         tx.record(MergeRejected(number=known.number, reason=reason))
         task = queue.give_back(tx, known, f"Rejected by {actor} in the merge queue: {reason}")
-        _report_end(tx, tx.state.merges[known.number], task)
+        letters.report_end(tx, tx.state.merges[known.number], task)
         return None
 
     @command(changed_submission)
@@ -383,7 +441,7 @@ class Merges(Noun[State]):
         if task is not None and task.waits_for == "merge":
             because = f": {reason}" if reason else ""
             queue.give_back(tx, known, f"Taken out of the merge queue by {actor}{because}")
-        _report_end(tx, tx.state.merges[known.number], task)
+        letters.report_end(tx, tx.state.merges[known.number], task)
         return None
 
     # Queries
@@ -456,8 +514,7 @@ def check_proposal(branch: str, target: str, commit: str, strategy: Strategy) ->
         BadName: A name is not that of a branch.
         UsageError: The two are one, the commit is no whole id, or the strategy is unknown.
     """
-    if names.branch(branch) == names.branch(target):
-        raise UsageError(f"{escape(branch)} cannot be merged into itself")
+    check_apart(names.branch(branch), names.branch(target))
     check_choice("strategy", strategy, STRATEGIES)
     return Proposal(branch=branch, target=target, commit=check_commit(commit), strategy=strategy)
 
@@ -563,7 +620,7 @@ def _follow_up(tx: Transaction[State], submission: Submission, event: MergeRetur
             id=task_id,
             workstream=stream,
             title=one_line(title, LONGEST_TITLE),
-            description=_details(event),
+            description=letters.what_is_wrong(event, LONGEST_TAIL),
         )
     )
     return tx.state.tasks[task_id]
@@ -581,86 +638,3 @@ def _stream_of(tx: Transaction[State], submission: Submission) -> str | None:
         except (NotFound, UsageError):
             return None
     return stream if tx.state.workstreams[stream].status == "active" else None
-
-
-# Mail
-
-
-def _sentence(submission: Submission, reason: str) -> str:
-    return f"{submission.branch} was not merged into {submission.target}: {reason}"
-
-
-def _details(event: MergeReturned, most: int = LONGEST_TAIL) -> str:
-    """What is wrong with a branch: the reason, the files, the output."""
-    files = "\n".join(f"- {one_line(file, LONGEST_TITLE)}" for file in event.files)
-    tail = event.tail.strip()
-    if len(tail) > most:
-        tail = f"…{tail[-most:]}"
-    parts = (
-        event.reason,
-        f"In conflict:\n\n{files}" if files else "",
-        tail and f"Output:\n\n{tail}",
-    )
-    return "\n\n".join(filter(None, parts))
-
-
-def _report_return(
-    tx: Transaction[State], submission: Submission, event: MergeReturned, task: Task | None
-) -> None:
-    """Send the author of a branch that was returned what is wrong with it."""
-    way = f"`t claim {task.id}` goes on with it." if task is not None else ""
-    if task is not None and event.follow_up is not None:
-        way = f"Task {task.id} was added for that: {way}"
-    advice = (
-        f"{way} `merge submit` hands the new head in; `merge retry {submission.number}` tries the same"
-        f" again. `merge show {submission.number}` has the whole output."
-    )
-    subject = f"Not merged ({event.kind}): {_name(tx.state, submission)}"
-    _write(
-        tx, submission, subject, _details(event, _IN_MAIL), advice.strip(), "task.returned", task
-    )
-
-
-def _report_end(tx: Transaction[State], submission: Submission, task: Task | None) -> None:
-    """Send the author of a branch that was rejected or withdrawn the reason."""
-    subject = f"{submission.status.capitalize()}: {_name(tx.state, submission)}"
-    advice = f"`merge retry {submission.number}` lets it wait again as it is."
-    if task is not None and tx.state.tasks[task.id].status not in ENDED:
-        advice = f"`t claim {task.id}` goes on with it. {advice}"
-    _write(tx, submission, subject, submission.reason, advice, "task.returned", task)
-
-
-def _report_merge(tx: Transaction[State], submission: Submission) -> None:
-    """Tell the author of a branch that it is merged."""
-    subject = f"Merged: {_name(tx.state, submission)}"
-    text = f"{submission.target} contains {submission.branch}: {submission.merge_commit}"
-    _write(tx, submission, subject, text, "", "", None)
-
-
-def _name(state: State, submission: Submission) -> str:
-    task = state.tasks.get(submission.task or "")
-    return f"{task.id} {task.title}" if task is not None else submission.branch
-
-
-def _write(
-    tx: Transaction[State],
-    submission: Submission,
-    subject: str,
-    text: str,
-    advice: str,
-    about: str,
-    task: Task | None,
-) -> None:
-    known = tx.state.agents.get(submission.author)
-    is_retired = known is not None and known.status == "retired"
-    if submission.author in (SYSTEM, tx.agent) or is_retired:
-        return
-    live = tx.state.tasks.get(task.id) if task is not None else None
-    mail.post(
-        tx,
-        submission.author,
-        subject=one_line(subject, LONGEST_TITLE),
-        body="\n\n".join(filter(None, [shortened(text, 4000), advice])),
-        kind="notification",
-        about=matter_of(about, live) if live is not None and about else None,
-    )

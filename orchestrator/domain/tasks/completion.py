@@ -20,6 +20,8 @@ from orchestrator.core.transaction import (
     no_result,
 )
 from orchestrator.domain.agents.identity import act_in_session
+from orchestrator.domain.merges.policy import BranchRequest, due_with
+from orchestrator.domain.merges.records import Proposal
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import verification
 from orchestrator.domain.tasks.blockers import gate_text, open_failures, open_needs, titled
@@ -63,6 +65,7 @@ def complete(
     pick: Callable[[Transaction[State]], str],
     how: Completion,
     *,
+    branch: BranchRequest | None = None,
     then: Callable[[Transaction[State], Task], None] | None = None,
     again: Callable[[Transaction[State], Task], R] | None = None,
 ) -> R:
@@ -74,6 +77,7 @@ def complete(
         shows: Renders its result.
         pick: Returns the id of the task, given the state.
         how: What came out, by whom, and whether by force.
+        branch: The branch that is to be merged, whatever the policy of the board.
         then: Records what belongs to the same commit; called with the task as it was held.
         again: Makes the result where the agent has completed the task already; None: that is refused.
 
@@ -87,7 +91,12 @@ def complete(
     if force != bool(reason.strip()):
         raise UsageError("To complete a task by force takes both --force and --reason TEXT")
 
-    def attempt(due: ChecksDue | None, evidence: tuple[Evidence, ...] = ()) -> R:
+    def attempt(
+        due: ChecksDue | None,
+        evidence: tuple[Evidence, ...] = (),
+        proposal: Proposal | None = None,
+        problem: str = "",
+    ) -> R:
         def within(tx: Transaction[State]) -> R | None:
             text = None if result is None else check_text("result", result)
             if due is not None:
@@ -102,9 +111,10 @@ def complete(
                 _check_nothing_open(tx.state, held)
             # What is claimed only by force is not there to be checked.
             if due is None and task.status == "in_progress":
-                _check_nothing_due(held, force)
-            override = (_override(tx, task, reason, ran=due is not None),) if force else ()
-            _end(tx, held, (*evidence, *override), text, reason)
+                _check_nothing_due(tx, held, force, branch)
+            ran = due is not None
+            override = (_override(tx, task, reason, problem, ran=ran),) if force else ()
+            _end(tx, held, (*evidence, *override), text, reason, proposal)
             if then is not None:
                 then(tx, held)
             return None
@@ -115,7 +125,7 @@ def complete(
     try:
         return attempt(None)
     except ChecksDue as due:
-        return attempt(due, _run_checks(desk, due, agent, force))
+        return attempt(due, *_run_checks(desk, due, agent, force))
 
 
 def _end(
@@ -124,15 +134,23 @@ def _end(
     evidence: tuple[Evidence, ...],
     result: str | None,
     reason: str,
+    proposal: Proposal | None,
 ) -> None:
-    """Record that a task is done or in review, with the evidence of its checks."""
+    """Record that a task is done, or is in review or waits to be merged, with the evidence of its checks."""
     if evidence:
         tx.record(TaskChecked(task=task.id, evidence=evidence))
     is_reviewed = task.checks is not None and task.checks.review
     if is_reviewed and not reason:
         _check_items(tx.state, task, result)
-    ending = TaskSubmitted if is_reviewed else TaskCompleted
-    tx.record(ending(task=task.id, result=result, reason=check_text("reason", reason)))
+    reason = check_text("reason", reason)
+    if not is_reviewed and proposal is None:
+        tx.record(TaskCompleted(task=task.id, result=result, reason=reason))
+        return
+    tx.record(TaskSubmitted(task=task.id, result=result, reason=reason, proposal=proposal))
+    if not is_reviewed and proposal is not None:
+        from orchestrator.domain.merges import queue
+
+        queue.enter(tx, proposal, author=task.assigned_to or tx.agent, task=task.id)
 
 
 def _check_items(state: State, task: Task, result: str | None) -> None:
@@ -208,28 +226,34 @@ def _open_texts(state: State, task: Task) -> list[str]:
     return texts
 
 
-def _check_nothing_due(task: Task, force: bool) -> None:
-    """Stop if checks must run first.
+def _check_nothing_due(
+    tx: Transaction[State], task: Task, force: bool, branch: BranchRequest | None
+) -> None:
+    """Stop if checks must run first, or its branch must be looked at.
 
     Raises:
         ChecksDue: They must.
         Refused: They must, and their commands are not trusted.
     """
-    checks = task.checks
-    if checks is None or not checks.are_due:
+    checks = task.checks if task.checks is not None and task.checks.are_due else None
+    handover = due_with(tx, task, branch)
+    if checks is None and handover is None:
         return
-    if checks.are_inert and not force:
+    if checks is not None and checks.are_inert and not force:
         raise verification.not_trusted(task.id, checks)
-    raise ChecksDue(task.id, task.token, task.assigned_to or SYSTEM, checks)
+    raise ChecksDue(task.id, task.token, task.assigned_to or SYSTEM, task.checks, handover)
 
 
-def _override(tx: Transaction[State], task: Task, reason: str, *, ran: bool) -> Evidence:
+def _override(
+    tx: Transaction[State], task: Task, reason: str, problem: str, *, ran: bool
+) -> Evidence:
     """Return the reason of a completion by force, and what it skips.
 
     Args:
         tx: The transaction.
         task: The task before the command.
         reason: Why.
+        problem: What is wrong with its branch.
         ran: Whether its checks ran; they are evidence of their own then.
     """
     passed_over = _open_texts(tx.state, task)
@@ -237,6 +261,8 @@ def _override(tx: Transaction[State], task: Task, reason: str, *, ran: bool) -> 
         passed_over.insert(0, f"it was {task.status}")
     if task.checks is not None and task.checks.are_due and not ran:
         passed_over.append("its checks did not run")
+    if problem:
+        passed_over.append(problem)
     return Evidence(
         kind="force",
         what=reason,
@@ -252,23 +278,53 @@ def _override(tx: Transaction[State], task: Task, reason: str, *, ran: bool) -> 
 
 def _run_checks(
     desk: Desk[State], due: ChecksDue, agent: str | None, force: bool
-) -> tuple[Evidence, ...]:
-    """Run the checks of a task, and return their evidence.
+) -> tuple[tuple[Evidence, ...], Proposal | None, str]:
+    """Run the checks of a task, and look at its branch.
+
+    Returns:
+        The evidence of the checks, the branch to merge, and what is wrong with the branch.
 
     Raises:
-        Refused: One did not pass, and nothing forces it; what they showed is kept.
+        Refused: A check did not pass, and nothing forces it; what they showed is kept. Or the branch must not
+            be merged as it is.
     """
     desk.pause()  # refuses here what would extend a lease inside an open transaction
-    commands = len(due.checks.verify) if due.checks.trusted else 0
+    branch = _branch(desk, due, force)
+    checks = due.checks
+    if checks is None:
+        return (), *branch
+    commands = len(checks.verify) if checks.trusted else 0
     if commands:
-        _extend_lease(desk, due, commands * due.checks.patience + MARGIN, agent)
+        _extend_lease(desk, due, commands * checks.patience + MARGIN, agent)
         desk.pause()  # that commit holds signals back
-    evidence = verification.gather(desk, due.task, due.checks, agent=due.holder)
+    evidence = verification.gather(desk, due.task, checks, agent=due.holder)
     failure = next((item for item in evidence if not item.passed), None)
     if failure is not None and not force:
         _keep_evidence(desk, due, evidence, agent)
         raise verification.check_failed(due.task, evidence, failure)
-    return evidence
+    return evidence, *(_branch(desk, due, force) if commands else branch)
+
+
+def _branch(desk: Desk[State], due: ChecksDue, force: bool) -> tuple[Proposal | None, str]:
+    """Look at the branch of a task, if it must be merged.
+
+    Returns:
+        What is to be merged, and what is wrong with it.
+
+    Raises:
+        Refused: It must not be merged as it is, and nothing forces it.
+    """
+    if due.handover is None:
+        return None, ""
+    from orchestrator.domain.merges import branches
+
+    state = desk.read()
+    seen = branches.look(
+        due.handover, desk.folder, lambda branch: branches.task_of_branch(state, branch)
+    )
+    if seen.problem is not None and not force:
+        raise seen.problem
+    return seen.proposal, seen.problem.message if seen.problem is not None else ""
 
 
 def _extend_lease(desk: Desk[State], due: ChecksDue, seconds: float, agent: str | None) -> None:

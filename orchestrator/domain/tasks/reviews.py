@@ -86,7 +86,7 @@ class Reviews(Noun[State]):
         comment: str = "",
         agent: str | None = None,
     ) -> None:
-        """Approve the work of another agent; the task is done with it.
+        """Approve the work of another agent; the task is done with it, or its branch is submitted then.
 
         Args:
             task: Its id or a prefix; None for the one that the agent reviews.
@@ -99,6 +99,12 @@ class Reviews(Noun[State]):
         """
         reviewed = _reviewed(tx, named_or(current_review, tx, task, agent), "approve", agent)
         tx.record(TaskApproved(task=reviewed.id, comment=check_text("comment", comment)))
+        if reviewed.proposal is not None:
+            from orchestrator.domain.merges import queue
+
+            author = reviewed.assigned_to or tx.agent
+            queue.enter(tx, reviewed.proposal, author=author, task=reviewed.id)
+            return
         tx.record(
             TaskCompleted(
                 task=reviewed.id,

@@ -7,6 +7,7 @@ from orchestrator.core import clock
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Committed, Transaction, command
 from orchestrator.domain.agents.identity import act_in_session
+from orchestrator.domain.merges.policy import due_with
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import archive
 from orchestrator.domain.tasks.events import (
@@ -73,7 +74,7 @@ class SeveralTasks(TaskQueries):
         def within(tx: Transaction[State]) -> None:
             for task_id in resolve_all(tx.state, named):
                 if verb == "complete":
-                    _check_nothing_due(find_live(tx.state, task_id))
+                    _check_nothing_due(tx, find_live(tx.state, task_id))
                 getattr(self, verb)(task_id, agent=agent, **words)
 
         def shows(state: State, _: Committed) -> list[Task]:
@@ -232,16 +233,17 @@ class SeveralTasks(TaskQueries):
             tx.record(archived(tx.state, task))
 
 
-def _check_nothing_due(task: Task) -> None:
-    """Refuse a task whose checks must run, which no other command may wait for.
+def _check_nothing_due(tx: Transaction[State], task: Task) -> None:
+    """Refuse a task whose checks must run or whose branch is looked at, which no other command may wait for.
 
     Raises:
         Refused: It is one.
     """
-    checks = task.checks
-    if task.status == "in_progress" and checks is not None and checks.are_due:
+    has_checks = task.checks is not None and task.checks.are_due
+    if task.status == "in_progress" and (has_checks or due_with(tx, task)):
+        what = "has checks, which run" if has_checks else "may have a branch, which is looked at"
         raise Refused(
-            f"Task {task.id} has checks, which run before it is done",
+            f"Task {task.id} {what} before it is done",
             code="checks_due",
             hint=f"`t complete {task.id}` completes it alone.",
         )

@@ -13,6 +13,7 @@ from orchestrator.core.calls import split_list
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.printable import first_of
 from orchestrator.core.transaction import Desk
+from orchestrator.domain.merges.policy import Handover
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.checks import Checks, words_of
 from orchestrator.domain.tasks.records import Evidence
@@ -190,8 +191,16 @@ def checks_changed(task: str) -> Refused:
 
 
 class ChecksDue(Exception):
-    """A task can be completed as soon as its checks have run, outside the lock."""
+    """Before a task is completed, its checks run and its branch is looked at, outside the lock."""
 
-    def __init__(self, task: str, token: int | None, holder: str, checks: Checks) -> None:
+    def __init__(
+        self,
+        task: str,
+        token: int | None,
+        holder: str,
+        checks: Checks | None,
+        handover: Handover | None,
+    ) -> None:
         super().__init__(task)
-        self.task, self.token, self.holder, self.checks = task, token, holder, checks
+        self.task, self.token, self.holder = task, token, holder
+        self.checks, self.handover = checks, handover

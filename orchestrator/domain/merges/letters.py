@@ -1,0 +1,96 @@
+"""The mail of the merge queue to the author of a branch: what became of it, and what to do next."""
+
+from orchestrator.core.printable import one_line, shortened
+from orchestrator.core.transaction import SYSTEM, Transaction
+from orchestrator.domain.mail import commands as mail
+from orchestrator.domain.mail.matters import matter_of
+from orchestrator.domain.merges.events import MergeReturned
+from orchestrator.domain.merges.records import Submission
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.validation import LONGEST_TITLE
+
+_OUTPUT = 2000
+"""Characters of the tests' output in a letter; `merge show` has the rest."""
+
+
+def what_is_wrong(event: MergeReturned, most: int) -> str:
+    """What is wrong with a branch: the reason, the files, the output."""
+    files = "\n".join(f"- {one_line(file, LONGEST_TITLE)}" for file in event.files)
+    tail = event.tail.strip()
+    if len(tail) > most:
+        tail = f"…{tail[-most:]}"
+    parts = (
+        event.reason,
+        f"In conflict:\n\n{files}" if files else "",
+        tail and f"Output:\n\n{tail}",
+    )
+    return "\n\n".join(filter(None, parts))
+
+
+def report_return(
+    tx: Transaction[State], submission: Submission, event: MergeReturned, task: Task | None
+) -> None:
+    """Send the author of a branch that was returned what is wrong with it."""
+    way = f"`t claim {task.id}` goes on with it." if task is not None else ""
+    if task is not None and event.follow_up is not None:
+        way = f"Task {task.id} was added for that: {way}"
+    advice = (
+        f"{way} `merge submit` hands the new head in; `merge retry {submission.number}` tries the same"
+        f" again. `merge show {submission.number}` has the whole output."
+    )
+    subject = f"Not merged ({event.kind}): {_name(tx.state, submission)}"
+    _write(
+        tx,
+        submission,
+        subject,
+        what_is_wrong(event, _OUTPUT),
+        advice.strip(),
+        "task.returned",
+        task,
+    )
+
+
+def report_end(tx: Transaction[State], submission: Submission, task: Task | None) -> None:
+    """Send the author of a branch that was rejected or withdrawn the reason."""
+    subject = f"{submission.status.capitalize()}: {_name(tx.state, submission)}"
+    advice = f"`merge retry {submission.number}` lets it wait again as it is."
+    if task is not None and tx.state.tasks[task.id].status not in ENDED:
+        advice = f"`t claim {task.id}` goes on with it. {advice}"
+    _write(tx, submission, subject, submission.reason, advice, "task.returned", task)
+
+
+def report_merge(tx: Transaction[State], submission: Submission) -> None:
+    """Tell the author of a branch that it is merged."""
+    subject = f"Merged: {_name(tx.state, submission)}"
+    text = f"{submission.target} contains {submission.branch}: {submission.merge_commit}"
+    _write(tx, submission, subject, text, "", "", None)
+
+
+def _name(state: State, submission: Submission) -> str:
+    task = state.tasks.get(submission.task or "")
+    return f"{task.id} {task.title}" if task is not None else submission.branch
+
+
+def _write(
+    tx: Transaction[State],
+    submission: Submission,
+    subject: str,
+    text: str,
+    advice: str,
+    about: str,
+    task: Task | None,
+) -> None:
+    known = tx.state.agents.get(submission.author)
+    is_retired = known is not None and known.status == "retired"
+    if submission.author in (SYSTEM, tx.agent) or is_retired:
+        return
+    live = tx.state.tasks.get(task.id) if task is not None else None
+    mail.post(
+        tx,
+        submission.author,
+        subject=one_line(subject, LONGEST_TITLE),
+        body="\n\n".join(filter(None, [shortened(text, 4000), advice])),
+        kind="notification",
+        about=matter_of(about, live) if live is not None and about else None,
+    )
