@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BESIDE = ("-wal", "-shm", "-journal")
 """Files that SQLite keeps beside a database."""
 
-LARGE = 50_000
+LARGE = 5_000
 """The number of events from which a search builds a file, and a note recommends it to other questions."""
 
 _ASTRAY = "the log does not go on from where it ended"

@@ -36,7 +36,7 @@ def test_words_in_titles_are_marked_too(cli: CommandLine) -> None:
 def test_verbose_reports_on_stderr_what_was_searched(cli: CommandLine) -> None:
     added(cli, "Write the parser")
     answer = cli("search", "parser", "-v")
-    size = "Note: Searched an index in memory (2 events; from 50000 on it is kept in a file), in "
+    size = "Note: Searched an index in memory (2 events; from 5000 on it is kept in a file), in "
     assert answer.err.startswith(size)
     assert answer.out == cli("search", "parser").out
     cli("index", "build")

@@ -120,7 +120,7 @@ class _DateOutlook(msgspec.Struct):
     outlook: "GoalOutlook"
 
 
-@GOAL.command("show", example="show beta", reads=True)
+@GOAL.command("show", example="show beta", reads=True, long=True)
 @_NAME
 def show(run: Run, name: str) -> "Answer[Joined[GoalStatus, _DateOutlook]]":
     """Show a goal: its tasks, whether they will have ended by its date, and its earlier dates."""

@@ -130,6 +130,8 @@ class Command(_Everywhere):
         signed: Whether others read what it writes as written by the agent; or the parameters that make it so.
         idempotent: Whether a second call with the same arguments changes nothing more.
         destructive: Whether it removes or undoes what others may need.
+        long: Whether it may compute for seconds on a large board, of which it only reads: a server runs it
+            beside the others.
         settings: Settings of :class:`click.Command`.
     """
 
@@ -143,6 +145,7 @@ class Command(_Everywhere):
         signed: bool | tuple[str, ...] = False,
         idempotent: bool = False,
         destructive: bool = False,
+        long: bool = False,
         **settings: Any,
     ) -> None:
         super().__init__(name, add_help_option=False, **settings)
@@ -152,6 +155,7 @@ class Command(_Everywhere):
         self.signed = signed
         self.idempotent = idempotent
         self.destructive = destructive
+        self.long = long
         if filters_agent:
             self.shared = (*GLOBALS[:-1], AGENT_FILTER)
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     "query",
     example='query "SELECT status, count(*) FROM tasks GROUP BY status"',
     reads=True,
+    long=True,
     filters_agent=True,
     context_settings={"ignore_unknown_options": True},
 )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FORMATS = ("md", "html", "json")
 
 
-@BOARD.command("report", example="report --since 7d --output report.html", reads=True)
+@BOARD.command("report", example="report --since 7d --output report.html", reads=True, long=True)
 @option("--since", "From a time on, or that long ago, or after an event.", types.WHEN)
 @option("--until", "As the board stood then: 2026-12-01, yesterday, 3d.", types.WHEN)
 @IN_WORKSTREAM

@@ -17,7 +17,9 @@ from orchestrator.interfaces.cli.rendering import Answer, note
 from orchestrator.interfaces.cli.run import Run
 
 
-@BOARD.command("search", example="search parser --in note,result", reads=True, filters_agent=True)
+@BOARD.command(
+    "search", example="search parser --in note,result", reads=True, filters_agent=True, long=True
+)
 @argument("words...", 'The words; OR, NOT, "a phrase" and begin* work.')
 @option("--in", "Only in these kinds of texts.", types.choice(*KINDS), name="kinds", many=True)
 @option("--since", "Only texts from then on: 2h, monday, 2026-11-21.")

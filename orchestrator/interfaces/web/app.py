@@ -1,8 +1,8 @@
 """The application: routes to the board, behind the gate of :mod:`.access`."""
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import anyio
@@ -18,7 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator import AsyncOrchestrator, Orchestrator
 from orchestrator.core.errors import OrchestratorError, TimedOut, UsageError
+from orchestrator.index.database import LARGE
 from orchestrator.interfaces.catalogue import CommandCall
+from orchestrator.interfaces.cli.rendering import Answer, warn
 from orchestrator.interfaces.web import command_routes, openapi, page
 from orchestrator.interfaces.web.access import SAFE, Access, Rules, read_body
 from orchestrator.interfaces.web.answers import (
@@ -30,6 +32,7 @@ from orchestrator.interfaces.web.answers import (
     tagged,
     to_json,
 )
+from orchestrator.interfaces.web.beside import Beside, answer_of, make_index
 from orchestrator.interfaces.web.endpoints import (
     Endpoint,
     Given,
@@ -78,6 +81,7 @@ class Service:
         self.board = board
         self.is_read_only = is_read_only
         self.log = LiveLog(orc)
+        self._beside = Beside()
         self._openapi = b""
         self._kept: dict[str, KeptAnswer] = {}
 
@@ -86,10 +90,21 @@ class Service:
         """Follow the log while the server runs."""
         async with anyio.create_task_group() as tasks:
             self._store = await self.orc.run("serve", lambda orc: orc.engine.store)
+            self._folder = await self.orc.run("serve", lambda orc: orc.folder)
             tasks.start_soon(self.log.follow)
+            tasks.start_soon(self._make_index)
             yield
             self.log.end()
             tasks.cancel_scope.cancel()
+
+    async def _make_index(self) -> None:
+        """Make the index of a large board, so that no search has to wait for it."""
+        if self._folder is None or await self.log.last() < LARGE:
+            return
+        try:
+            await self._beside.run(make_index, self._folder)
+        except (OrchestratorError, HttpProblem) as error:
+            warn(f"the index was not made: {error}")
 
     async def on_board(self, request: Request, function: Callable[[Orchestrator], T]) -> T:
         """Run a function on the board; a request id makes a change happen once.
@@ -105,11 +120,8 @@ class Service:
             with orc.request(key):
                 return function(orc)
 
-        try:
-            with anyio.fail_after(LONGEST):
-                return await self.orc.run(f"{request.method} {request.url.path}", call)
-        except TimeoutError:
-            raise TimedOut(f"The request took longer than {LONGEST:g} s") from None
+        with _in_time():
+            return await self.orc.run(f"{request.method} {request.url.path}", call)
 
     def endpoint(self, route: Endpoint) -> Answering:
         """Answer requests of a declared route."""
@@ -183,11 +195,7 @@ class Service:
 
         def work(orc: Orchestrator) -> Response:
             result, headers = command_routes.run(call, orc, self.agent, arguments)
-            if as_text:
-                text = result.text().encode("utf-8", "backslashreplace")
-                reply = tagged(request, text, "text/plain", 200, headers)
-            else:
-                reply = answer(request, result.value, headers=headers)
+            reply = _rendered(request, result, headers, as_text=as_text)
             if (after := result.after) is not None:
                 # It runs when the answer was sent, with the board of this call.
                 reply.background = BackgroundTask(
@@ -195,7 +203,14 @@ class Service:
                 )
             return reply
 
-        return await self.on_board(request, work)
+        if not call.command.long or self._folder is None:
+            return await self.on_board(request, work)
+        path = request.path_params["path"]
+        with _in_time():
+            result, headers = await self._beside.run(
+                answer_of, self._folder, path, self.agent, arguments, as_text
+            )
+        return _rendered(request, result, headers, as_text=as_text)
 
     async def stream(self, request: Request) -> EventStream:
         """Follow the log."""
@@ -227,6 +242,25 @@ class Service:
     async def page_file(self, request: Request) -> Response:
         """A file of the page."""
         return page.file(request)
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    try:
+        with anyio.fail_after(LONGEST):
+            yield
+    except TimeoutError:
+        raise TimedOut(f"The request took longer than {LONGEST:g} s") from None
+
+
+def _rendered(
+    request: Request, result: Answer[Any], headers: dict[str, str], *, as_text: bool
+) -> Response:
+    """The answer of a command, as a text for people or as JSON."""
+    if not as_text:
+        return answer(request, result.value, headers=headers)
+    text = result.text().encode("utf-8", "backslashreplace")
+    return tagged(request, text, "text/plain", 200, headers)
 
 
 def _arguments(request: Request) -> list[tuple[str, str]]:

@@ -62,10 +62,11 @@ _ENDLESS = ("follow", "watch")
 @cache
 def calls() -> dict[str, CommandCall]:
     """The commands that are routes, by their path after the prefix."""
-    return {path: _call(path) for path in _paths(BOARD, "")}
+    return {path: call_of(path) for path in _paths(BOARD, "")}
 
 
-def _call(path: str) -> CommandCall:
+def call_of(path: str) -> CommandCall:
+    """The command of a path."""
     call = CommandCall(path.replace("/", " "))
     call.parameters = [each for each in call.parameters if each.name not in _ENDLESS]
     return call
