@@ -106,7 +106,7 @@ def whoami(run: Run) -> "Answer[dict[str, str] | AgentView]":
         view = run.orc.agents.get(name)
     except NotFound:
         return say({"id": name, "status": "unregistered"}, f"{escape(name)} (not seen yet)")
-    return Answer(view, lambda: _page(view))
+    return Answer(view, lambda: agent_page(view))
 
 
 @AGENT.command("retire", example="retire agent-1", idempotent=True)
@@ -152,7 +152,8 @@ def _load(agent: "AgentView") -> str:
     return f"{agent.load}{limit}" if agent.load or limit else ""
 
 
-def _page(agent: "AgentView") -> str:
+def agent_page(agent: "AgentView") -> str:
+    """An agent as it is now, as safe lines."""
     known = facts(
         agent,
         ("state", _presence),

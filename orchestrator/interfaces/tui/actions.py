@@ -74,7 +74,7 @@ ACTIONS = {
     "x": Action("reject", "reject it, with a reason", TASKS, _reject, ("reason",)),
     "y": Action("allow", "allow the tool, once", (PERMISSIONS,), _allow),
     "n": Action("deny", "deny it", (PERMISSIONS,), _deny, ("[message]",)),
-    "m": Action("mail", "send mail", (), _send, ("to", "subject", "[text]")),
+    "m": Action("send", "send mail", (), _send, ("to", "subject", "[text]")),
 }
 """The actions by key."""
 

@@ -21,7 +21,7 @@ from orchestrator.core.printable import escape
 from orchestrator.interfaces.tui.actions import ACTIONS, TASKS, Action, act
 from orchestrator.interfaces.tui.feed import Feed
 from orchestrator.interfaces.tui.line_list import LineList, TextLines, text_panel, wrapped_lines
-from orchestrator.interfaces.tui.pages import HELP, OPENABLE, page_of
+from orchestrator.interfaces.tui.pages import HELP, page_of
 from orchestrator.interfaces.tui.view import (
     BOARD,
     CYCLE,
@@ -38,8 +38,8 @@ _WIDE = 120
 _REST = 0.05
 """Seconds between two redraws at least."""
 
-_RETRY = 2.0
-"""Seconds after which a board that could not be read is read again."""
+_ASKING = "Enter goes on  Esc gives up"
+"""The keys while a text is asked for."""
 
 _KEYS = "j k move  Tab panel  / search  m mail  s system events  ? help  q quit"
 
@@ -78,7 +78,7 @@ class BoardChanged(Message):
 
 
 class AnswerLine(Message):
-    """A thread has an answer or a problem to show."""
+    """A thread has an answer or a problem to show; an empty text: the problem is over."""
 
     def __init__(self, text: str, *, is_problem: bool = False) -> None:
         super().__init__()
@@ -168,6 +168,7 @@ class Dashboard(App[None]):
         self._asked: list[str] = []
         self._answers: list[str] = []
         self._finish: Callable[..., None] = lambda *_: None
+        self._shows_problem = False
         self._thread = threading.Thread(target=self._follow, name="dashboard", daemon=True)
 
     def compose(self) -> ComposeResult:
@@ -209,24 +210,11 @@ class Dashboard(App[None]):
 
     def _follow(self) -> None:
         """Pass on what changes; runs in a thread of its own."""
-        shown: list[str] = []
-        while True:
-            rest = _REST
-            try:
-                update = self._feed.next()
-                if update is None:
-                    return
-                self.post_message(BoardChanged(update))
-            except Exception as error:  # noqa: BLE001  # a screen that stands still would look like a quiet board
-                rest = _RETRY
-                text = f"The board cannot be read: {error or type(error).__name__}"
-                self.post_message(AnswerLine(text, is_problem=True))
-            warnings = self._feed.warnings()
-            if warnings and warnings != shown:
-                self.post_message(AnswerLine(" ".join(warnings), is_problem=True))
-                shown = warnings
-            if self._feed.rests(rest):
-                return
+        self._feed.follow(
+            lambda update: self.post_message(BoardChanged(update)),
+            lambda text: self.post_message(AnswerLine(text, is_problem=True)),
+            _REST,
+        )
 
     def on_board_changed(self, message: BoardChanged) -> None:
         """Show what has changed."""
@@ -242,8 +230,9 @@ class Dashboard(App[None]):
 
     def _show_head(self) -> None:
         self.query_one("#side").display = self._is_wide and self._panel != EVENTS
-        searched = f"/{escape(self._searched)}" if self._searched else ""
-        parts = [self._view.summary, self._view.cycle]
+        found = self._view.panels[self._panel].found
+        searched = f"/{escape(self._searched)}: {found} found" if self._searched else ""
+        parts = [f"{escape(self._feed.person)}: {self._view.summary}", self._view.cycle]
         if self._panel == CYCLE:
             parts.reverse()
         parts = [searched, *parts, f"event {self._view.event}"]
@@ -258,7 +247,8 @@ class Dashboard(App[None]):
             label = f"{number} {title}".strip()
             tabs.append(f"[{label}]" if is_present else f" {label}", "reverse" * is_present)
         self.query_one("#tabs", Static).update(tabs)
-        keys = Text(_KEYS_OF.get(self._panel, _KEYS), no_wrap=True, overflow="ellipsis")
+        shown = _ASKING if self._asked else _KEYS_OF.get(self._panel, _KEYS)
+        keys = Text(shown, no_wrap=True, overflow="ellipsis")
         self.query_one("#keys", Static).update(keys)
 
     def _show_detail(self) -> None:
@@ -266,7 +256,8 @@ class Dashboard(App[None]):
         if not self.is_running:
             return
         row = self._view.panels[self._panel].row(self.rows.selected)
-        lines = wrapped_lines(row.detail, self.size.width - 2) if row and row.detail else []
+        width = self.rows.outer_size.width
+        lines = wrapped_lines(row.detail, width) if row and row.detail else []
         room = max(2, self.size.height // 2 - 2)
         if len(lines) > room:  # what is left out is named: a person decides by this text
             lines = [f"({len(lines) - room + 1} more lines: Enter shows all)", *lines[: room - 1]]
@@ -279,7 +270,6 @@ class Dashboard(App[None]):
         self._is_wide = event.size.width >= _WIDE
         if self.is_running:
             self._show_head()
-            self._show_detail()
 
     # Moving
 
@@ -324,13 +314,15 @@ class Dashboard(App[None]):
     # Texts
 
     def _show_answer(self, text: str, *, is_problem: bool = False) -> None:
+        self._shows_problem = is_problem
         self.query_one("#answer", Static).update(
             Text(escape(text), "bold red" if is_problem else "")
         )
 
     def on_answer_line(self, message: AnswerLine) -> None:
         """Show the answer of a thread."""
-        self._show_answer(message.text, is_problem=message.is_problem)
+        if message.text or self._shows_problem:
+            self._show_answer(message.text, is_problem=message.is_problem)
 
     def action_help(self) -> None:
         """Show the keys."""
@@ -339,9 +331,8 @@ class Dashboard(App[None]):
     def action_open(self) -> None:
         """Show everything about the selected row."""
         panel, key = self._panel, self.rows.selected
-        if key is None or panel not in OPENABLE:
-            return
-        self._in_thread(lambda: page_of(self._feed, panel, key), self._open)
+        if key is not None:
+            self._in_thread(lambda: page_of(self._feed, panel, key), self._open)
 
     def _open(self, text: str) -> None:
         self.push_screen(Page(text))
@@ -417,9 +408,8 @@ class Dashboard(App[None]):
         name = self._asked[len(self._answers)]
         is_optional = "[" in name
         plain = name.replace("[", "").replace("]", "")
-        self._show_answer(
-            f"{plain}{' (may be empty)' if is_optional else ''}: Enter goes on, Esc gives up"
-        )
+        self._show_answer(f"{plain}{' (may be empty)' if is_optional else ''}")
+        self._show_head()
         prompt.value = ""
         prompt.display = True
         prompt.focus()
@@ -428,6 +418,7 @@ class Dashboard(App[None]):
         self._asked = []
         self.query_one("#prompt", Input).display = False
         self.rows.focus()
+        self._show_head()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Search while words are typed."""

@@ -45,6 +45,9 @@ KEPT = 1000
 TICK = 15.0
 """Seconds between two looks at what time alone changes: presence of agents, leases that ended."""
 
+RETRY = 2.0
+"""Seconds after which a board that could not be read is read again."""
+
 _SLICE = 1.0
 """Seconds after which a wait looks whether it is still wanted."""
 
@@ -104,10 +107,6 @@ class Feed:
         """End a wait soon."""
         self._is_closed.set()
 
-    def rests(self, seconds: float) -> bool:
-        """Wait so long; True if the feed is closed."""
-        return self._is_closed.wait(seconds)
-
     def ask(self, question: Callable[[Orchestrator], T]) -> T:
         """Run a command or query while nothing else uses the board."""
         with self._turn:
@@ -120,6 +119,37 @@ class Feed:
         return warnings
 
     # Updates
+
+    def follow(
+        self, show: Callable[[ViewUpdate], object], tell: Callable[[str], object], rest: float
+    ) -> None:
+        """Pass on what changes until the feed is closed.
+
+        Args:
+            show: Gets each update.
+            tell: Gets the reason, a safe line, when the board cannot be read as it is, and an empty text when
+                it can be read again.
+            rest: Seconds between two updates at least.
+        """
+        told = ""
+        while True:
+            pause = rest
+            try:
+                update = self.next()
+                if update is None:
+                    return
+                show(update)
+                problem = " ".join(self.warnings())
+            except BrokenPipeError:
+                raise
+            except Exception as error:  # noqa: BLE001  # a screen that stands still would look like a quiet board
+                pause = RETRY
+                problem = escape(f"The board cannot be read: {error or type(error).__name__}")
+            if problem != told:
+                tell(problem)
+            told = problem
+            if self._is_closed.wait(pause):
+                return
 
     def first(self) -> ViewUpdate:
         """Everything that is shown."""

@@ -8,15 +8,17 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from orchestrator.interfaces.cli.layout import cut, padded, wrapped
+from orchestrator.interfaces.cli.layout import columns, cut, padded, wrapped
 from orchestrator.interfaces.tui.view import Heading, Panel, Patch, Row, ViewLine
 
 _MARK, _NO_MARK = "> ", "  "
 """The beginning of the selected row, which is seen without colours too, and of the others."""
 
 
-def strip_of(text: str, width: int, style: Style) -> Strip:
-    """A safe text as a line of the screen, cut or padded to its width."""
+def strip_of(text: str, width: int, style: Style, end: str = "") -> Strip:
+    """A safe text with its end as a line of the screen, padded to its width; what does not fit is cut."""
+    room = width - columns(end)
+    text = cut(text, room) + end if room > len(_MARK) else text + end
     shown = padded(cut(text, width), width) if width > 0 else ""
     return Strip([Segment(shown, style)], max(width, 0))
 
@@ -26,7 +28,7 @@ class LineList(ScrollView, can_focus=True):
 
     Args:
         panel: What it shows.
-        choose: Called after each change of the selection, by a person or by the board.
+        choose: Called after each change of the selection, by a person or by the board, and of the size.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class LineList(ScrollView, can_focus=True):
         """Draw the lines in the new width."""
         self._measure()
         self._reveal()
+        self._choose()
 
     def move(self, step: int) -> None:
         """Select a row that is a number of lines further."""
@@ -118,7 +121,7 @@ class LineList(ScrollView, can_focus=True):
             return strip_of(line.text, width, Style(bold=True))
         is_selected = line.key == self.selected
         style = Style(color=line.colour or None, reverse=is_selected and self.has_focus)
-        return strip_of((_MARK if is_selected else _NO_MARK) + line.text, width, style)
+        return strip_of((_MARK if is_selected else _NO_MARK) + line.text, width, style, line.end)
 
 
 class TextLines(LineList):

@@ -12,16 +12,29 @@ from orchestrator.interfaces.cli.rendering import write
 from orchestrator.interfaces.tui.actions import ACTIONS, Action, act
 from orchestrator.interfaces.tui.feed import Feed
 from orchestrator.interfaces.tui.pages import page_of
-from orchestrator.interfaces.tui.view import BOARD, EVENTS, MAIL, PERMISSIONS, DashboardView, Row
+from orchestrator.interfaces.tui.view import (
+    AGENTS,
+    BOARD,
+    EVENTS,
+    LOCKS,
+    MAIL,
+    PERMISSIONS,
+    DashboardView,
+    Row,
+    ViewUpdate,
+)
 
 _SHOWN = 20
 """How many rows of a panel are written; a search shows others."""
 
-_RETRY = 2.0
-"""Seconds after which a board that could not be read is read again."""
-
 _REST = 0.2
 """Seconds between two looks at the board, so that events of one moment are read together."""
+
+
+_OPENED_FIRST = (PERMISSIONS, MAIL, AGENTS, LOCKS, EVENTS)
+"""Panels in which `open` looks for an id; other ids are those of tasks."""
+
+_READ_AGAIN = "The board is read again."
 
 
 class LineMode:
@@ -36,7 +49,6 @@ class LineMode:
         self._view = DashboardView()
         self._writing = threading.Lock()
         self._hides_system = False
-        self._warned: list[str] = []
 
     def run(self) -> None:
         """Follow the board until stdin ends or the person quits; without stdin until an interrupt."""
@@ -56,8 +68,8 @@ class LineMode:
 
     @property
     def _summary(self) -> str:
-        parts = [f"Board at event {self._view.event}", self._view.summary, self._view.cycle]
-        return ": ".join(filter(None, parts))
+        about = f"Board at event {self._view.event}, you are {escape(self._feed.person)}"
+        return ": ".join(filter(None, [about, self._view.summary, self._view.cycle]))
 
     def _write(self, *lines: str) -> None:
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
@@ -68,40 +80,27 @@ class LineMode:
     def _follow(self) -> None:
         """Write each new event as a sentence until the feed is closed or no reader is left."""
         try:
-            while not self._feed.rests(self._follow_once()):
-                pass
+            self._feed.follow(self._show, lambda text: self._write(text or _READ_AGAIN), _REST)
         except BrokenPipeError:
             self._feed.close()
             system.interrupt(signal.SIGINT)  # ends the wait for a line in the main thread
 
-    def _follow_once(self) -> float:
-        """Wait for events and write them; return for how long to rest."""
-        try:
-            update = self._feed.next()
-        except (OrchestratorError, OSError) as error:
-            self._write(escape(f"The board cannot be read: {error}"))
-            return _RETRY
-        if update is not None:
-            with self._writing:
-                self._view.apply(update)
-                shown = self._view.panels[EVENTS]
-                news = [row.text for key in update.news if (row := shown.row(key))]
-            warnings = self._feed.warnings()
-            if warnings != self._warned:
-                news += warnings
-                self._warned = warnings or self._warned
-            if news:
-                self._write(*news)
-        return _REST
+    def _show(self, update: ViewUpdate) -> None:
+        with self._writing:
+            self._view.apply(update)
+            shown = self._view.panels[EVENTS]
+            news = [row.line for key in update.news if (row := shown.row(key))]
+        if news:
+            self._write(*news)
 
     # Words
 
     def answer(self, line: str) -> bool:
         """Do what a line asks for, and write the answer; False: the person leaves."""
         try:
-            words = shlex.split(line)
-        except ValueError as error:
-            self._write(f"{error}: quotes come in pairs.")
+            words = _words(line)
+        except ValueError:
+            self._write('A text in double quotes ends with one: "like this".')
             return True
         if not words:
             self._write(self._summary)
@@ -149,7 +148,7 @@ class LineMode:
 
     def _opened(self, key: str) -> list[str]:
         panels = self._view.panels
-        places = (name for name in (PERMISSIONS, MAIL) if panels[name].row(key) is not None)
+        places = (name for name in _OPENED_FIRST if panels[name].row(key) is not None)
         return page_of(self._feed, next(places, BOARD), key).split("\n")
 
     def _panel(self, name: str, searched: str) -> list[str]:
@@ -162,9 +161,21 @@ class LineMode:
                 left_out = len(panel) - len(lines)
             finally:
                 panel.search("")
-        texts = [f"  {line.text}" if isinstance(line, Row) else line.text for line in lines]
+        texts = [f"  {line.line}" if isinstance(line, Row) else line.text for line in lines]
         more = f"and {left_out} more: `{name.lower()} WORDS` searches"
         return [f"{name}:", *texts, *([more] if left_out else [])]
+
+
+def _words(line: str) -> list[str]:
+    """The words of a line; a text in double quotes is one, and an apostrophe is a letter.
+
+    Raises:
+        ValueError: A quote is not closed.
+    """
+    parts = shlex.shlex(line, posix=True, punctuation_chars=False)
+    parts.quotes, parts.escape, parts.commenters = '"', "", ""
+    parts.whitespace_split = True
+    return [*parts]
 
 
 def _form(action: Action) -> str:
@@ -173,10 +184,10 @@ def _form(action: Action) -> str:
 
 
 _HELP = [
-    "Words, each with Enter; a text of several words in quotes:",
+    "Words, each with Enter; a text of several words in double quotes, the last text without:",
     "  board, permissions, agents, mail, locks, files, claims, events, cycle",
     "      show a panel; with words behind it only rows that have them",
-    "  open ID          everything about a task, a message or a request",
+    "  open ID          everything about a row: a task, an agent, a message, a request ...",
     *(f"  {_form(action)}: {action.about}" for action in ACTIONS.values()),
     "  system           hide or show events of the machinery",
     "  an empty line    the numbers of the board",

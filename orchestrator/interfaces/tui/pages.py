@@ -1,19 +1,24 @@
 """Pages of a dashboard: everything about a row, and the help."""
 
 import re
+from itertools import islice
 
 import msgspec
 
 from orchestrator.api import Orchestrator
+from orchestrator.core import clock
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.core.strict_json import visible_json
+from orchestrator.interfaces.cli.agents import agent_page
 from orchestrator.interfaces.cli.task_pages import task_page
-from orchestrator.interfaces.tui.actions import ACTIONS, TASKS
-from orchestrator.interfaces.tui.feed import Feed
-from orchestrator.interfaces.tui.view import EVENTS, MAIL, PERMISSIONS
+from orchestrator.interfaces.tui import panels
+from orchestrator.interfaces.tui.actions import ACTIONS
+from orchestrator.interfaces.tui.feed import KEPT, Feed
+from orchestrator.interfaces.tui.view import AGENTS, EVENTS, FILES, LOCKS, MAIL, PERMISSIONS
+from orchestrator.reports.sentences import Sentences
 
-OPENABLE = (*TASKS, MAIL, PERMISSIONS, EVENTS)
-"""The panels whose rows have a page."""
+_RECENT = 20
+"""How many events of an agent its page shows, of the last :data:`KEPT` of the board."""
 
 _COLOUR = re.compile(r"\x1b\[\d+m")
 """A colour that the command line gives; agents' own were escaped before."""
@@ -31,7 +36,11 @@ def page_of(feed: Feed, panel: str, key: str) -> str:
             return _letter(orc, feed.person, int(key))
         if panel == PERMISSIONS:
             return _request(orc, key)
-        if panel == EVENTS or key.startswith("event "):
+        if panel == AGENTS:
+            return _agent(orc, key)
+        if panel == LOCKS:
+            return panels.lock_page(orc.engine.read(), key, orc.engine.now())
+        if panel in (EVENTS, FILES) or key.startswith("event "):
             return _event(orc, int(key.removeprefix("event ")))
         return _COLOUR.sub("", task_page(orc, key))
 
@@ -58,6 +67,17 @@ def _request(orc: Orchestrator, id: str) -> str:
     return f"{head}\n\n{visible_json(data).decode()}"
 
 
+def _agent(orc: Orchestrator, name: str) -> str:
+    now = orc.engine.now()
+    sentences = Sentences(orc.engine, lambda moment: clock.local_time(moment, now))
+    events = (event for event in islice(orc.engine.read_backwards(), KEPT) if event.agent == name)
+    lines = [
+        f"  {clock.local_time(event.ts, now)} {escape(sentences.of(event))}"
+        for event in islice(events, _RECENT)
+    ]
+    return "\n".join([_COLOUR.sub("", agent_page(orc.agents.get(name))), "Last events:", *lines])
+
+
 def _event(orc: Orchestrator, number: int) -> str:
     record = orc.engine.event(number)
     data = msgspec.json.format(bytes(record.payload), indent=2)
@@ -71,15 +91,16 @@ HELP = "\n".join(
         "",
         "  j k, arrows     the next and the previous row; PgUp PgDn Home End",
         "  Tab, 1 to 9     the next panel, or one by its number",
-        "  Enter           everything about the row: a task, a message, a request, an event",
+        "  Enter           everything about the row",
         "  /               show only rows with these words; Esc shows all",
         "  s               hide or show events of the machinery",
         *(f"  {key}               {action.about}" for key, action in ACTIONS.items()),
         "  ?               this page",
         "  q               quit",
         "",
-        "Each action is a command in the log, under your name (--agent NAME or ORC_AGENT). If the rules",
-        "of the board refuse it, their sentence stands in the line above the keys.",
+        "Each action is a command in the log, under your name, which begins the first line: --agent NAME"
+        " or ORC_AGENT sets it. If the rules of the board refuse an action, their sentence stands in the"
+        " line above the keys.",
         "",
         "With --lines the same is shown as plain lines that are never redrawn.",
     ]

@@ -71,12 +71,14 @@ def task_row(state: State, task: Task, now: str) -> Row:
     first = -clock.seconds(task.ended_at) if column == "Ended" and task.ended_at else 0.0
     mark = f" [{stage}]" if stage in _MARKED else ""
     agent = f" @{task.assigned_to}" if task.assigned_to else ""
+    workstream = f" ({task.workstream})"
     reviewer = f" reviewed by {task.reviewer}" if task.review_until > now else ""
     return Row(
         key=task.id,
         section=column,
         order=(first, STAGES.index(stage), task.priority, task.events[0], task.id),
-        text=escape(f"P{task.priority} {task.id} {task.title}{agent}{mark}{reviewer}"),
+        text=escape(f"P{task.priority} {task.id} {task.title}"),
+        end=escape(f"{workstream}{agent}{mark}{reviewer}"),
         colour=_COLOURS.get(stage, ""),
     )
 
@@ -107,9 +109,8 @@ def _whole_input(view: PermissionView) -> str:
 
 def agent_rows(engine: Engine, state: State, now: str) -> Iterator[Row]:
     """The agents, those that work first."""
-    seen, waiting = engine.presence.seen(), engine.presence.waiting()
     ranks = {name: n for n, name in enumerate(("working", "waiting", "online", "idle", "silent"))}
-    for agent in Agents.views(state, now, seen, waiting):
+    for agent in Agents.present(state, now, engine.presence):
         is_retired = agent.status == "retired"
         shown = "retired" if is_retired else agent.presence
         yield Row(
@@ -139,15 +140,29 @@ def lock_rows(state: State, now: str) -> Iterator[Row]:
         yield Row(key=lock.resource, section="", order=(lock.resource,), text=_lock(lock, now))
 
 
+def lock_page(state: State, resource: str, now: str) -> str:
+    """Who holds a resource and who waits for it, as safe lines."""
+    lock = next((lock for lock in in_use(state, now) if lock.resource == resource), None)
+    holders = _holders(lock, now) if lock else []
+    lines = [resource, *(f"  {holder}" for holder in holders or ["free"])]
+    if lock and lock.waiting:
+        lines += ["Waiting:", *(f"  {waiter.agent}" for waiter in lock.waiting)]
+    return "\n".join(map(escape, lines))
+
+
 def _lock(lock: Lock, now: str) -> str:
-    holders = ", ".join(
+    holders = ", ".join(_holders(lock, now))
+    waiting = f"; waiting: {', '.join(w.agent for w in lock.waiting)}" if lock.waiting else ""
+    return escape(f"{lock.resource}: {holders or 'free'}{waiting}")
+
+
+def _holders(lock: Lock, now: str) -> list[str]:
+    return [
         f"{holder.agent}{' (shared)' if holder.shared else ''}"
         f"{f' for task {holder.task}' if holder.task else ''}"
         f" until {clock.local_time(holder.until, now)}"
         for holder in lock.holders
-    )
-    waiting = f"; waiting: {', '.join(w.agent for w in lock.waiting)}" if lock.waiting else ""
-    return escape(f"{lock.resource}: {holders or 'free'}{waiting}")
+    ]
 
 
 def mail_rows(state: State, person: str, now: str) -> Iterator[Row]:
@@ -184,12 +199,12 @@ def claim_rows(state: State, now: str) -> Iterator[Row]:
     def row(section: str, key: str, agent: str, until: str, what: str) -> Row:
         lapsed = until <= now
         words = "ended" if lapsed else "until"
-        text = f"{agent} has {what} {words} {clock.local_time(until, now)}"
         return Row(
             key=key,
             section=section,
             order=(lapsed, until, key),
-            text=escape(text),
+            text=escape(f"{agent} has {what}"),
+            end=f" {words} {clock.local_time(until, now)}",
             colour="red" if lapsed else "",
         )
 

@@ -5,6 +5,7 @@ whatever the number of rows, and a widget asks only for the rows that are on the
 """
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -24,6 +25,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         section: The title of its section.
         order: Its place in the section; the order of another row differs.
         text: One safe line.
+        end: The end of the line, which stays if the text is cut.
         colour: The name of a colour, or empty.
         is_system: Whether it is a record of the machinery, which a person may hide.
         detail: Safe lines with more about it, shown while it is selected.
@@ -33,9 +35,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     section: str
     order: Order
     text: str
+    end: str = ""
     colour: str = ""
     is_system: bool = False
     detail: str = ""
+
+    @property
+    def line(self) -> str:
+        """The whole line."""
+        return self.text + self.end
 
 
 class Heading(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +112,7 @@ class Panel:
         self._empty = empty
         self._is_titled = is_titled
         self._rows: dict[str, Row] = {}
+        self._counts: Counter[str] = Counter()
         self._sections = {title: RowSection(title) for title in sections}
         self._words: tuple[str, ...] = ()
         self._hides_system = False
@@ -125,12 +134,20 @@ class Panel:
 
     def _put(self, row: Row) -> None:
         self._rows[row.key] = row
+        self._counts[row.section] += 1
+        self._sort_in(row)
+
+    def _sort_in(self, row: Row) -> None:
+        section = self._sections.setdefault(row.section, RowSection(row.section))
         if self._shows(row):
-            self._sections.setdefault(row.section, RowSection(row.section)).add(row)
+            section.add(row)
 
     def _drop(self, key: str) -> None:
         row = self._rows.pop(key, None)
-        if row is not None and self._shows(row):
+        if row is None:
+            return
+        self._counts[row.section] -= 1
+        if self._shows(row):
             self._sections[row.section].remove(row)
 
     def search(self, text: str) -> None:
@@ -144,25 +161,29 @@ class Panel:
         self._sort_again()
 
     def _sort_again(self) -> None:
-        rows, self._rows = self._rows, {}
         self._sections = {title: RowSection(title) for title in self._sections}
-        for row in rows.values():
-            self._put(row)
+        for row in self._rows.values():
+            self._sort_in(row)
 
     def _shows(self, row: Row) -> bool:
         if row.is_system and self._hides_system:
             return False
         if not self._words:
             return True
-        text = f"{row.key} {row.text}".casefold()
+        text = f"{row.key} {row.line}".casefold()
         return all(word in text for word in self._words)
 
     # Lines
 
     @property
     def counts(self) -> dict[str, int]:
-        """The number of shown rows of each section that has any."""
-        return {title: len(section) for title, section in self._sections.items() if section}
+        """The number of rows of each section that has any, hidden ones included."""
+        return {title: self._counts[title] for title in self._sections if self._counts[title]}
+
+    @property
+    def found(self) -> int:
+        """The number of rows that are shown."""
+        return sum(map(len, self._sections.values()))
 
     @property
     def total(self) -> int:
@@ -187,6 +208,8 @@ class Panel:
             number -= height
         if self._words:
             return Heading(text=f'Nothing has "{" ".join(self._words)}". Esc ends the search.')
+        if self._rows:
+            return Heading(text="Only system events, which are hidden: `s` shows them.")
         return Heading(text=self._empty)
 
     def lines(self) -> Iterator[ViewLine]:

@@ -105,14 +105,14 @@ def test_the_first_screen_fits_80_by_24_with_every_panel_and_the_keys(live: Boar
     async def scene(person: Driver) -> None:
         lines = person.lines
         assert len(lines) == 24
-        assert lines[0].startswith("2 unread, 2 ready, 1 in progress, 1 in review, 1 waiting")
+        assert lines[0].startswith("kim: 2 unread, 2 ready, 1 in progress, 1 in review, 1 waiting")
         assert (
             lines[1]
             == "[1 Board] 2 Permit 3 Agents 4 Mail 5 Locks 6 Files 7 Claims 8 Events 9 Cycle"
         )
         assert lines[2] == "Ready (2)"
-        assert lines[3] == f"> P2 {live.ids.config} Read the config"
-        assert lines[4] == f"  P3 {live.ids.page} Serve [bold]the[/bold] page"
+        assert lines[3] == f"> P2 {live.ids.config} Read the config (build)"
+        assert lines[4] == f"  P3 {live.ids.page} Serve [bold]the[/bold] page (build)"
         assert "c claim" in lines[-1]
         assert lines[-1].endswith("q")
 
@@ -171,7 +171,7 @@ def test_tab_shift_tab_and_numbers_show_the_panels(live: Board):
     drive(live, scene)
 
 
-def test_enter_opens_a_task_a_message_a_request_and_an_event_and_escape_goes_back(live: Board):
+def test_enter_opens_a_row_of_each_panel_and_escape_goes_back(live: Board):
     request = asked(live.agents, command="make clean")
 
     async def scene(person: Driver) -> None:
@@ -186,6 +186,13 @@ def test_enter_opens_a_task_a_message_a_request_and_an_event_and_escape_goes_bac
         await person.select(str(live.ids.message))
         await person.press("enter")
         await person.sees("Renew it today.")
+        await person.press("escape", "3", "enter")
+        await person.sees("Last events:")
+        assert re.search(r"claimed \w+ Write the parser", person.screen)
+        await person.press("escape", "5", "enter")
+        await person.until(lambda: person.lines[:1] == ["git"])
+        await person.press("escape", "6", "enter")
+        await person.sees('"path": "src/a.py"')
         await person.press("escape", "8", "enter")
         await person.sees("Event ")
         assert isinstance(person.app.screen, Page)
@@ -217,7 +224,7 @@ def test_a_search_follows_what_is_typed_and_escape_ends_it(live: Board):
         assert "Write the parser" not in person.screen
         assert person.selected == live.ids.config
         await person.press("enter")
-        assert person.lines[0].startswith("/THE CONF")
+        assert person.lines[0].startswith("/THE CONF: 1 found. kim: 2 unread, 2 ready")
         live.agents.tasks.add("build", title="Write the CONFIG of the page")
         await person.sees("CONFIG of the page")
         await person.press("escape")
@@ -290,6 +297,7 @@ def test_reject_asks_for_a_reason_and_gives_the_work_back(live: Board):
     async def scene(person: Driver) -> None:
         await person.select(live.ids.review)
         await person.press("x")
+        assert person.lines[-1] == "Enter goes on  Esc gives up"
         await person.press("enter")
         assert "reason" in person.screen, "without a reason it goes on asking"
         await person.type("one is dead")
@@ -364,7 +372,7 @@ def test_a_request_is_allowed_or_denied(live: Board, key: str, type: str, payloa
     request = asked(live.agents, command="rm -rf build && make")
 
     async def scene(person: Driver) -> None:
-        assert person.lines[0].startswith("1 request for permission")
+        assert person.lines[0].startswith("kim: 1 request for permission")
         await person.press("2")
         assert '"command": "rm -rf build && make"' in person.screen, "the whole input is shown"
         await person.press(key)
@@ -420,6 +428,41 @@ def test_a_long_input_is_never_cut_without_a_remark(live: Board):
     drive(live, scene)
 
 
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_an_input_is_wrapped_to_the_room_beside_the_events(live: Board, width: int):
+    """At no width is the end of a line cut off: a person decides by this text."""
+    command = "; ".join(f"step{number}" for number in range(40))
+    asked(live.agents, command=command)
+
+    async def scene(person: Driver) -> None:
+        await person.press("2")
+        await person.until(lambda: "step39" in detail(person))
+        assert command in " ".join(detail(person).split())
+        await person.resize(300 - width, 50)
+        await person.until(lambda: command in " ".join(detail(person).split()))
+
+    def detail(person: Driver) -> str:
+        room = person.app.rows.outer_size.width
+        lines = [line[:room] for line in person.lines]
+        start = next((n for n, line in enumerate(lines) if line.startswith("───")), 0)
+        return "\n".join(lines[start + 1 : -2])
+
+    drive(live, scene, (width, 50))
+
+
+def test_a_long_title_leaves_room_for_who_has_the_task(live: Board):
+    task = live.agents.tasks.add("build", title="界x " * 60, priority=1).id
+    live.agents.tasks.claim(task, agent="ann")
+
+    async def scene(person: Driver) -> None:
+        for width in (80, 60, 41):
+            await person.resize(width, 24)
+            row = next(line for line in person.lines if task in line)
+            assert row.endswith("… (build) @ann"), row
+
+    drive(live, scene)
+
+
 def test_a_refusal_is_the_sentence_of_the_rule(live: Board):
     async def scene(person: Driver) -> None:
         await person.select(live.ids.guide)
@@ -461,7 +504,7 @@ def test_events_of_another_process_appear(live: Board):
         words = [sys.executable, "-c", code, str(live.folder), live.ids.config]
         await asyncio.to_thread(subprocess.run, words, check=True)
         await person.sees("From outside")
-        await person.sees(f"P2 {live.ids.config} Read the config @ben")
+        await person.sees(f"P2 {live.ids.config} Read the config (build) @ben")
         assert person.selected == live.ids.config
 
     drive(live, scene)
@@ -495,6 +538,7 @@ def test_a_board_that_cannot_be_read_is_reported_and_read_again(live: Board, mon
         await person.sees("The board cannot be read: the disk is away")
         live.agents.tasks.add("build", title="Later")
         await person.sees("Later")
+        await person.until(lambda: "cannot be read" not in person.screen)
 
     drive(live, scene)
 

@@ -9,14 +9,19 @@ from orchestrator import Orchestrator
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.interfaces.tui import feed as feeds
 from orchestrator.interfaces.tui.feed import Feed
-from orchestrator.interfaces.tui.view import DashboardView, Row
+from orchestrator.interfaces.tui.view import DashboardView, Row, ViewLine
 
 from .conftest import HOSTILE, Board, asked, fill
 
 
+def whole(line: ViewLine) -> str:
+    """A line with its end."""
+    return line.line if isinstance(line, Row) else line.text
+
+
 def shown(view: DashboardView) -> dict[str, list[str]]:
     """The lines of each panel; of events only which, as their sentences keep the titles of then."""
-    lines = {name: [line.text for line in panel.lines()] for name, panel in view.panels.items()}
+    lines = {name: [whole(line) for line in panel.lines()] for name, panel in view.panels.items()}
     return {**lines, "Events": [line.key for line in view.panels["Events"].lines()]}
 
 
@@ -32,16 +37,16 @@ def test_each_panel_shows_its_part_of_the_board(live: Board):
     panels = fresh(live.shown)
     assert panels["Board"] == [
         "Ready (2)",
-        f"P2 {ids.config} Read the config",
-        f"P3 {ids.page} Serve [bold]the[/bold] page",
+        f"P2 {ids.config} Read the config (build)",
+        f"P3 {ids.page} Serve [bold]the[/bold] page (build)",
         "In progress (1)",
-        f"P1 {ids.parser} Write the parser @ann",
+        f"P1 {ids.parser} Write the parser (build) @ann",
         "In review (1)",
-        f"P5 {ids.review} Check the links @ben",
+        f"P5 {ids.review} Check the links (docs) @ben",
         "Waiting (1)",
-        f"P5 {ids.guide} Write the guide",
+        f"P5 {ids.guide} Write the guide (docs)",
         "Ended (1)",
-        f"P5 {ids.failed} Print the book @ben [failed]",
+        f"P5 {ids.failed} Print the book (docs) @ben [failed]",
     ]
     assert panels["Permissions"][0].startswith(f"{request} ann asks to use Bash until ")
     assert panels["Permissions"][0].endswith('{"command":"make"}')
@@ -52,7 +57,17 @@ def test_each_panel_shows_its_part_of_the_board(live: Board):
     assert panels["Files"][0].endswith("modify src/a.py")
     assert panels["Claims"][0] == "Tasks (1)"
     assert f"ann has {ids.parser} Write the parser until" in panels["Claims"][1]
-    assert f"P5 {ids.guide} Write the guide" in panels["Cycle"]
+    assert f"P5 {ids.guide} Write the guide (docs)" in panels["Cycle"]
+
+
+def test_an_agent_of_a_server_is_online_though_it_was_not_seen_lately(
+    orc: Orchestrator, clock: SettableClock
+):
+    orc.agents.register("ann", type="builder")
+    clock.advance(86_400)
+    assert not fresh(orc)["Agents"][0].startswith("online")
+    with orc.engine.presence.serving_as("ann"):
+        assert fresh(orc)["Agents"] == ["online   ann (builder)"]
 
 
 def test_the_cycle_is_shown_with_its_progress(live: Board):
@@ -97,7 +112,7 @@ def test_a_lease_that_ends_is_shown_without_an_event(orc: Orchestrator, clock: S
     assert view.panels["Permissions"].total == 0
     clock.advance(1800)
     view.apply(feed.changes())
-    assert view.panels["Board"].row(ids.parser).text.endswith("@ann [lapsed]")
+    assert view.panels["Board"].row(ids.parser).end == " (build) @ann [lapsed]"
     assert shown(view) == fresh(orc)
 
 
@@ -106,7 +121,7 @@ def test_a_task_that_is_put_off_becomes_ready_in_time(orc: Orchestrator, clock: 
     feed, view = Feed(orc, "kim"), DashboardView()
     orc.tasks.edit(ids.config, defer="1h")
     view.apply(feed.first())
-    assert view.panels["Board"].row(ids.config).text.endswith("[deferred]")
+    assert view.panels["Board"].row(ids.config).end == " (build) [deferred]"
     clock.advance(3601)
     view.apply(feed.changes())
     assert view.panels["Board"].row(ids.config).section == "Ready"
@@ -164,7 +179,7 @@ def test_text_of_agents_is_escaped_in_every_panel(live: Board):
     rows = [line for panel in view.panels.values() for line in panel.lines()]
     assert sum("gnp.exe" in line.text for line in rows) >= 6
     for line in rows:
-        texts = line.text + (line.detail if isinstance(line, Row) else "")
+        texts = whole(line) + (line.detail if isinstance(line, Row) else "")
         assert texts.replace("\n", "").isprintable(), texts
 
 

@@ -34,16 +34,17 @@ def test_panels_are_written_by_their_names_and_searched_by_words_behind_them(liv
     assert ask("board").splitlines()[:3] == [
         "Board:",
         "Ready (2)",
-        f"  P2 {ids.config} Read the config",
+        f"  P2 {ids.config} Read the config (build)",
     ]
     assert ask("Board the parser").splitlines() == [
         "Board:",
         "In progress (1)",
-        f"  P1 {ids.parser} Write the parser @ann",
+        f"  P1 {ids.parser} Write the parser (build) @ann",
     ]
+    assert "The key expires" in ask("mail")
     assert "git: ben until" in ask("locks")
     assert ask("").startswith(
-        f"Board at event {live.agents.engine.read().event}: 2 unread, 2 ready"
+        f"Board at event {live.agents.engine.read().event}, you are kim: 2 unread, 2 ready"
     )
 
 
@@ -54,10 +55,10 @@ def test_actions_are_those_of_the_keys_by_word_or_key(live: Board, ask: Ask):
     assert ask(f"reject {ids.review}") == "Write: reject ID REASON\n"
     assert ask(f"reject {ids.review} one is dead") == "Rejected: Check the links\n"
     assert orc.events.read(type="task.rejected")[-1].agent == "kim"
-    assert ask("mail ann 'Stop now' The release is out").startswith("Sent: message")
+    assert ask("send ann \"Don't stop\" It's out, isn't it? # 1 \\o/").startswith("Sent: message")
     sent = orc.mail.inbox(agent="ann")[-1]
-    assert (sent.sender, sent.subject) == ("kim", "Stop now")
-    assert orc.mail.peek(sent.id).body == "The release is out"
+    assert (sent.sender, sent.subject) == ("kim", "Don't stop")
+    assert orc.mail.peek(sent.id).body == "It's out, isn't it? # 1 \\o/"
     request = asked(orc, command="make")
     assert f"{request} ann asks to use Bash" in ask("permissions")
     assert '"command": "make"' in ask(f"open {request}")
@@ -67,10 +68,21 @@ def test_actions_are_those_of_the_keys_by_word_or_key(live: Board, ask: Ask):
 def test_a_refusal_an_unknown_word_and_an_open_quote_are_sentences(live: Board, ask: Ask):
     assert "is not ready" in ask(f"claim {live.ids.guide}")
     assert ask("bord") == "There is no word 'bord'; did you mean 'board'?. `help` lists them.\n"
-    assert "quotes come in pairs" in ask("mail ann 'x")
-    assert "Renew it today." in ask(f"open {live.ids.message}")
-    for word in ("claim ID", "reject ID REASON", "mail TO SUBJECT [TEXT]", "quit"):
+    assert "double quotes" in ask('send ann "x')
+    for word in ("claim ID", "reject ID REASON", "send TO SUBJECT [TEXT]", "quit"):
         assert word in ask("help")
+
+
+def test_open_shows_everything_about_a_row_of_any_panel(live: Board, ask: Ask):
+    last = live.agents.engine.read().event
+    for key, text in (
+        (live.ids.review, "All links work"),
+        (str(live.ids.message), "Renew it today."),
+        ("ann", "claimed"),
+        ("git", "  ben until "),
+        (str(last), '"path": "src/a.py"'),
+    ):
+        assert text in ask(f"open {key}"), key
 
 
 def test_text_of_agents_is_escaped(live: Board, ask: Ask):

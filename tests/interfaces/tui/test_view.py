@@ -64,6 +64,7 @@ def test_a_search_shows_rows_with_all_words_in_any_case_and_rows_that_come_later
     panel.apply(Patch(panel="P", rows=(row("A22"), row("zzz")), gone=("a1",)))
     assert texts(panel) == ["A (2)", "A22", "a2"]
     assert panel.row("zzz") is None
+    assert (panel.found, panel.counts) == (2, {"A": 3, "B": 1})
     panel.search("none of these")
     assert texts(panel) == ['Nothing has "none of these". Esc ends the search.']
     panel.search("")
@@ -75,6 +76,8 @@ def test_records_of_the_machinery_are_hidden_and_shown_again(panel):
     panel.hide_system(True)
     assert "s" not in texts(panel)
     assert panel.total == 4
+    panel.apply(Patch(panel="P", gone=("a1", "a2", "b")))
+    assert texts(panel) == ["Only system events, which are hidden: `s` shows them."]
     panel.hide_system(False)
     assert "s" in texts(panel)
 
@@ -110,3 +113,6 @@ def test_the_summary_begins_with_what_asks_for_the_person():
         "Mail",
     }
     assert view.summary == "1 request for permission, 1 unread, 1 ready"
+    for panel in view.panels.values():
+        panel.search("nothing")
+    assert view.summary == "1 request for permission, 1 unread, 1 ready", "a search changes none"
