@@ -41,7 +41,7 @@ _REST = 0.05
 _ASKING = "Enter goes on  Esc gives up"
 """The keys while a text is asked for."""
 
-_KEYS = "j k move  Tab panel  / search  m mail  s system events  ? help  q quit"
+_KEYS = "j k move  Enter open  Tab panel  / search  m mail  s system events  ? help  q"
 
 _KEYS_OF = {
     **dict.fromkeys(
