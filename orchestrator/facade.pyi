@@ -41,6 +41,7 @@ import orchestrator.reports.stats
 import orchestrator.reports.status
 import orchestrator.reports.timeline
 import orchestrator.supervisor.embedded
+import orchestrator.terminals.commands
 
 class Facade:
     workstreams: orchestrator.domain.workstreams.commands.Workstreams
@@ -64,6 +65,7 @@ class Facade:
     events: orchestrator.domain.event_log.Events
     subscriptions: orchestrator.domain.subscriptions.commands.Subscriptions
     supervisor: orchestrator.supervisor.embedded.Supervisor
+    terminals: orchestrator.terminals.commands.Terminals
     permissions: orchestrator.domain.permissions.commands.Permissions
     merges: orchestrator.domain.merges.commands.Merges
     index: orchestrator.index.commands.Index

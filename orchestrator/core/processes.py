@@ -53,10 +53,12 @@ def passed_on(variables: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in variables.items() if k in PASSED_ON or k.startswith("LC_")}
 
 
-_SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish", "cmd.exe", "powershell.exe", "pwsh")
+SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish", "cmd.exe", "powershell.exe", "pwsh")
+"""Programs that run what is typed."""
+
 LAUNCHERS = frozenset(
     (
-        *_SHELLS,
+        *SHELLS,
         "env",
         "timeout",
         "nice",

@@ -32,12 +32,17 @@ _ABOUT = (
 )
 
 
+def tmux_word(text: str) -> str:
+    """A text as a word of a command of tmux, for which ``;`` at the end of a word ends the command."""
+    return f"{text[:-1]}\\;" if text.endswith(";") else text
+
+
 class Pane:
     """A pane of tmux with an agent.
 
     Args:
         target: The pane, as tmux names it: ``%3``, ``work:1.0``.
-        program: The program that runs in it, such as ``codex``.
+        program: The program that runs in it, such as ``codex``; None for any but a shell.
         server: Options of tmux that name its server.
         now: The time in seconds since 1970.
 
@@ -48,7 +53,7 @@ class Pane:
     def __init__(
         self,
         target: str,
-        program: str,
+        program: str | None,
         *,
         server: Sequence[str] = (),
         now: Callable[[], float] = time.time,
@@ -67,11 +72,19 @@ class Pane:
             if not self.is_free():
                 return
             sender = re.sub(r"[^\w./-]", "?", letter.sender)
-            self._type(f"Mail {letter.id} from {sender}: run orc mail read {letter.id}")
+            self.type_line(f"Mail {letter.id} from {sender}: run orc mail read {letter.id}")
             handed_over([letter.id])
 
     def is_free(self) -> bool:
         """Whether a line can be typed: the agent waits for one, and no person types.
+
+        Raises:
+            NotFound: There is no such pane any more.
+        """
+        return not self.obstacle()
+
+    def obstacle(self) -> str:
+        """Why no line can be typed now; empty if one can.
 
         Raises:
             NotFound: There is no such pane any more.
@@ -82,9 +95,29 @@ class Pane:
             self.is_gone = True
             raise NotFound(f"There is no pane {self._target!a}", code="pane_not_found")
         pane, dead, mode, off, x, y, session, program = values
-        if "1" in (dead, off) or mode not in ("", "0") or program != self._program:
-            return False
-        return self._is_still(session) and self._is_line_empty(pane, int(x), int(y))
+        if dead == "1":
+            return "its command has ended"
+        if off == "1" or mode not in ("", "0"):
+            return "it takes no keys now: a person reads back in it"
+        if not self._is_agent(program):
+            return f"the program in it is {escape(program)}"
+        if not self._is_still(session):
+            return "a person types in it"
+        return "" if self._is_line_empty(pane, int(x), int(y)) else "a line is begun in it"
+
+    def type_line(self, line: str) -> None:
+        """Type a line and the key Enter.
+
+        Raises:
+            NotFound: There is no such pane any more.
+        """
+        self._tmux("send-keys", "-t", self._target, "-l", "--", tmux_word(line))
+        self._tmux("send-keys", "-t", self._target, "Enter")
+
+    def _is_agent(self, program: str) -> bool:
+        return (
+            program not in processes.SHELLS if self._program is None else program == self._program
+        )
 
     def _is_still(self, session: str) -> bool:
         """Whether no terminal that shows the session got a key lately."""
@@ -95,10 +128,6 @@ class Pane:
         """Whether there is nothing but a prompt before the cursor: no letter and no digit."""
         line = self._tmux("capture-pane", "-p", "-t", pane, "-S", str(y), "-E", str(y))
         return not any(character.isalnum() for character in line[:x])
-
-    def _type(self, line: str) -> None:
-        self._tmux("send-keys", "-t", self._target, "-l", "--", line)
-        self._tmux("send-keys", "-t", self._target, "Enter")
 
     def _tmux(self, *words: str) -> str:
         """Run a command of tmux, without a shell.

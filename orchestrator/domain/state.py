@@ -24,6 +24,7 @@ from orchestrator.domain.slices import Slice
 from orchestrator.domain.subscriptions.records import SubscriptionSlice
 from orchestrator.domain.tasks.ready_queue import Schedule
 from orchestrator.domain.tasks.records import TaskSlice
+from orchestrator.domain.terminals.records import TerminalSlice
 from orchestrator.domain.workflows.records import WorkflowSlice
 from orchestrator.domain.workstreams.records import WorkstreamSlice
 
@@ -61,6 +62,7 @@ class State(msgspec.Struct, dict=True):
     subscriptions: SubscriptionSlice = msgspec.field(default_factory=SubscriptionSlice)
     permissions: PermissionSlice = msgspec.field(default_factory=PermissionSlice)
     merges: MergeSlice = msgspec.field(default_factory=MergeSlice)
+    terminals: TerminalSlice = msgspec.field(default_factory=TerminalSlice)
     requests: dict[str, Request] = {}
     newer_fields: dict[str, int] = {}
 

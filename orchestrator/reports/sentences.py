@@ -135,6 +135,8 @@ SENTENCES = {
     "task.submitted": "submitted {task:task}[: {result}][, by force: {reason}]",
     "task.trusted": "trusted the commands of {task:task}",
     "task.unblocked": "unblocked {task:task}",
+    "terminal.ended": "ended the terminal of {id}: {outcome}[ with status {status}]",
+    "terminal.started": "started a terminal for {id}[, for {task:task}]",
     "workflow.burned": "removed the wisp {workflow:task}",
     "workflow.ended": "ended the workflow {workflow:task}: {outcome}",
     "workflow.poured": "started the workflow {workflow:task} from the formula {formula}",

@@ -1,6 +1,7 @@
 """Where the files of agents and of a runner are; light, because each `events push` looks there."""
 
 import os
+import sys
 
 from orchestrator.core.errors import Refused
 
@@ -36,3 +37,9 @@ def place_in_state(board: str, name: str) -> str:
     if os.path.islink(path):
         raise Refused(f"{path} is a symbolic link, which is not followed", code="symlink")
     return path
+
+
+def command_line(board: str) -> list[str]:
+    """The words that begin a command line on a board, for a process that does not end with this one."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return [sys.executable, package, "--board", board]

@@ -162,7 +162,7 @@ class Leftover(msgspec.Struct, frozen=True):
 
     def end(self) -> bool:
         """Kill every process of it, also those that left its group; False if some are still there."""
-        return _kill_all(self._pids)
+        return kill_all(self._pids)
 
     def remove(self) -> None:
         """Remove the note, and the files of the attempt."""
@@ -182,7 +182,7 @@ def files_folder(notes: str, mark: str) -> str:
     return os.path.join(notes, f"{mark}.files")
 
 
-def _kill_all(pids: Callable[[], list[int]]) -> bool:
+def kill_all(pids: Callable[[], list[int]]) -> bool:
     """Kill processes until there are none; False if some are still there."""
     deadline = time.monotonic() + _PATIENCE
     while alive := pids():
@@ -426,7 +426,7 @@ class AgentProcess:
         try:
             return self._program.end()
         finally:
-            _kill_all(lambda: system.left_behind(MARK, self._mark))
+            kill_all(lambda: system.left_behind(MARK, self._mark))
 
     def wait(self, timeout: float) -> AttemptEnd:
         """Wait until the process has ended, was stopped or reached its timeout; nothing of it runs then.

@@ -350,6 +350,7 @@ def _is_known(state: State, id: str, seen: dict[str, float]) -> bool:
         id in state.agents
         or id in state.agents.sessions
         or id in state.mail.mailboxes
+        or id in state.terminals
         or id in seen
         or state.schedule.load(id) > 0
     )

@@ -11,6 +11,7 @@ from orchestrator.domain.merges import events as merges
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions import events as subscriptions
 from orchestrator.domain.tasks.derived import change_task
+from orchestrator.domain.terminals import events as terminals
 
 
 @event("agent.registered")
@@ -78,6 +79,7 @@ class AgentRenamed(Event):
         convoys.rename(state, old, new)
         subscriptions.rename(state, old, new)
         merges.rename(state, old, new)
+        terminals.rename(state, old, new)
         state.agents.aliases.pop(new, None)
         for alias, name in state.agents.aliases.items():
             if name == old:

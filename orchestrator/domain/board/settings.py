@@ -45,6 +45,16 @@ class MergeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retries: Annotated[int, Meta(ge=0, le=10)] = 1
 
 
+class TerminalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[terminal]``: terminals of agents.
+
+    Attributes:
+        max: How many may run at a time.
+    """
+
+    max: Annotated[int, Meta(ge=0, le=1000)] = 10
+
+
 class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings in ``config.toml``.
 
@@ -52,11 +62,13 @@ class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         workstream: The workstream of a task that names none.
         saved: Questions that were saved, by name.
         merge: The merge queue.
+        terminal: Terminals of agents.
     """
 
     workstream: str = ""
     saved: dict[str, SavedQuestion] = {}
     merge: MergeSettings = MergeSettings()
+    terminal: TerminalSettings = TerminalSettings()
 
 
 def settings(data: bytes | None) -> BoardSettings:

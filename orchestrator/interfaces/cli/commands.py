@@ -173,6 +173,12 @@ RUNNER = Group(
         "runner": "plan/p brief/b collect/c",
     },
 )
+TERMINAL = Group(
+    "terminal",
+    "Agents in windows of tmux. Without a command: list them.",
+    {"terminals": "spawn list/ls peek nudge attach stop reap"},
+    default="list",
+)
 IMPORT = Group(
     "import",
     "Import a whole board, or tasks of beads and Backlog.md. With a file: read an export.",
@@ -262,6 +268,7 @@ BOARD = Group(
         SAVED,
         GUARD,
         RUNNER,
+        TERMINAL,
         PERMISSION,
         NOTIFY,
         MCP,

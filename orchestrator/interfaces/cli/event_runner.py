@@ -3,11 +3,9 @@
 import gc
 import os
 import signal
-import sys
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
-import orchestrator
 from orchestrator.core import clock, system
 from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.printable import escape
@@ -130,7 +128,7 @@ def _start(
     run: Run, place: "RunnerPlace", options: tuple[str, ...], verb: str
 ) -> "Answer[dict[str, Any]]":
     from orchestrator.supervisor.daemon import start
-    from orchestrator.supervisor.places import project_of
+    from orchestrator.supervisor.places import command_line, project_of
 
     if place.current() is not None:
         raise place.refusal()
@@ -140,12 +138,6 @@ def _start(
     note = place.current()
     log = note.log if note else ""
     return say({"pid": pid, "log": log}, f"{verb}: process {pid}; its log: {log}")
-
-
-def command_line(board: str) -> list[str]:
-    """The words that begin a command line on a board, for a process that does not end with this one."""
-    package = os.path.dirname(os.path.abspath(orchestrator.__file__))
-    return [sys.executable, package, "--board", board]
 
 
 def absolute(run: Run, options: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from orchestrator.interfaces.cli.commands import RUNNER
 from orchestrator.interfaces.cli.event_runner import (
     OPTIONS,
     absolute,
-    command_line,
     option_words,
     runner_place,
 )
@@ -111,6 +110,7 @@ def _wrapped(words: Iterable[str]) -> str:
 @flag("--print", "Print the unit, and install nothing.", name="is_printed")
 def install(run: Run, is_printed: bool, **options: Any) -> "Answer[dict[str, Any]] | None":
     """Write a unit of systemd that runs the runner of this board while you are logged in."""
+    from orchestrator.supervisor.places import command_line
     from orchestrator.supervisor.service_unit import unit_name, unit_text, write_unit
 
     board = runner_place(run.orc).board

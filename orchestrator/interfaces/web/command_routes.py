@@ -46,7 +46,7 @@ _OF_THE_MACHINE = frozenset(
             "version",
         ),
         *("runner/check", "runner/install", "runner/logs", "runner/restart", "runner/run"),
-        *("runner/start", "runner/stop", "task/batch", "task/trust", "trust"),
+        *("runner/start", "runner/stop", "task/batch", "task/trust", "terminal", "trust"),
     ]
 )
 """Commands and groups that are about this machine, its files and programs: they stay on the command line."""

@@ -1,0 +1,132 @@
+"""``orc terminal``: agents in windows of tmux."""
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from orchestrator.core.errors import UsageError
+from orchestrator.core.printable import escape, escape_lines
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.commands import TERMINAL
+from orchestrator.interfaces.cli.layout import lines
+from orchestrator.interfaces.cli.parameters import argument, option
+from orchestrator.interfaces.cli.rendering import Answer, listing, say
+from orchestrator.interfaces.cli.run import Run
+
+if TYPE_CHECKING:
+    from orchestrator.domain.terminals.records import Terminal
+    from orchestrator.terminals.commands import Nudge, TerminalView
+
+_AGENT = argument("agent", "The agent.", types.Type("AGENT", completes="terminals.agent"))
+
+
+@TERMINAL.command("spawn", example="spawn ann --task 7f3a0c1e -- claude --model opus")
+@argument("agent", "The agent.", types.AGENT_NAME)
+@argument("command...", "The program and its arguments, after `--`.", types.WORD)
+@option("--task", "The task that it is to work on.", types.TASK_ID)
+@option(
+    "--env", "Give it this variable of your shell, too: ANTHROPIC_API_KEY.", types.NAME, many=True
+)
+def spawn(
+    run: Run, agent: str, command: tuple[str, ...], task: str | None, env: tuple[str, ...] | None
+) -> "Answer[Terminal]":
+    """Start the command of an agent in a window of tmux.
+
+    No shell reads the command. Of your environment it gets a few variables, as agents of the runner do, and
+    ORC_AGENT, ORCHESTRATOR_DIR and ORC_TASK. An agent has one terminal; how many run is limited by `max` in
+    [terminal] of config.toml.
+    """
+    terminal = run.orc.terminals.spawn(agent, *command, task=task, env=env or ())
+    text = f"Started {escape(terminal.program)} for {escape(terminal.agent)} in {escape(terminal.folder)}"
+    return say(terminal, text)
+
+
+@TERMINAL.command("list", example="list", reads=True)
+def list_(run: Run) -> "Answer[list[TerminalView]]":
+    """List the terminals that run, and the last one of each other agent with its exit status."""
+    return listing(
+        run.orc.terminals.views(),
+        "agent",
+        ("state", _state),
+        "program",
+        ("task", "task"),
+        ("started", "started_at"),
+        ("ended", "ended_at"),
+        "folder",
+        empty="No terminals.",
+    )
+
+
+@TERMINAL.command("peek", example="peek ann -n 20", reads=True)
+@_AGENT
+@option("-n/--lines", "How many lines at most.", types.POSITIVE, default=50)
+def peek(run: Run, agent: str, lines: int) -> "Answer[dict[str, str | list[str]]]":
+    """Print the last lines in the terminal of an agent, also when its command has ended."""
+    shown = run.orc.terminals.peek(agent, lines)
+    return Answer({"agent": agent, "lines": shown}, lambda: _joined(shown))
+
+
+@TERMINAL.command("nudge", example='nudge ann "Read your mail, please."')
+@_AGENT
+@argument("text...", "One line.", types.TEXT)
+def nudge(run: Run, agent: str, text: tuple[str, ...]) -> "Answer[Nudge]":
+    """Send an agent a line by mail, and type it into its terminal unless a person types there.
+
+    It is not typed into a shell, nor where a person used a key in the last five seconds, reads back or has
+    begun a line. The agent has the message in its mailbox in any case.
+    """
+    nudged = run.orc.terminals.nudge(agent, " ".join(text))
+    name = escape(nudged.agent)
+    done = "Typed for" if nudged.typed else "Not typed for"
+    why = "" if nudged.typed else f" ({nudged.reason})"
+    return say(nudged, f"{done} {name}{why}; it is message {nudged.message} in the mailbox")
+
+
+@TERMINAL.command("attach", example="attach ann")
+@_AGENT
+def attach(run: Run, agent: str) -> "Answer[dict[str, str]]":
+    """Show the terminal of an agent here, and type in it. Ctrl-b d leaves it running."""
+    from orchestrator.core import system
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("This is no terminal", hint=f"`terminal peek {agent}` prints its lines.")
+    words = run.orc.terminals.attach_command(agent)
+    run.orc.close()
+    os.environ.pop("TMUX", None)  # a window of another server may be around this one
+    status = system.run_at_terminal(words)
+    return say({"agent": agent}, f"Left the terminal of {escape(agent)}", exit_status=status)
+
+
+@TERMINAL.command("stop", example="stop ann", idempotent=True, destructive=True)
+@_AGENT
+def stop(run: Run, agent: str) -> "Answer[Terminal]":
+    """End the command of an agent with all that it has started, and close the window.
+
+    It gets SIGTERM, and SIGKILL after five seconds. Its task stays claimed until the lease ends.
+    """
+    terminal = run.orc.terminals.stop(agent)
+    how = "Stopped" if run.orc.engine.has_recorded else "Closed"
+    return say(terminal, f"{how} the terminal of {escape(terminal.agent)}{_status(terminal)}")
+
+
+@TERMINAL.command("reap", example="reap", idempotent=True)
+def reap(run: Run) -> "Answer[list[Terminal]]":
+    """Record the ends of terminals whose command has ended; tmux calls this, too."""
+    ended = run.orc.terminals.reap()
+    texts = (f"{escape(t.agent)}: {t.outcome}{_status(t)}" for t in ended)
+    return Answer(ended, lambda: lines(texts, empty="No terminal has ended since."))
+
+
+def _joined(shown: list[str]) -> str:
+    return escape_lines("\n".join(shown)) if shown else "(nothing yet)"
+
+
+def _state(view: "TerminalView") -> str:
+    return f"{view.condition}{_status(view)}" + (" (shown)" if view.watchers else "")
+
+
+def _status(terminal: "Terminal") -> str:
+    status = terminal.status
+    if status is None:
+        return ""
+    return f", signal {-status}" if status < 0 else f", status {status}"
