@@ -37,8 +37,7 @@ def spawn(
     [terminal] of config.toml.
     """
     terminal = run.orc.terminals.spawn(agent, *command, task=task, env=env or ())
-    text = f"Started {escape(terminal.program)} for {escape(terminal.agent)} in {escape(terminal.folder)}"
-    return say(terminal, text)
+    return say(terminal, f"Started {escape(terminal.program)} for {escape(terminal.agent)}")
 
 
 @TERMINAL.command("list", example="list", reads=True)
@@ -52,7 +51,6 @@ def list_(run: Run) -> "Answer[list[TerminalView]]":
         ("task", "task"),
         ("started", "started_at"),
         ("ended", "ended_at"),
-        "folder",
         empty="No terminals.",
     )
 
