@@ -14,11 +14,15 @@ from orchestrator import Orchestrator, snapshot
 from orchestrator import snapshot_schedule as schedule
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.store import START, Cursor, Store
+from orchestrator.core.transaction import Transaction
+from orchestrator.domain.merges import queue
+from orchestrator.domain.merges.records import Proposal
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.ready_queue import HeldResource, Schedule
 from orchestrator.domain.tasks.records import ENDED, Task, rank_of
 from orchestrator.domain.tasks.relations import Progress
 from orchestrator.domain.tasks.resources import Need
+from orchestrator.domain.tasks.verification_events import TaskSubmitted
 
 MORNING = 1_795_241_580.0
 """2026-11-21T06:13:00Z: where the clock of every test begins."""
@@ -40,6 +44,19 @@ class SettableClock:
 def add(orc: Orchestrator, title: str = "x", workstream: str = "build", **facts: Any) -> str:
     """Add a task, and return its id."""
     return orc.tasks.add(workstream, title=title, **facts).id
+
+
+def hand_in(orc: Orchestrator, task: str, commit: str = "a" * 40, target: str = "main") -> None:
+    """Hand in a task in work with a branch, as completing it does after git was asked."""
+    branch = f"task/{task}"
+    proposal = Proposal(branch=branch, target=target, commit=commit, strategy="merge")
+
+    def within(tx: Transaction[State]) -> None:
+        author = tx.act_as(tx.state.tasks[task].assigned_to)
+        tx.record(TaskSubmitted(task=task, result="x", proposal=proposal))
+        queue.enter(tx, proposal, author=author, task=task)
+
+    orc.engine.run("tests.hand_in", within, lambda *_: None, None)
 
 
 def fold(store: Store) -> tuple[State, Cursor]:

@@ -123,7 +123,7 @@ def digest(text: str) -> str:
 
 _DERIVED = {
     *("open_needs", "held", "waiting", "progress", "events", "lease", "lease_until", "token"),
-    *("workers", "reviewer", "review_lease", "review_until"),
+    *("workers", "reviewer", "review_lease", "review_until", "waits_for", "proposal"),
 }
 """Fields that follow from other fields or belong to a claim; claims are not transferred."""
 

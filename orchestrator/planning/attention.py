@@ -9,6 +9,7 @@ kind                  meaning
 `need_ended`          a failed or cancelled task that others wait for
 `blocked`             a task that was set aside, with its reason
 `in_review`           work that another agent must approve
+`to_merge`            work whose branch must be merged
 `signal`              a task that only waits for a person, a condition, an event or mail
 ====================  =======================================================================
 """
@@ -65,10 +66,14 @@ def _task_alerts(task: Task, now: str) -> Iterator[Alert]:
         way = f"t unblock {task.id}"
         text = f"{where} is blocked: {reason}"
         yield alert("blocked", text, reason=reason, since=task.updated_at, command=way)
-    if task.status == "in_review":
+    if task.awaits_review:
         agent, way = task.assigned_to, f"t approve {task.id}"
         text = f"{where} by {agent or SYSTEM} waits for another agent to approve it"
         yield alert("in_review", text, agent=agent, since=task.updated_at, command=way)
+    if task.waits_for:
+        agent, way = task.assigned_to, f"merge show {task.id}"
+        text = f"{where} by {agent or SYSTEM} waits for the merge of its branch"
+        yield alert("to_merge", text, agent=agent, since=task.updated_at, command=way)
     awaited = [s for s in task.signals if not s.given_at and s.kind != "timer"]
     if awaited and task.is_reached and task.status in ("pending", "assigned"):
         signal, way = awaited[0], f"t signal {task.id}"

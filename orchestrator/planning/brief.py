@@ -163,6 +163,8 @@ def _obstacle(context: BriefContext) -> tuple[str, list[str]]:
     task, now, reader = context.task, context.now, context.agent
     if task.status in ENDED:
         return f" The task is {task.status}.", [f't reopen {task.id} "WHY"']
+    if task.waits_for:
+        return " The work is done, and its branch waits to be merged.", [f"merge show {task.id}"]
     if task.status == "in_review":
         text = " The work is done, and another agent than its worker says whether it is good."
         return text, [f"approve {task.id}", f'reject {task.id} "WHAT IS WRONG"']

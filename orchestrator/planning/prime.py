@@ -373,6 +373,7 @@ class _Page:
             "in progress": board.working.count + begun,
             "assigned": board.assigned.count + board.mine.count - begun,
             "in review": board.in_review.count,
+            "to be merged": board.merging.count,
             "blocked": board.blocked.count,
         }
         counts["waiting"] = board.open - sum(counts.values())

@@ -17,6 +17,7 @@ AlertKind = Literal[
     "need_ended",
     "blocked",
     "in_review",
+    "to_merge",
     "signal",
 ]
 """The kinds of alerts, the most urgent first; :mod:`orchestrator.planning.attention` has their meaning."""

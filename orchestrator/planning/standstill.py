@@ -30,7 +30,7 @@ class NamedTask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A task that is named.
 
     Attributes:
-        agent: The agent that has it or reviews it.
+        agent: The agent that has it or reviews it, or the runner that merges its branch.
         worker: The agent that did the work in review.
         until: The end of the agent's lease or of the postponement.
         reason: Why it is blocked; of a running task, the check that failed last.
@@ -66,6 +66,7 @@ class Standstill(msgspec.Struct, frozen=True, kw_only=True):
         working: Other agents work on them.
         assigned: They wait for the agent that they were given to.
         in_review: They wait for their review, or are reviewed.
+        merging: Their branches wait to be merged, or are merged now.
         blocked: They were set aside.
         held_back: They touch what another agent holds.
         deferred: They were put off.
@@ -87,6 +88,7 @@ class Standstill(msgspec.Struct, frozen=True, kw_only=True):
     working: TaskGroup
     assigned: TaskGroup
     in_review: TaskGroup
+    merging: TaskGroup
     blocked: TaskGroup
     held_back: TaskGroup
     deferred: TaskGroup
@@ -100,7 +102,8 @@ class Standstill(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def goes_on(self) -> bool:
         """Whether a task is running or put off, so that work may become free without a decision."""
-        running = (self.mine, self.working, self.assigned, self.in_review, self.deferred)
+        begun = (self.mine, self.working, self.assigned, self.in_review, self.merging)
+        running = (*begun, self.deferred)
         return any(group.count for group in running)
 
     @property
@@ -211,6 +214,7 @@ class _Groups:
             "in_review": [
                 t for t in reviews if t.workstream in self.streams and not self._is_stopped(t)
             ],
+            "merging": [task for task in self.special if task.waits_for],
             "blocked": [task for task in going if task.status == "blocked"],
         }
         groups = {name: self._group(tasks) for name, tasks in named.items()}
@@ -281,7 +285,7 @@ class _Groups:
         """Whether a task goes on only when its workstream is open again, though it waits for nothing else."""
         if task.workstream not in self.closed or task.has_lapsed(self.now):
             return False
-        is_unseen = task.status == "in_review" and task.review_until <= self.now
+        is_unseen = task.awaits_review and task.review_until <= self.now
         is_given = task.status == "assigned" and task.assigned_to != self.agent
         return is_unseen or is_given or task.status == "blocked"
 
@@ -312,6 +316,8 @@ class _Groups:
         reopen = f"ws reopen {task.workstream}"
         if self._is_stopped(task):
             reason, command = f"its workstream {task.workstream} is closed", reopen
+        elif task.waits_for:
+            who, command = self._merge(task)
         elif task.status == "in_review":
             who, reason, command = self._review(task)
         elif task.status in HELD and not task.has_lapsed(self.now):
@@ -346,6 +352,14 @@ class _Groups:
             return who, "another agent must review it", ""
         suits = self._suits(task)
         return who, "" if suits else "it is of a kind that your capabilities leave out", ""
+
+    def _merge(self, task: Task) -> tuple[dict[str, str], str]:
+        """Return who did a task, which runner merges its branch, and the command that shows more."""
+        who = {"worker": task.assigned_to or ""}
+        submission = self.state.merges.open_of_task(task.id)
+        if submission is not None and submission.is_being_merged(self.now):
+            who |= {"agent": submission.runner, "until": submission.until}
+        return who, f"merge show {task.id}"
 
     def _suits(self, task: Task) -> bool:
         record = self.state.agents.get(self.agent)
@@ -397,11 +411,16 @@ def _reasons(what: Standstill, prog: str) -> Iterator[str]:
             by = f"you review it{until(held)}{way(held)}"
         return f" of {held.worker or 'no agent'}, {by}{reason(held)}{needed(held)}"
 
+    def merge(held: NamedTask) -> str:
+        by = f"{held.agent} merges it{until(held)}" if held.agent else "no runner merges it yet"
+        return f" of {held.worker or 'no agent'}, {by}{way(held)}{needed(held)}"
+
     groups = (
         (what.mine, "You have", lambda h: f"{until(h)}{reason(h)}{way(h)}{needed(h)}"),
         (what.working, "In work", lambda h: f": {h.agent}{until(h)}{reason(h)}{needed(h)}"),
         (what.assigned, "Given to", lambda h: f": {h.agent}, to begin{until(h)}{needed(h)}"),
         (what.in_review, "In review", review),
+        (what.merging, "To be merged", merge),
         (what.held_back, "Held back", reason),
         (what.blocked, "Blocked", lambda h: f"{reason(h)}{way(h)}{needed(h)}"),
         (what.stuck, "Not done, but needed", lambda h: f"{reason(h)}{way(h)}{needed(h)}"),

@@ -13,6 +13,7 @@ from orchestrator.domain.event_log import EventObject, as_dict
 from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.locks.commands import in_use
 from orchestrator.domain.locks.records import Lock
+from orchestrator.domain.merges.records import Submission
 from orchestrator.domain.permissions.commands import PermissionView, shown_input, view_of
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.records import DeadLetter
@@ -80,6 +81,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     reviews: list[ReviewStatus]
     agents: list[AgentView]
     locks: list[Lock]
+    merges: list[Submission]
     late_goals: list[LateGoal]
     events: list[RecentEvent]
     topics: list[str]
@@ -100,6 +102,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         parts: dict[str, list[str]] = {
             "Workstreams": [stream.line() for stream in self.workstreams],
             **self._in_review(shown_time),
+            **self._to_be_merged(shown_time),
             **self._late(shown_time),
             "Agents": [_agent_line(agent) for agent in self.agents],
             "Locks": [self._lock_line(lock, shown_time) for lock in self.locks],
@@ -140,6 +143,20 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
         lines = few(self.reviews, RECENT, line)
         return {"In review": lines} if lines else {}
+
+    def _to_be_merged(self, shown_time: Callable[[str, str], str]) -> dict[str, list[str]]:
+        """Return the section of the merge queue, if anything is in it."""
+
+        def line(submission: Submission) -> str:
+            by = f"waits since {shown_time(submission.submitted_at, self.at)}"
+            if submission.is_being_merged(self.at):
+                until = shown_time(submission.until, self.at)
+                by = f"{submission.runner} merges it until {until}"
+            names = f"{submission.branch} into {submission.target} of {submission.author}"
+            return escape(f"{submission.number} {names}: {by}")
+
+        lines = few(self.merges, RECENT, line)
+        return {"To be merged": lines} if lines else {}
 
     def _late(self, shown_time: Callable[[str, str], str]) -> dict[str, list[str]]:
         """Return the section of late goals, if there are any."""
@@ -215,6 +232,7 @@ def status(engine: Engine, at: int | None = None) -> Status:
         reviews=[_review(task, now) for task in state.schedule.reviews.all()],
         agents=agents,
         locks=[lock for lock in in_use(state, now) if lock.holders],
+        merges=state.merges.open(),
         late_goals=[LateGoal(name=g.name, due=g.due) for g in state.goals.late(now)],
         events=[{**as_dict(record), "text": sentences.of(record)} for record in recent],
         topics=_topics(engine, state if at is not None else None),

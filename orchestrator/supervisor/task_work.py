@@ -13,7 +13,9 @@ from orchestrator.core import clock
 from orchestrator.core.errors import Refused
 from orchestrator.core.events import Recorded, is_reserved
 from orchestrator.core.printable import escape
+from orchestrator.domain.board.settings import FILE
 from orchestrator.domain.event_log import queue_event
+from orchestrator.domain.merges.policy import due_with
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.records import Attempt
 from orchestrator.domain.subscriptions.task_attempts import (
@@ -21,6 +23,7 @@ from orchestrator.domain.subscriptions.task_attempts import (
     best_task,
     held_by_attempt,
 )
+from orchestrator.domain.tasks.checks import NO_CHECKS
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.validation import LONGEST_TEXT
 from orchestrator.engine import cause_mark
@@ -167,11 +170,14 @@ class TaskWork:
         )
 
     def checks(self, worker: Worker, attempt: Attempt, result: AttemptResult) -> Check | None:
-        """What completes the task in a process of its own, because checks of it must run; else None."""
-        task = held_by_attempt(self._orc.engine.read(), worker.id, attempt)
-        if task is None or task.status == "in_review" or task.checks is None:
+        """What completes the task in a process of its own, because checks run or its branch is looked at."""
+        engine = self._orc.engine
+        task = held_by_attempt(engine.read(), worker.id, attempt)
+        if task is None or task.status == "in_review" or not task.is_reached:
             return None
-        if not task.checks.are_due or task.checks.are_inert or not task.is_reached:
+        checks = task.checks or NO_CHECKS
+        has_branch = due_with(engine.read(), engine.documents.read(FILE), task) is not None
+        if checks.are_inert or not (checks.are_due or has_branch):
             return None
         folder = os.path.join(self._project, worker.file.settings.workdir)
         mark = cause_mark(self._orc.engine.event(attempt.event))
@@ -191,7 +197,7 @@ class TaskWork:
             stdin=answer.encode(),
             files={},
         )
-        return Check(launch, len(task.checks.verify) * task.checks.patience + _MARGIN)
+        return Check(launch, len(checks.verify) * checks.patience + _MARGIN)
 
     def finish(self, worker: Worker, attempt: Attempt, result: AttemptResult) -> None:
         """Complete the task with the answer of the agent, or judge the work that it has reviewed.

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from boards import SettableClock
+from boards import SettableClock, hand_in
 
 from orchestrator import Orchestrator
 from orchestrator.core.events import Event
@@ -17,8 +17,12 @@ from orchestrator.stores.memory import MemoryStore
 
 GROUPS = [
     *("ready", "mine", "working", "assigned", "in_review", "blocked", "held_back", "deferred"),
-    *("signals", "waiting", "closed"),
+    *("signals", "waiting", "closed", "merging"),
 ]
+
+
+REFUSALS = ("lock_denied", "not_ready", "already_claimed", "waits_for_merge", "being_merged")
+"""What a random step may meet."""
 
 
 @pytest.fixture
@@ -48,6 +52,8 @@ def group_of(state: State, task: Task, agent: str, now: str) -> str:
         if task.assigned_to == agent or task.status == "in_progress":
             return "mine" if task.assigned_to == agent else "working"
         return "closed" if is_closed else "assigned"
+    if task.waits_for:
+        return "merging"  # the runner of the merge queue works on, whatever the workstream
     if task.status == "in_review" and task.review_until > now:
         return "in_review"  # its reviewer ends it all the same
     if is_closed:
@@ -67,7 +73,7 @@ class Life:
     AGENTS = ("ann", "bob", "carl")
     STEPS = (
         *("add", "add", "next", "next", "end", "end", "judge", "block", "defer", "stream"),
-        *("pass_time", "sling", "lock", "cancel", "ask"),
+        *("pass_time", "sling", "lock", "cancel", "ask", "hand_in", "hand_in", "merge"),
     )
 
     def __init__(self, orc: Orchestrator, clock: SettableClock, seed: int) -> None:
@@ -121,6 +127,19 @@ class Life:
             holder = task.reviewer if task.review_until > self.orc.engine.now() else None
             self.orc.reviews.approve(task.id, agent=holder or "judge")
 
+    def hand_in(self, tasks: list[Task]) -> None:
+        if task := self.pick(tasks, "in_progress"):
+            hand_in(self.orc, task.id)
+
+    def merge(self, _: list[Task]) -> None:
+        for submission in self.orc.merges.claim("queue", lease=50):
+            number, token = submission.number, submission.token or 0
+            end = self.dice.choice(["merged", "returned", "kept"])
+            if end == "merged":
+                self.orc.merges.merged(number, token, commit="b" * 40)
+            elif end == "returned":
+                self.orc.merges.returned(number, token, kind="red", reason="a test failed")
+
     def block(self, tasks: list[Task]) -> None:
         if task := self.pick(tasks, "pending", "blocked"):
             if task.status == "blocked":
@@ -169,7 +188,7 @@ def test_every_open_task_is_counted_in_one_group_by_its_definition(
         try:
             life.step()
         except Exception as error:  # a lock that another agent holds, a task that is not ready
-            if getattr(error, "code", "") not in ("lock_denied", "not_ready", "already_claimed"):
+            if getattr(error, "code", "") not in REFUSALS:
                 raise
         agent = life.agent()
         for workstream in (None, "docs", "build"):
@@ -203,7 +222,7 @@ def test_nothing_is_answered_only_if_there_is_nothing(
         try:
             life.step()
         except Exception as error:
-            if getattr(error, "code", "") not in ("lock_denied", "not_ready", "already_claimed"):
+            if getattr(error, "code", "") not in REFUSALS:
                 raise
         agent = life.agent()
         best = orc.engine.read().schedule.best(None, agent, orc.engine.now(), review=True)
@@ -340,3 +359,16 @@ def test_of_many_waiting_agents_the_first_are_named(orc: Orchestrator):
     reasons = standstill(orc.engine.read(), "bob", None, orc.engine.now(), agents)
     assert "Also waiting for work: agent-0, agent-1, agent-2 and 2 more." in reasons.lines("orc")
     assert reasons.waiters == tuple(agents)
+
+
+def test_a_branch_that_waits_to_be_merged_is_named_with_worker_and_runner(orc: Orchestrator):
+    task = orc.tasks.add("build", title="Parse").id
+    orc.tasks.claim(task, agent="ann")
+    hand_in(orc, task)
+    waits, *rest = lines(orc)
+    shown = f"(`orc merge show {task}`)"
+    assert waits == f"- To be merged (1): {task} Parse of ann, no runner merges it yet {shown}"
+    assert not any("nothing ends by itself" in line for line in rest)
+    orc.merges.claim("queue")
+    assert f"Parse of ann, queue merges it until 06:23 {shown}" in lines(orc)[0]
+    assert orc.next(agent="bob").kind == "none"

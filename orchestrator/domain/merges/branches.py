@@ -127,7 +127,7 @@ def _compare(git: Git, handover: Handover, head: str, board: str | None) -> Look
             hint=f"`[merge] target` in {FILE} names the usual one; `git branch NAME` makes one.",
         )
     if not int(git.text("rev-list", "--count", "--end-of-options", f"{base}..{head}")):
-        return Look(None, nothing_to_merge(branch, target))
+        return Look(None, _nothing_to_merge(handover))
     proposal = Proposal(branch=branch, target=target, commit=head, strategy=handover.strategy)
     tree = worktree_of(git, branch)
     dirty = changed_files(tree, board) if tree is not None else []
@@ -157,12 +157,14 @@ def changed_files(tree: str, board: str | None = None) -> list[str]:
     ]
 
 
-def nothing_to_merge(branch: str, target: str) -> Refused:
+def _nothing_to_merge(handover: Handover) -> Refused:
     """The refusal of a branch without a commit of its own."""
+    branch, target, task = handover.branch, handover.target, handover.task
+    by_force = f" If nothing is to be merged: `t complete {task} --force --reason TEXT`."
     return Refused(
         f"The branch {escape(branch)} has no commit that {escape(target)} does not have",
         code="nothing_to_merge",
-        hint="Commit the work. If there is nothing to merge: `t complete ID --force --reason TEXT`.",
+        hint=f"Commit the work first.{by_force if task else ''}",
         branch=branch,
         target=target,
     )

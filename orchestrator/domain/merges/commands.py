@@ -95,7 +95,7 @@ class Merges(Noun[State]):
         target: str | None = None,
         strategy: Strategy | None = None,
         agent: str | None = None,
-    ) -> Submission | None:
+    ) -> Submission | Task:
         """Submit a branch to the merge queue; git is asked for its head.
 
         A task in work is completed with that: its checks run, and with a review the approval submits the
@@ -110,7 +110,7 @@ class Merges(Noun[State]):
             agent: Who submits it, and gets it back if it cannot be merged.
 
         Returns:
-            The submission; None if a review comes first.
+            The submission; the task, if a review comes first.
 
         Raises:
             NotFound: There is no repository, no such branch, or no such target.

@@ -5,8 +5,7 @@ from typing import NamedTuple
 from orchestrator.core import names
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
-from orchestrator.core.transaction import Transaction
-from orchestrator.domain.board.settings import FILE, MergeSettings, settings
+from orchestrator.domain.board.settings import MergeSettings, settings
 from orchestrator.domain.merges.records import Strategy
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import Task
@@ -47,23 +46,23 @@ class Handover(NamedTuple):
 
 
 def due_with(
-    tx: Transaction[State], task: Task, request: BranchRequest | None = None
+    state: State, data: bytes | None, task: Task, request: BranchRequest | None = None
 ) -> Handover | None:
     """Return what completing a task hands in: its branch, if the policy of the board or the caller wants it.
 
     Args:
-        tx: The transaction.
+        state: The board.
+        data: The content of ``config.toml``; None if there is none.
         task: The task.
         request: What the caller wants submitted.
     """
-    data = tx.read_document(FILE)
     # Most boards have no policy, and completing a task is a hot command: it does not parse the file.
     if request is None and (data is None or b"merge" not in data):
         return None
     policy = settings(data).merge
     if request is None and not policy.required:
         return None
-    return handover_of(tx.state, policy, task.id, request)
+    return handover_of(state, policy, task.id, request)
 
 
 def handover_of(

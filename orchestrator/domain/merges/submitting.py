@@ -18,12 +18,13 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import titled
 from orchestrator.domain.tasks.completion import Completion, complete
 from orchestrator.domain.tasks.leases import current_task
-from orchestrator.domain.tasks.lookup import resolve
+from orchestrator.domain.tasks.lookup import changed_task, resolve
+from orchestrator.domain.tasks.records import Task
 
 
 def submit(
     desk: Desk[State], what: str | None, request: BranchRequest, agent: str | None
-) -> Submission | None:
+) -> Submission | Task:
     """Submit a branch; see ``merges.submit``."""
     state = desk.read()
     task, branch = _named(desk, state, what, agent)
@@ -38,7 +39,7 @@ def submit(
             lambda _: live.id,
             Completion(None, agent=agent),
             branch=request,
-            again=lambda tx, done: tx.state.merges.open_of_task(done.id),
+            again=lambda _, done: done,
         )
     handover = handover_of(state, _policy(desk), task, request)
     proposal = _look(desk, handover)
@@ -85,11 +86,11 @@ def land(desk: Desk[State], name: str, request: BranchRequest, agent: str | None
     return desk.run("merges.land", within, shows, arguments)
 
 
-def _submitted(state: State, events: Committed) -> Submission | None:
-    """Return the submission that a command made; None if a review comes first."""
+def _submitted(state: State, events: Committed) -> Submission | Task:
+    """Return the submission that a command made; the task, if a review comes first."""
     numbers = (event.number for _, event in events if isinstance(event, MergeEvent))
     number = next(numbers, None)
-    return None if number is None else state.merges[number]
+    return changed_task(state, events) if number is None else state.merges[number]
 
 
 def _open(state: State, proposal: Proposal) -> Submission | None:

@@ -20,6 +20,7 @@ from orchestrator.core.transaction import (
     no_result,
 )
 from orchestrator.domain.agents.identity import act_in_session
+from orchestrator.domain.board.settings import FILE
 from orchestrator.domain.merges.policy import BranchRequest, due_with
 from orchestrator.domain.merges.records import Proposal
 from orchestrator.domain.state import State
@@ -236,7 +237,7 @@ def _check_nothing_due(
         Refused: They must, and their commands are not trusted.
     """
     checks = task.checks if task.checks is not None and task.checks.are_due else None
-    handover = due_with(tx, task, branch)
+    handover = due_with(tx.state, tx.read_document(FILE), task, branch)
     if checks is None and handover is None:
         return
     if checks is not None and checks.are_inert and not force:

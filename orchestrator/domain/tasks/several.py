@@ -7,6 +7,7 @@ from orchestrator.core import clock
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Committed, Transaction, command
 from orchestrator.domain.agents.identity import act_in_session
+from orchestrator.domain.board.settings import FILE
 from orchestrator.domain.merges.policy import due_with
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import archive
@@ -240,7 +241,9 @@ def _check_nothing_due(tx: Transaction[State], task: Task) -> None:
         Refused: It is one.
     """
     has_checks = task.checks is not None and task.checks.are_due
-    if task.status == "in_progress" and (has_checks or due_with(tx, task)):
+    if task.status == "in_progress" and (
+        has_checks or due_with(tx.state, tx.read_document(FILE), task)
+    ):
         what = "has checks, which run" if has_checks else "may have a branch, which is looked at"
         raise Refused(
             f"Task {task.id} {what} before it is done",

@@ -108,7 +108,13 @@ HOOK = Group(
 CONVOY = Group(
     "convoy/c",
     "Tasks that are followed together.",
-    {"convoys": "create add remove/rm start cancel list/ls status/show"},
+    {"convoys": "create add remove/rm start cancel land list/ls status/show"},
+    default="list",
+)
+MERGE = Group(
+    "merge",
+    "The merge queue: branches that wait to be merged. Without a command: list them.",
+    {"merges": "submit list/ls show retry reject withdraw"},
     default="list",
 )
 FORMULA = Group(
@@ -258,6 +264,7 @@ BOARD = Group(
         HOOK,
         MAIL,
         CONVOY,
+        MERGE,
         FORMULA,
         SESSION,
         LOCK,

@@ -17,6 +17,7 @@ from orchestrator.interfaces.cli.layout import (
     progress_of,
     shown_time,
 )
+from orchestrator.interfaces.cli.merges import INTO, line_of
 from orchestrator.interfaces.cli.parameters import DRY_RUN, REASON, argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, Joined, listing
 from orchestrator.interfaces.cli.run import Run, given
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.agents.dispatch import Assignment
     from orchestrator.domain.convoys.commands import ConvoyStatus
     from orchestrator.domain.convoys.records import Convoy
+    from orchestrator.domain.merges.records import Strategy, Submission
 
 _NAME = argument("name", "The convoy.", types.CONVOY_NAME)
 _TASKS = argument("tasks...", "Ids or prefixes.", types.TASK_ID, metavar="TASK...")
@@ -40,6 +42,11 @@ _TASKS = argument("tasks...", "Ids or prefixes.", types.TASK_ID, metavar="TASK..
     types.AGENT_NAME,
     metavar="WHO",
     many=True,
+)
+@option(
+    "--target",
+    "A branch of its own, which the branches of its tasks are merged into.",
+    metavar="BRANCH",
 )
 def create(run: Run, name: str, tasks: tuple[str, ...], **settings: Any) -> "Answer[Convoy]":
     """Create a convoy of tasks, from any workstreams."""
@@ -100,6 +107,20 @@ def cancel(run: Run, name: str, reason: str) -> "Answer[Convoy]":
     return _changed(run, run.orc.convoys.cancel(name, reason=reason), "Cancelled convoy")
 
 
+@CONVOY.command("land", example="land release", idempotent=True)
+@_NAME
+@INTO
+def land(
+    run: Run, name: str, target: str | None, strategy: "Strategy | None"
+) -> "Answer[Submission]":
+    """Submit the target branch of a convoy, so that its work is merged as one.
+
+    All of its tasks must have ended.
+    """
+    submission = run.orc.merges.land(name, **given(target=target, strategy=strategy))
+    return run.changed(submission, f"Submitted: {line_of(submission)}")
+
+
 @CONVOY.command("list", example="list --all", reads=True)
 @flag("--all", "Also landed and cancelled ones.")
 def list_(run: Run, all: bool) -> "Answer[list[Convoy]]":
@@ -144,6 +165,7 @@ def _page(status: "ConvoyStatus") -> str:
         ("created", lambda _: f"{shown_time(convoy.created_at)} by {convoy.created_by}"),
         ("started", "started_at"),
         ("ended", "ended_at"),
+        "target",
         "reason",
     )
     return parts(f"[{convoy.status}] {escape(convoy.name)}", known, outlined(status.tasks))

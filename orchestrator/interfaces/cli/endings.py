@@ -86,6 +86,8 @@ def completed(
 
 def completion_word(task: "Task") -> str:
     """The first word of the answer of a command that completed a task."""
+    if task.waits_for:
+        return "To be merged"
     return "Completed" if task.status == "done" else "To be reviewed"
 
 
@@ -138,7 +140,7 @@ def ended(
             run.unchanged or remark,
             then,
             _checks(task) if checked and not run.unchanged else "",
-            _reviewers(task, after),
+            _awaited(run.prog, task, after),
             _others("Free now", after.freed),
             _others("Waits for it", after.kept_back),
             _others("Its open parts stay, and it keeps them back no longer", after.parts),
@@ -169,8 +171,12 @@ def _check(item: "Evidence") -> str:
     return f"{escape(one_line(item.what, _TITLE))} {outcome}{took}"
 
 
-def _reviewers(task: "Task", after: "Aftermath") -> str:
-    if task.status != "in_review":
+def _awaited(prog: str, task: "Task", after: "Aftermath") -> str:
+    """Say what a task in review waits for: the merge of its branch, or a reviewer."""
+    if task.waits_for and task.proposal is not None:
+        branch, target = escape(task.proposal.branch), escape(task.proposal.target)
+        return f"Done when {branch} is merged into {target}: `{prog} merge show {task.id}`"
+    if not task.awaits_review:
         return ""
     workers = ", ".join(map(escape, task.all_workers))
     anyone = f"any agent{f' but {workers}' if workers else ''}"

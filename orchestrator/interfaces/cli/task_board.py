@@ -98,6 +98,7 @@ def _lines(column: Column, stages: "dict[str, Stage]", width: int) -> list[str]:
 def _card(task: "Task", stage: "Stage", width: int) -> list[str]:
     """The id with the priority, the title, and the agent."""
     marks = [f"P{task.priority}", *([stage] if stage in _MARKED else [])]
+    marks += ["to be merged"] if task.waits_for else []
     title = wrapped(escape(task.title), width, _TITLE)
     agent = [f"@{escape(task.assigned_to)}"] if task.assigned_to else []
     head = wrapped(f"{task.id} {' '.join(marks)}", width)  # an id is wrapped, never cut

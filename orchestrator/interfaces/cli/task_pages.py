@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator import Orchestrator
     from orchestrator.core.events import Recorded
     from orchestrator.domain.event_log import EventObject
+    from orchestrator.domain.merges.records import Submission
     from orchestrator.domain.tasks.blockers import Blocker, Edge
     from orchestrator.domain.tasks.records import Evidence, Task
     from orchestrator.domain.tasks.relations import Signal
@@ -62,6 +63,7 @@ class _Around(msgspec.Struct):
     children: list[str]
     linked_by: "list[Edge]"
     goals: list[str]
+    submission: "Submission | None"
     kept_back_by: "list[Blocker]"
 
     @classmethod
@@ -73,6 +75,7 @@ class _Around(msgspec.Struct):
             children=list(state.tasks.children.get(task.id, ())),
             linked_by=orc.links.linked(task.id),
             goals=list(state.goals.goals_of.get(task.id, ())),
+            submission=state.merges.last_of_task(task.id),
             kept_back_by=orc.links.blockers(task.id) if is_open else [],
         )
 
@@ -171,6 +174,7 @@ def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:
         *rows,
         ("lease until", shown_time(task.lease_until) if held else ""),
         ("token", task.token if held else ""),
+        ("merge", _submission(around.submission)),
         ("reviewer", task.reviewer),
         ("review until", shown_time(task.review_until)),
         ("attempt", task.attempt or ""),
@@ -178,6 +182,13 @@ def _facts(task: "Task", around: _Around) -> list[tuple[str, object]]:
         ("updated", shown_time(task.updated_at)),
         ("ended", shown_time(task.ended_at)),
     ]
+
+
+def _submission(submission: "Submission | None") -> str:
+    if submission is None:
+        return ""
+    names = f"{submission.branch} into {submission.target}"
+    return f"{submission.status}: {names} (submission {submission.number})"
 
 
 def _fact(task: "Task", field: str) -> object:

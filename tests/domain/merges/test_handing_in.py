@@ -240,24 +240,24 @@ def test_submit_completes_a_task_in_work_and_takes_any_other_branch(
     for task in (first, second, third):
         project.worktree(f"task/{task}-x").commit(f"{task}.txt")
     by_task = orc.merges.submit(first[:6], agent="ann")
-    assert by_task is not None
+    assert isinstance(by_task, Submission)
     assert by_task.task == first
     assert orc.tasks.get(first).waits_for == "merge"
     by_branch = orc.merges.submit(f"task/{second}-x", strategy="squash", agent="ann")
-    assert by_branch is not None
+    assert isinstance(by_branch, Submission)
     assert (by_branch.task, by_branch.strategy) == (second, "squash")
     monkeypatch.chdir(project.root.parent / f"task-{third}-x")
-    assert orc.merges.submit(agent="ann") is None, "a review comes first"
+    assert orc.merges.submit(agent="ann") == orc.tasks.get(third), "a review comes first"
     assert orc.tasks.get(third).awaits_review
 
     tree = project.worktree("hotfix")
     head = tree.commit("fix.txt")
     plain = orc.merges.submit("hotfix", agent="kim")
-    assert plain is not None
+    assert isinstance(plain, Submission)
     assert (plain.task, plain.commit, plain.author) == (None, head, "kim")
     head = tree.commit("fix2.txt")
     newer = orc.merges.submit("hotfix", agent="kim")
-    assert newer is not None
+    assert isinstance(newer, Submission)
     assert (newer.number, newer.commit) == (plain.number, head)
 
 
@@ -266,7 +266,7 @@ def test_a_done_task_may_have_its_branch_submitted_later(project: Project):
     project.worktree(f"task/{task}").commit()
     orc.tasks.complete(task, agent="ann")
     submission = orc.merges.submit(task, agent="ann")
-    assert submission is not None
+    assert isinstance(submission, Submission)
     assert orc.tasks.get(task).status == "done"
     assert merge(orc, submission).status == "merged"
     assert orc.tasks.get(task).status == "done"
@@ -316,7 +316,7 @@ def test_two_branches_of_a_task_must_be_told_apart(project: Project):
     project.worktree(f"task/{task}-y").commit()
     assert code_of(lambda: orc.tasks.complete(task, agent="ann")) == "several_branches"
     submission = orc.merges.submit(f"task/{task}-y", agent="ann")
-    assert submission is not None
+    assert isinstance(submission, Submission)
     assert (submission.branch, submission.task) == (f"task/{task}-y", task)
 
 

@@ -70,6 +70,7 @@ function Standing({ task }) {
   return html`
     <div class="task-standing">
       ${isHeld && html`<p>With <${AgentLink} id=${task.assigned_to} /> until <${When} moment=${task.lease_until} /></p>`}
+      ${task.waits_for === "merge" && html`<p>Its branch <code>${task.proposal?.branch}</code> waits to be merged into <code>${task.proposal?.target}</code>.</p>`}
       ${task.reviewer && task.status === "in_review" && html`<p>In review by <${AgentLink} id=${task.reviewer} />${task.review_until && html` until <${When} moment=${task.review_until} />`}</p>`}
       ${task.kept_back_by.length > 0 && html`
         <ul class="task-kept-back" aria-label="Kept back by">
