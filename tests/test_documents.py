@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import forked
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,9 +63,6 @@ def files(document: Path) -> list[tuple[str, str]]:
     return re.findall(r"```\w+ (\S+)\n(.*?)```", document.read_text(), re.DOTALL)
 
 
-RUN = "from orchestrator.interfaces.cli.main import console; console()"
-
-
 def with_ids(text: str, ids: dict[str, str]) -> str:
     """The text with the ids of this run instead of those in the document."""
     return ID.sub(lambda match: ids.get(match[0], match[0]), text)
@@ -91,10 +89,7 @@ def test_the_commands_of_a_document_do_what_it_shows(document: Path, tmp_path: P
     for line, shown in [("orc init", None), *steps(document)]:
         program, *words = shlex.split(with_ids(line, ids), comments=shown is None)
         assert program == "orc"
-        command = [sys.executable, "-c", RUN, *words]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
+        done = forked.run(words, cwd=tmp_path, env=environment)
         if shown is None:
             # A document may push an event before it shows how a runner is started.
             errors = UNHEARD.sub("", done.stderr)

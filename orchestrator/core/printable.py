@@ -25,6 +25,12 @@ and readable for a model.
 """
 
 _JOINERS = "\u200c\u200d"
+_UNSAFE_RUN = f"(?:(?![\n{_JOINERS}]){_UNSAFE})+|[{_JOINERS}]"
+"""Unsafe characters of JSON, several at once: a text may consist of them.
+
+A newline in JSON is part of its indentation: newlines in texts are already escaped.
+"""
+
 _JOINED = ("Lo", "Lm", "Mn", "Mc", "So", "Sm")
 """The categories of characters before which a joiner stays: letters without case, marks and symbols.
 
@@ -92,15 +98,12 @@ def escape_lines(text: str) -> str:
 
 def escape_json(text: str) -> str:
     r"""The same JSON with unsafe characters written as ``\u009b``, for JSON that people read."""
-    return re.sub(_UNSAFE, _as_json, text)
-
-
-def _as_json(match: re.Match[str]) -> str:
     from json.encoder import encode_basestring_ascii
 
-    # A newline here is part of the indentation: newlines in texts are already escaped.
-    stays = match[0] == "\n" or _joins(match)
-    return match[0] if stays else encode_basestring_ascii(match[0])[1:-1]
+    def escaped(match: re.Match[str]) -> str:
+        return match[0] if _joins(match) else encode_basestring_ascii(match[0])[1:-1]
+
+    return re.sub(_UNSAFE_RUN, escaped, text)
 
 
 def _joins(match: re.Match[str]) -> bool:

@@ -64,3 +64,9 @@ def test_a_text_is_not_cut_behind_a_joiner() -> None:
 
 def test_a_number_of_things_is_singular_only_for_one() -> None:
     assert [amount(number, "task") for number in (0, 1, 2)] == ["0 tasks", "1 task", "2 tasks"]
+
+
+def test_a_text_that_consists_of_unsafe_characters_is_escaped_in_runs() -> None:
+    """A text of millions of them held the board for many seconds, one call of Python for each."""
+    text = "\u202e" * 5 + "\n" + "a\u200db" + "\x9b\ufeff" + "\n"
+    assert escape_json(text) == "\\u202e" * 5 + "\n" + "a\\u200db" + "\\u009b\\ufeff" + "\n"

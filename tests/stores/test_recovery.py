@@ -37,8 +37,8 @@ class Board:
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> Board:
-    return Board(tmp_path)
+def board(memory_path: Path) -> Board:
+    return Board(memory_path)
 
 
 def read_locked(store: FileStore) -> list[str]:
