@@ -33,11 +33,24 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
     root: int
 
 
+class Origin(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The event of another board from which a merge made an event.
+
+    ``event`` is its id there, ``digest`` stands for its content. ``follows``: the event is no copy of it; the
+    merge recorded it as a consequence.
+    """
+
+    event: int
+    digest: str
+    follows: bool = False
+
+
 class Recorded(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """An event as recorded in the log: who, when, what; ``payload`` is still JSON text.
 
     ``more``: the next event belongs to the same commit. ``v`` is the version of the payload's format.
-    ``cause``: for what an agent records that an event has started.
+    ``cause``: for what an agent records that an event has started. ``origin``: for what a merge recorded; the
+    agent and the time of a copy are those of the other board.
     """
 
     id: int
@@ -49,6 +62,12 @@ class Recorded(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     req: RequestMark | None = None
     more: bool = False
     cause: Cause | None = None
+    origin: Origin | None = None
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it was recorded on another board first."""
+        return self.origin is not None and not self.origin.follows
 
     def __repr__(self) -> str:
         values = {name: getattr(self, name) for name in self.__struct_fields__}

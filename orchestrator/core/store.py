@@ -190,6 +190,18 @@ class Store(Protocol):
                 it have been returned by then.
         """
 
+    def end_shared_with(self, other: "Store") -> Cursor:
+        """Return the end of the longest beginning that this log and another one share, in whole commits.
+
+        The logs of a board and of its copy share all events up to the copy. The cost does not grow with them.
+
+        Args:
+            other: A store of the same kind.
+
+        Raises:
+            Damage: A line of one of them cannot be read.
+        """
+
     def fingerprint(self, end: Cursor, known: str = "") -> str:
         """Return a text that describes the log up to a position, and compare the log with an earlier one.
 

@@ -11,9 +11,19 @@ from contextlib import contextmanager
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
+from msgspec.structs import replace
+
 from orchestrator.core import calls, clock, names
 from orchestrator.core.errors import BadInput, Damage, UsageError
-from orchestrator.core.events import FORMAT, Cause, Event, Recorded, decode, unknown_fields
+from orchestrator.core.events import (
+    FORMAT,
+    Cause,
+    Event,
+    Origin,
+    Recorded,
+    decode,
+    unknown_fields,
+)
 from orchestrator.core.progress import ShowProgress
 from orchestrator.core.store import Cursors, Documents, Presence, Store
 from orchestrator.core.strict_json import encode_payload
@@ -124,11 +134,18 @@ class Transaction(Generic[S]):
         if not self.knows_agent(agent):
             self.strangers[agent] = None
 
-    def record(self, event: Event) -> Recorded:
+    def record(
+        self, event: Event, *, origin: Origin | None = None, like: Recorded | None = None
+    ) -> Recorded:
         """Add an event to the commit and apply it to the state.
 
         The event is encoded and decoded first, as if read from the log, so that the state in memory and the
         fold of the log cannot differ.
+
+        Args:
+            event: The event.
+            origin: The event of another board that it comes from.
+            like: A copy has the agent, the time, the request and the cause of this record.
 
         Raises:
             BadInput: A field has a value of a wrong type.
@@ -136,12 +153,14 @@ class Transaction(Generic[S]):
         payload = encode_payload(event, unknown_fields(event))
         record = Recorded(
             self._next,
-            self.now,
-            self._agent,
+            like.ts if like else self.now,
+            like.agent if like else self._agent,
             event.TYPE,
             payload,
             event.VERSION,
-            cause=self.cause,
+            req=like.req if like else None,
+            cause=like.cause if like else self.cause,
+            origin=origin,
         )
         try:
             written = decode(record, FORMAT)
@@ -176,6 +195,12 @@ class Transaction(Generic[S]):
         )
         self.events.append((record, None))
         return record
+
+    def record_copy(self, record: Recorded) -> Recorded:
+        """Add a copy of an event of another board whose type agents define; only its id is new."""
+        copy = replace(record, id=self._next, more=False)
+        self.events.append((copy, None))
+        return copy
 
     @property
     def _next(self) -> int:

@@ -34,12 +34,12 @@ def react(tx: Transaction[State]) -> None:
             from orchestrator.domain.workflows import automation
 
             automation.follow(tx, events)
-        if any(
-            record.type.startswith("task.") and record.type not in QUIET for record, _ in events
-        ):
+        # What was recorded on another board first was reported there; its mail was merged, too.
+        news = [(record, event) for record, event in events if not record.is_copy]
+        if any(record.type.startswith("task.") and record.type not in QUIET for record, _ in news):
             from orchestrator.domain.mail import notices
 
-            notices.follow(tx, events)
+            notices.follow(tx, news)
 
 
 def _has_milestone(state: State, events: Committed) -> bool:

@@ -141,13 +141,13 @@ def _checked(records: list[Recorded], progress: ShowProgress) -> State:
             state.fold((record,))
         except Damage as damage:
             raise BadInput(damage.message, hint=damage.hint) from None
-    _check_names(state)
+    check_names(state)
     if not records or records[-1].more:
         raise BadInput("The export ends in the middle of a commit")
     return state
 
 
-def _check_names(state: State) -> None:
+def check_names(state: State) -> None:
     """Check every name as its command does: names become file names and words of commands."""
     tasks, agents = state.tasks.values(), state.agents.values()
     for kind, words in (

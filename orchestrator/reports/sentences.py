@@ -31,6 +31,7 @@ SENTENCES = {
     "agent.registered": "registered the agent {id}[ with the capabilities {capabilities}]",
     "agent.renamed": "renamed {id} to {to}",
     "agent.retired": "retired {id}[: {reason}]",
+    "board.merged": "merged {taken} events of the board {other}",
     "board.repaired": "repaired {repaired}",
     "board.upgraded": "upgraded the board to format {format}",
     "convoy.cancelled": "cancelled the convoy {convoy}[: {reason}]",

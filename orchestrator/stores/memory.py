@@ -5,11 +5,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 
 from orchestrator.core import clock
 from orchestrator.core.errors import BadInput, Damage, NotFound, TimedOut
 from orchestrator.core.events import Recorded
-from orchestrator.core.store import LARGEST_RECORD, Chunk, Cursor, Cursors, Documents, Presence
+from orchestrator.core.store import (
+    LARGEST_RECORD,
+    Chunk,
+    Cursor,
+    Cursors,
+    Documents,
+    Presence,
+    Store,
+)
 
 
 class MemoryCursor(Cursor, frozen=True, gc=False):
@@ -146,6 +155,16 @@ class MemoryStore:
             )
         events = self._records[after.id :]
         return iter([Chunk(events, self._cursor(events[-1].id))] if events else [])
+
+    def end_shared_with(self, other: Store) -> Cursor:
+        if not isinstance(other, MemoryStore):
+            return MemoryCursor()
+        theirs = other._records  # noqa: SLF001  the same class
+        pairs = zip(self._records, theirs, strict=False)
+        number = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        while number and self._records[number - 1].more:
+            number -= 1
+        return self._cursor(number) if number else MemoryCursor()
 
     def fingerprint(self, end: Cursor, known: str = "") -> str:  # noqa: ARG002  nothing else can change it
         return known

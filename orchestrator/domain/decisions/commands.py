@@ -114,7 +114,7 @@ class Decisions(Noun[State]):
         if new.number <= old.number:
             message = f"Decision {by} is not newer than decision {number}"
             raise Refused(message, code="illegal_step", hint="Give the old one first.")
-        data, _ = _adopt(tx, old)
+        data, _ = adopt(tx, old)
         tx.record(DecisionSuperseded(number=number, by=by, replaces=digest_of(data)))
         return None
 
@@ -143,7 +143,7 @@ class Decisions(Noun[State]):
             Refused: The decision changed after ``replaces`` was read.
         """
         tx.act_as(agent)
-        data, old = _adopt(tx, tx.state.decisions.find(number))
+        data, old = adopt(tx, tx.state.decisions.find(number))
         if replaces is not None and replaces != digest(old):
             raise Refused(
                 f"Decision {number} changed meanwhile",
@@ -194,7 +194,7 @@ class Decisions(Noun[State]):
         return [self.get(number) for number in sorted(self._state.decisions)]
 
 
-def _adopt(tx: Transaction[State], decision: Decision) -> tuple[bytes | None, Decision]:
+def adopt(tx: Transaction[State], decision: Decision) -> tuple[bytes | None, Decision]:
     """Record a hand edit before the document is overwritten; return the document and the decision."""
     data = tx.read_document(decision.path)
     edited = _as_edited(decision, data)

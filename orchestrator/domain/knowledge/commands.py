@@ -99,11 +99,11 @@ class Knowledge(Noun[State]):
         """
         actor = tx.act_as(agent)
         _check_name(tx.state, topic)
-        metadata, _ = _adopt(tx, topic)
+        metadata, _ = adopt(tx, topic)
         if replaces is not None:
             _check_unchanged(tx.state, topic, replaces)
         given, body = split(content)
-        return _record(tx, topic, {**metadata, **given}, body, tags, actor)
+        return record_text(tx, topic, {**metadata, **given}, body, tags, actor)
 
     @command(written_topic)
     def append(
@@ -118,16 +118,16 @@ class Knowledge(Noun[State]):
         """Add lines at the end of a topic, which is created if it does not exist."""
         actor = tx.act_as(agent)
         _check_name(tx.state, topic)
-        metadata, body = _adopt(tx, topic)
+        metadata, body = adopt(tx, topic)
         joined = f"{body.rstrip()}\n\n{content}" if body.strip() else content
-        return _record(tx, topic, metadata, joined, tags, actor)
+        return record_text(tx, topic, metadata, joined, tags, actor)
 
     @command(was_deleted)
     def delete(self, tx: Transaction[State], topic: str, *, agent: str | None = None) -> None:
         """Delete a topic, and return whether there was one; its versions stay in the log."""
         tx.act_as(agent)
         names.name("topic", topic)
-        _adopt(tx, topic)
+        adopt(tx, topic)
         known = tx.state.knowledge.get(topic)
         if known is not None and not known.deleted:
             tx.record(KnowledgeDeleted(topic=topic))
@@ -280,7 +280,7 @@ def _edited_document(topic: str, record: Topic | None, data: bytes) -> Document:
     )
 
 
-def _adopt(tx: Transaction[State], topic: str) -> tuple[dict[str, Any], str]:
+def adopt(tx: Transaction[State], topic: str) -> tuple[dict[str, Any], str]:
     """Record a hand edit before it is overwritten; return the current frontmatter and text."""
     data = tx.read_document(document_path(topic))
     record = tx.state.knowledge.get(topic)
@@ -316,7 +316,7 @@ def _check_unchanged(state: State, topic: str, digest: str) -> None:
         )
 
 
-def _record(
+def record_text(
     tx: Transaction[State],
     topic: str,
     metadata: dict[str, Any],

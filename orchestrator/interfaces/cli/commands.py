@@ -9,6 +9,13 @@ from orchestrator.interfaces.cli.groups import VERSION, Group
 COMPLETE = "_ORC_COMPLETE"
 """The variable that a shell sets to ask for completions."""
 
+VIEW = Group(
+    "board",
+    "The tasks in columns; and the merge of another board. Without a command: show the tasks.",
+    {"task_board": "show", "board_merge": "merge"},
+    default="show",
+    otherwise="show",
+)
 WORKSTREAM = Group(
     "workstream/ws",
     "Streams of work and their priorities.",
@@ -250,7 +257,6 @@ BOARD = Group(
         "query": "query",
         "search": "search",
         "task_listing": "ls",
-        "task_board": "board",
         "dashboard": "dashboard",
         "questions": "similar timeline orphans",
         "setup": "setup onboard",
@@ -258,6 +264,7 @@ BOARD = Group(
         "help": "help",
     },
     groups=(
+        VIEW,
         WORKSTREAM,
         TASK,
         AGENT,

@@ -25,7 +25,7 @@ def commands(group: Group = BOARD) -> Iterator[tuple[str, Command]]:
 def pages() -> dict[str, str]:
     """The pages by file name."""
     texts = {f"{group.name}.md": _page(group) for group in BOARD.groups}
-    texts["board.md"] = _page(BOARD)
+    texts["whole-board.md"] = _page(BOARD)
     texts["topics.md"] = _topics()
     texts["README.md"] = _index()
     return texts
@@ -44,7 +44,7 @@ def _index() -> str:
         (f"[`{node.name}`]({page})", ", ".join(BOARD.names_of(node.name)[1:]), node.summary)
         for node, page in (
             *((group, f"{group.name}.md") for group in BOARD.groups),
-            *((command, f"board.md#{command.name}") for command in BOARD.declared),
+            *((command, f"whole-board.md#{command.name}") for command in BOARD.declared),
         )
     ]
     return "\n".join(

@@ -7,7 +7,7 @@ import msgspec
 
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
-from orchestrator.interfaces.cli.commands import BOARD
+from orchestrator.interfaces.cli.commands import VIEW
 from orchestrator.interfaces.cli.layout import GAP, cut, padded, terminal_width, wrapped
 from orchestrator.interfaces.cli.parameters import ONLY_WORKSTREAM, flag, option
 from orchestrator.interfaces.cli.rendering import Answer
@@ -44,11 +44,11 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     tasks: "list[Task]"
 
 
-@BOARD.command("board", example="board build", reads=("watch",))
+@VIEW.command("show", example="show build", reads=("watch",))
 @ONLY_WORKSTREAM
 @option("--limit", "Cards of a column at most.", types.COUNT, default=CARDS)
 @flag("--watch", "Follow them live, as `dashboard` does.")
-def board(
+def show(
     run: Run, workstream: str | None, limit: int, watch: bool
 ) -> "Answer[list[Column]] | None":
     """Show the tasks in columns: ready, in progress, in review, waiting, and what ended last."""

@@ -178,6 +178,39 @@ def is_continued(log: Segments, by: Segments) -> bool:
     return True
 
 
+def shared_end(log: Segments, other: Segments) -> Position:
+    """The last line of the longest beginning that two logs share; see ``Store.end_shared_with``.
+
+    The checksum of a line covers all lines before it, so logs with one equal line are equal up to there.
+    """
+    low, high = 0, min(_last_id(log), _last_id(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        is_equal = _line_of(log, middle)[0] == _line_of(other, middle)[0]
+        low, high = (middle, high) if is_equal else (low, middle - 1)
+    while low:
+        line, position = _line_of(log, low)
+        if not decode_line(line).more:
+            return position
+        low -= 1
+    return Position()
+
+
+def _last_id(segments: Segments) -> int:
+    return next((record.id for record in read_backward(segments, None)), 0)
+
+
+def _line_of(segments: Segments, number: int) -> tuple[bytes, Position]:
+    """The line of an event without its newline, and its position."""
+    first = max(first for first in segments.numbers() if first <= number)
+    segment, end = _closed(segments, first)
+    offset = _offset_of(segment, number, end)
+    line_end = _line_end(segment, offset, end)
+    line = segment.read(offset, line_end - offset - 1)
+    position = Position(id=number, segment=first, offset=offset, end=line_end, crc=crc_of(line))
+    return line, position
+
+
 def _closed(segments: Segments, number: int) -> tuple[Segment, int]:
     """A segment, and the end of its last closed commit."""
     located = segments.find(number)
