@@ -370,10 +370,13 @@ class Merges(Noun[State]):
         if known.status == "merged":
             raise _ended(known, "retry")
         other = tx.state.merges.open_of_branch(known.branch, known.target)
+        if known.task is not None:
+            other = other or tx.state.merges.open_of_task(known.task)
         if other is not None:
             raise Refused(
-                f"The branch {escape(known.branch)} is in the queue as submission {other.number}",
+                f"Submission {other.number} of the same branch or task is in the queue",
                 code="submitted",
+                hint=f"`merge show {other.number}` shows it.",
                 submission=other.number,
             )
         _hand_in_again(tx, known)

@@ -22,7 +22,9 @@ class MergeEvent(Event):
     def change(self, state: State, record: Recorded, **changes: Any) -> None:
         """Change the submission, and note the event in the history of its task."""
         state.merges.change(self.number, **changes)
-        note_on_task(state, state.merges[self.number].task, record)
+        task = state.tasks.get(state.merges[self.number].task or "")
+        if task is not None:
+            change_task(state, task, replace(task), record)
 
     def end(self, state: State, record: Recorded, status: MergeStatus, **changes: Any) -> None:
         """End the submission."""
@@ -31,11 +33,12 @@ class MergeEvent(Event):
         self.change(state, record, **ended, **changes)
 
 
-def note_on_task(state: State, task_id: str | None, record: Recorded) -> None:
-    """Note an event in the history of a task that is on the board."""
-    task = state.tasks.get(task_id or "")
+def _wait_for_merge(state: State, task_id: str, record: Recorded) -> None:
+    """Let a task that was handed in with its branch wait for the merge."""
+    task = state.tasks.get(task_id)
     if task is not None:
-        change_task(state, task, replace(task), record)
+        waits_for = "merge" if task.status == "in_review" else ""
+        change_task(state, task, replace(task, waits_for=waits_for), record)
 
 
 @event("merge.submitted")
@@ -73,10 +76,7 @@ class MergeSubmitted(MergeEvent):
         if self.task is None:
             return
         append_to(merges.submissions_of, self.task, self.number)
-        task = state.tasks.get(self.task)
-        if task is not None:
-            waits_for = "merge" if task.status == "in_review" else ""
-            change_task(state, task, replace(task, waits_for=waits_for), record)
+        _wait_for_merge(state, self.task, record)
 
 
 @event("merge.claimed")
@@ -161,6 +161,9 @@ class MergeRetried(MergeEvent):
             status="waiting",
             retries=before.retries + 1,
             submitted_at=record.ts,
+            runner="",
+            lease=None,
+            token=None,
             kind="",
             reason="",
             files=(),
@@ -169,10 +172,11 @@ class MergeRetried(MergeEvent):
             ended_by="",
         )
         state.merges.merge_queue.append(self.number)
-        task = state.tasks.get(before.task or "")
-        if task is not None:
-            waits_for = "merge" if task.status == "in_review" else ""
-            change_task(state, task, replace(task, waits_for=waits_for), record)
+        if before.task is None:
+            return
+        remove_from(state.merges.submissions_of, before.task, self.number)  # it is the last one now
+        append_to(state.merges.submissions_of, before.task, self.number)
+        _wait_for_merge(state, before.task, record)
 
 
 @event("merge.rejected")
