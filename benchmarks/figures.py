@@ -18,6 +18,7 @@ from benchmarks import (
     indexing,
     mailing,
     mutations,
+    page,
     playing,
     processes,
     racing,
@@ -69,6 +70,7 @@ ALL: dict[str, Measurement] = {
     "serve-call": serving.calling,
     "web": web.answering,
     "web-follow": web.following,
+    "page": page.showing,
 }
 
 

@@ -63,7 +63,7 @@ class Client:
 
 
 @contextmanager
-def _serving(board: str) -> Iterator[tuple[int, str, int]]:
+def serving(board: str) -> Iterator[tuple[int, str, int]]:
     """The port, the token and the process of a server."""
     with tempfile.TemporaryDirectory() as home:
         words = ["--json", "--board", board, "--agent", "kim", "serve", "--port", "0"]
@@ -101,8 +101,8 @@ def answering(boards: Boards, *, quick: bool) -> Iterator[Figure]:
     rounds = 3 if quick else 7
     with ExitStack() as stack:
         line, _ = stack.enter_context(_process(["-c", BARE], {}))
-        few = stack.enter_context(_serving(small))[:2]
-        many = stack.enter_context(_serving(board))[:2]
+        few = stack.enter_context(serving(small))[:2]
+        many = stack.enter_context(serving(board))[:2]
         rows = (
             ("status of 100 tasks", 0.4, few, "GET", "/api/status", ""),
             ("next", 0.15, many, "POST", "/api/workstreams/bench/next", '{"agent": "ann"}'),
@@ -136,7 +136,7 @@ def following(boards: Boards, *, quick: bool) -> Iterator[Figure]:
     """The CPU of the server for each event that 100 clients follow, and its memory at 10,000 tasks."""
     board = boards.copy(boards.tasks(10_000))
     events = 50 if quick else 200
-    with _serving(board) as (port, token, pid), Orchestrator.open(board, agent="kim") as orc:
+    with serving(board) as (port, token, pid), Orchestrator.open(board, agent="kim") as orc:
         clients = [Client(port, token) for _ in range(FOLLOWERS)]
         for client in clients:
             client.send("GET", "/api/stream")

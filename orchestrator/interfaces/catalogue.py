@@ -113,15 +113,27 @@ class CommandCall:
         names: Its arguments in order, ``!`` marks what is needed; ``result:message`` is the option
             ``--message`` under another name. By default all that the command declares, without rare ones.
         always: Options of every call.
+        has_rare: Whether all that the command declares are the rare ones too.
     """
 
-    def __init__(self, command: str, names: str | None = None, always: tuple[str, ...] = ()):
+    def __init__(
+        self,
+        command: str,
+        names: str | None = None,
+        always: tuple[str, ...] = (),
+        *,
+        has_rare: bool = False,
+    ) -> None:
         self.words = command
         self.command = command_of(command)
         self._always = [str(p.name) for p in self.command.options if {*p.opts} & {*always}]
         declared = _declared(self.command)
         self.parameters = (
-            [p for p in declared.values() if p.declared is None or not _is_left_out(p.declared)]
+            [
+                p
+                for p in declared.values()
+                if p.declared is None or not _is_left_out(p.declared, has_rare=has_rare)
+            ]
             if names is None
             else [_named(word, declared) for word in names.split()]
         )
@@ -287,9 +299,9 @@ _PARTS = {"ID": "task", "IDS": "tasks"}
 _LIST: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
 
 
-def _is_left_out(param: click.Parameter) -> bool:
+def _is_left_out(param: click.Parameter, *, has_rare: bool) -> bool:
     """Whether calls do without it: what is rare, names who acts, or is about files of the caller."""
-    is_rare = isinstance(param, Option) and param.rare
+    is_rare = isinstance(param, Option) and param.rare and not has_rare
     names_actor = param.name == "agent" and param is not AGENT_FILTER
     is_for_lines = param.name == "ids" and isinstance(param, click.Option)
     return is_rare or names_actor or is_for_lines or param.type in _FILES

@@ -67,7 +67,7 @@ def calls() -> dict[str, CommandCall]:
 
 def call_of(path: str) -> CommandCall:
     """The command of a path."""
-    call = CommandCall(path.replace("/", " "))
+    call = CommandCall(path.replace("/", " "), has_rare=True)
     call.parameters = [each for each in call.parameters if each.name not in _ENDLESS]
     return call
 

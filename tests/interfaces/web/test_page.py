@@ -21,14 +21,16 @@ OWN = [path for path in FOLDER.rglob("*.js") if VENDORED not in path.parents]
 FORBIDDEN = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|\bstyle=[\"']|https?://(?!www\.w3\.org)"
 )
+IMPORTED = re.compile(r'\bfrom ?"(\.[^"]+)";')
 HTML = {"Accept": "text/html"}
+FILES = f"{page.PREFIX}{page.version()}/"
 
 
 def test_each_address_of_a_view_is_the_page_and_programs_get_their_errors(client: TestClient):
     shown = client.get("/tasks/299833bc", headers=HTML)
     assert (shown.status_code, shown.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert client.get("/", headers={"Accept": "*/*"}).text == shown.text
-    for path, headers in (("/tasks/x", {}), ("/api/none", HTML), ("/page/none.js", HTML)):
+    assert client.get("/", headers={"Accept": "*/*"}).text.startswith("<!doctype html>")
+    for path, headers in (("/tasks/x", {}), ("/api/none", HTML), (f"{FILES}none.js", HTML)):
         reply = client.get(path, headers=headers)
         assert (reply.status_code, reply.headers["content-type"]) == (
             404,
@@ -37,7 +39,7 @@ def test_each_address_of_a_view_is_the_page_and_programs_get_their_errors(client
 
 
 def test_the_policy_allows_no_code_in_the_page_and_nothing_from_elsewhere(client: TestClient):
-    for path in ("/", "/page/app.js", "/page/views/graph-layout.js"):
+    for path in ("/", f"{FILES}app.js", f"{FILES}views/graph-layout.js"):
         policy = client.get(path, headers=HTML).headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
         assert "unsafe" not in policy
@@ -61,7 +63,34 @@ def test_names_in_the_shell_are_escaped(board: Orchestrator):
 
 def test_no_path_leaves_the_folder_of_the_page(client: TestClient):
     for path in ("../page.py", "%2e%2e/page.py", "..%2fpage.py", "/etc/passwd", "index.html", ""):
-        assert client.get(f"/page/{path}").status_code == 404, path
+        assert client.get(f"{FILES}{path}").status_code == 404, path
+
+
+def test_a_file_has_its_version_in_its_address_so_that_a_browser_keeps_it(client: TestClient):
+    reply = client.get(f"{FILES}app.js")
+    assert "immutable" in reply.headers["cache-control"]
+    assert client.get("/page/0123456789abcdef/app.js").status_code == 404
+
+
+def test_the_shell_names_each_module_that_is_loaded_at_once(client: TestClient):
+    for path in ("/", "/tasks/x", "/graph"):
+        text = client.get(path, headers=HTML).text
+        named = set(re.findall(rf'modulepreload" href="{FILES}([^"]+)', text))
+        assert f"views/{path.split('/')[1] or 'board'}.js" in named
+        for module in named:
+            folder = (FOLDER / module).parent
+            found = IMPORTED.findall(page.files()[module].decode())
+            paths = {(folder / each).resolve().relative_to(FOLDER).as_posix() for each in found}
+            assert paths <= named, module
+
+
+def test_the_style_of_a_view_applies_to_that_view_only():
+    views = {path.stem for path in (FOLDER / "views").glob("*.js")}
+    for path in (FOLDER / "views").glob("*.css"):
+        rules = re.findall(r"^[^\s}/].*", path.read_text(encoding="utf-8"), re.MULTILINE)
+        for rule in rules:
+            assert re.fullmatch(r'(\[data-view="\w+"\],? )+\{', rule), (path.name, rule)
+            assert set(re.findall(r'"(\w+)"', rule)) <= views
 
 
 @pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)

@@ -1,9 +1,10 @@
 // The shell: which view the address names, navigation, keys, colours, and the line that says what happened.
 import { useSaid } from "./lib/actions.js";
+import { go } from "./lib/address.js";
 import { place } from "./lib/api.js";
 import { html, render, useEffect, useRef, useState } from "./lib/dom.js";
 import { follow, useLive } from "./lib/live.js";
-import { Dialog, Empty } from "./lib/parts.js";
+import { Dialog, Empty, Failure } from "./lib/parts.js";
 import { VIEWS } from "./views/all.js";
 
 /** The view of a path with the parts of the path that it names: {view, params}. */
@@ -31,12 +32,6 @@ function decoded(word) {
   }
 }
 
-/** Go to an address of this page. */
-export function go(address) {
-  history.pushState(null, "", address);
-  dispatchEvent(new PopStateEvent("popstate"));
-}
-
 /** The same page for a click on a link to it; the browser does what it does with all others. */
 function onClick(event) {
   if (event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
@@ -61,6 +56,25 @@ function useTheme() {
   return [theme, () => setTheme((before) => THEMES[(THEMES.indexOf(before) + 1) % THEMES.length])];
 }
 
+const loaded = new Map();
+
+/** The component of a view, whose module is loaded when the view is opened first: {View, error}. */
+function useView(view) {
+  const [answer, setAnswer] = useState({});
+  const name = view?.file;
+  useEffect(() => {
+    if (!name || loaded.has(name)) return;
+    import(`./views/${name}.js`).then(
+      (module) => {
+        loaded.set(name, module.View);
+        setAnswer({});
+      },
+      () => setAnswer({ name, error: { message: "This view cannot be loaded", hint: "Is `orc serve` running? After an update, load the page again." } }),
+    );
+  }, [name]);
+  return { View: loaded.get(name), error: answer.name === name ? answer.error : null };
+}
+
 const isTyping = (element) => element.closest?.("input, textarea, select, [contenteditable]");
 
 /** Keys of the page: `g b` and the like, `?`, `/`. A view stops those that it uses itself. */
@@ -68,23 +82,38 @@ function useKeys(help) {
   useEffect(() => {
     let first = "";
     let timer = 0;
-    const onKeyDown = (event) => {
-      if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-      const keys = first ? `${first} ${event.key}` : event.key;
-      const view = VIEWS.find((each) => each.key === keys);
+    const isOurs = (event) => !(event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target));
+    const opened = (keys) => VIEWS.find((each) => each.key === keys);
+    const open = (event, view) => {
+      event.preventDefault();
+      event.stopPropagation();
+      go(view.path.replace(/\/:.*/, "") || "/");
+    };
+    // The second key is not for the view, whatever it means there.
+    const onSecond = (event) => {
+      const view = first && isOurs(event) ? opened(`${first} ${event.key}`) : undefined;
       clearTimeout(timer);
       first = "";
-      if (view) go(view.path.replace(/\/:.*/, "") || "/");
-      else if (keys === "?") help();
-      else if (VIEWS.some((each) => each.key?.startsWith(`${keys} `))) {
-        first = keys;
-        timer = setTimeout(() => (first = ""), 1500);
-        return;
-      } else return;
-      event.preventDefault();
+      if (view) open(event, view);
     };
+    const onKeyDown = (event) => {
+      if (!isOurs(event)) return;
+      const view = opened(event.key);
+      if (view) open(event, view);
+      else if (event.key === "?") {
+        event.preventDefault();
+        help();
+      } else if (VIEWS.some((each) => each.key?.startsWith(`${event.key} `))) {
+        first = event.key;
+        timer = setTimeout(() => (first = ""), 1500);
+      }
+    };
+    addEventListener("keydown", onSecond, true);
     addEventListener("keydown", onKeyDown);
-    return () => removeEventListener("keydown", onKeyDown);
+    return () => {
+      removeEventListener("keydown", onSecond, true);
+      removeEventListener("keydown", onKeyDown);
+    };
   }, []);
 }
 
@@ -104,9 +133,12 @@ function App() {
       document.removeEventListener("click", onClick);
     };
   }, []);
-  const located_ = located(address.path);
+  const found = located(address.path);
+  const { View, error } = useView(found?.view);
+  const nav = useRef(null);
+  useEffect(() => nav.current.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [address]);
   useEffect(() => {
-    document.title = `${located_?.params.id ?? located_?.view.name ?? "Not there"} · ${place.board}`;
+    document.title = `${found?.params.id ?? found?.view.name ?? "Not there"} · ${place.board}`;
     // A new view begins where a new page would: with its heading, or with the input that it is about.
     const input = main.current.querySelector("[data-first]");
     if (input) input.focus();
@@ -114,15 +146,15 @@ function App() {
     const heading = main.current.querySelector("h1") ?? main.current;
     heading.tabIndex = -1;
     heading.focus();
-  }, [address]);
+  }, [address, View]);
   return html`
     <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); main.current.focus(); }}>To the content</a>
     <header class="shell-head">
       <p class="shell-board"><a href="/">${place.board || "Board"}</a></p>
-      <nav aria-label="Views">
+      <nav aria-label="Views" ref=${nav}>
         <ul>
           ${VIEWS.filter((view) => view.key).map((view) => html`
-            <li key=${view.path}><a href=${view.path.replace(/\/:.*/, "") || "/"} aria-current=${located_?.view === view ? "page" : undefined} title=${`Keys: ${view.key}`}>${view.name}</a></li>`)}
+            <li key=${view.path}><a href=${view.path.replace(/\/:.*/, "") || "/"} aria-current=${found?.view === view ? "page" : undefined} title=${`Keys: ${view.key}`}>${view.name}</a></li>`)}
         </ul>
       </nav>
       <div class="shell-side">
@@ -132,10 +164,10 @@ function App() {
         <button type="button" class="quiet" onClick=${() => setIsHelp(true)} aria-label="Keys">?</button>
       </div>
     </header>
-    <main id="main" ref=${main} tabindex="-1">
-      ${located_
-        ? html`<${located_.view.View} key=${`${located_.view.path} ${JSON.stringify(located_.params)} ${address.number}`} params=${located_.params} query=${new URLSearchParams(address.query)} />`
-        : html`<h1>Not there</h1><${Empty}>This page has no such view.<//>`}
+    <main id="main" ref=${main} tabindex="-1" data-view=${found?.view.file}>
+      ${!found && html`<h1>Not there</h1><${Empty}>This page has no such view.<//>`}
+      ${error && html`<h1>${found.view.name}</h1><${Failure} error=${error} />`}
+      ${View && html`<${View} key=${`${found.view.path} ${JSON.stringify(found.params)} ${address.number}`} params=${found.params} query=${new URLSearchParams(address.query)} />`}
     </main>
     <${Said} />
     ${isHelp && html`<${Help} onClose=${() => setIsHelp(false)} />`}`;

@@ -23,17 +23,20 @@ export function useSaid() {
 
 /**
  * Run a command that changes the board, under the name of the person, and show its sentence.
+ * @param {string} command
+ * @param {object} args
+ * @param {{isRefusalShown?: boolean}} [how] `isRefusalShown`: the caller shows the sentence of a rule that refuses it.
  * @returns {Promise<string>} The text that the command line would print.
- * @throws {ApiError} The board refused; the sentence is shown already.
+ * @throws {ApiError} The board refused.
  */
-export async function act(command, args) {
+export async function act(command, args, { isRefusalShown = false } = {}) {
   try {
     if (place.isReadOnly) throw new ApiError({ code: "read_only", message: "This server only shows the board", status: 403 });
     const text = await run(command, args, { asText: true });
     say(text.split("\n", 1)[0]);
     return text;
   } catch (error) {
-    say(error.message, true, error.hint);
+    if (!isRefusalShown) say(error.message, true, error.hint);
     throw error;
   }
 }

@@ -6,6 +6,7 @@ const listeners = new Set();
 const states = new Set();
 let state = "connecting";
 let source = null;
+let last = place.event;
 
 function become(next) {
   if (state === next) return;
@@ -24,7 +25,10 @@ function connect(since) {
     become("live");
     if (since === "") tell(null);
   };
-  source.onmessage = (message) => tell(JSON.parse(message.data));
+  source.onmessage = (message) => {
+    last = message.lastEventId;
+    tell(JSON.parse(message.data));
+  };
   source.onerror = () => {
     become("cut off");
     // The browser connects again by itself, from the last event on, unless the server refused the stream.
@@ -36,6 +40,9 @@ function connect(since) {
 export function follow() {
   if (!source) connect(place.event);
 }
+
+/** The number of the last event that the page has heard of. */
+export const lastEvent = () => last;
 
 /** How the stream is: `connecting`, `live` or `cut off`. */
 export function useLive() {
@@ -83,57 +90,73 @@ export function useEvents(callback, prefixes = []) {
  * @param {string} command
  * @param {Object<string, unknown>} args
  * @param {string[]} on Prefixes such as `task.`; empty: never again.
- * @returns {{value: any, error: ?Error, isLoading: boolean, reload: () => void}}
+ * @param {number} [rest] How many times as long as its last run an answer that costs much rests after it.
+ * @returns {{value: any, error: ?Error, isLoading: boolean, isOld: boolean, reload: () => void}} `isOld`: something
+ *   has happened since.
  */
-export function useAnswer(command, args = {}, on = []) {
-  const [answer, setAnswer] = useState({ value: undefined, error: null, isLoading: true });
-  const key = JSON.stringify([command, args]);
-  const reader = useMemo(() => {
-    const self = { isEnded: false, isBusy: false, isStale: false, isFailed: false, frame: 0 };
-    self.read = async () => {
-      if (self.isEnded) return;
-      if (self.isBusy || document.hidden) {
-        self.isStale = true;
-        return;
-      }
-      self.isBusy = true;
-      self.isStale = false;
-      try {
-        const value = await run(command, args, { method: "GET" });
-        self.isFailed = false;
-        if (!self.isEnded) setAnswer({ value, error: null, isLoading: false });
-      } catch (error) {
-        self.isFailed = true;
-        if (!self.isEnded) setAnswer((before) => ({ ...before, error, isLoading: false }));
-      }
-      self.isBusy = false;
-      if (self.isStale) self.read();
-    };
-    self.soon = () => {
-      if (document.hidden) {
-        self.isStale = true;
-        return;
-      }
-      self.frame ||= requestAnimationFrame(() => {
-        self.frame = 0;
-        self.read();
-      });
-    };
-    return self;
-  }, [key]);
+export function useAnswer(command, args = {}, on = [], rest = 0) {
+  const [answer, setAnswer] = useState({ value: undefined, error: null, isLoading: true, isOld: false });
+  const reader = useMemo(() => readerOf(() => run(command, args, { method: "GET" }), rest, setAnswer), [JSON.stringify([command, args])]);
   useEffect(() => {
-    const onShown = () => !document.hidden && reader.isStale && reader.soon();
+    const onShown = () => !document.hidden && reader.isOld && reader.later();
     document.addEventListener("visibilitychange", onShown);
     // What could not be read while the server was away has perhaps no event that would show it.
-    const end = onLive(() => reader.isFailed && reader.soon());
+    const end = onLive(() => reader.isFailed && reader.later());
     reader.read();
     return () => {
       end();
-      reader.isEnded = true;
-      cancelAnimationFrame(reader.frame);
+      reader.end();
       document.removeEventListener("visibilitychange", onShown);
     };
   }, [reader]);
-  useEvents(() => on.length && reader.soon(), on.length ? on : ["-"]);
-  return { ...answer, reload: reader.soon };
+  useEvents(() => on.length && reader.later(), on.length ? on : ["-"]);
+  return { ...answer, reload: reader.read };
+}
+
+/** Reads an answer: now, or later when it has rested. */
+function readerOf(ask, rest, setAnswer) {
+  let isEnded = false;
+  let isBusy = false;
+  let next = 0;
+  let timer = 0;
+  let frame = 0;
+  const self = { isOld: false, isFailed: false };
+  const stop = () => {
+    clearTimeout(timer);
+    cancelAnimationFrame(frame);
+    timer = frame = 0;
+  };
+
+  self.read = async () => {
+    stop();
+    if (isEnded) return;
+    self.isOld = isBusy;
+    if (isBusy) return;
+    isBusy = true;
+    const begun = performance.now();
+    if (rest) setAnswer((before) => ({ ...before, isLoading: true }));
+    const [value, error] = await ask().then((found) => [found, null], (failure) => [undefined, failure]);
+    isBusy = false;
+    self.isFailed = error !== null;
+    next = performance.now() + rest * (performance.now() - begun);
+    if (isEnded) return; // the view asks for another answer, or is gone
+    setAnswer((before) => ({ value: error ? before.value : value, error, isLoading: false, isOld: self.isOld }));
+    if (self.isOld) self.later();
+  };
+
+  self.later = () => {
+    if (isEnded) return;
+    self.isOld = true;
+    if (rest) setAnswer((before) => (before.isOld ? before : { ...before, isOld: true }));
+    if (timer || frame || isBusy || document.hidden) return;
+    const wait = next - performance.now();
+    if (rest && wait > 0) timer = setTimeout(self.read, wait);
+    else frame = requestAnimationFrame(self.read);
+  };
+
+  self.end = () => {
+    isEnded = true;
+    stop();
+  };
+  return self;
 }

@@ -75,10 +75,11 @@ export function Dialog({ title, onClose, children }) {
 
 /**
  * A button that runs a command.
- * @param {{command: string, args: object, label: string, about?: string, confirm?: string, danger?: boolean, onDone?: () => void}} props
+ * @param {{command: string, args: object, label: string, about?: string, confirm?: string, danger?: boolean,
+ *   primary?: boolean, onDone?: () => void}} props
  *   `about`: what it acts on, for buttons of the same label; `confirm`: the question before it runs.
  */
-export function Action({ command, args, label, about = "", confirm = "", danger = false, onDone }) {
+export function Action({ command, args, label, about = "", confirm = "", danger = false, primary = false, onDone }) {
   const [isBusy, setIsBusy] = useState(false);
   const [isAsked, setIsAsked] = useState(false);
   const go = async () => {
@@ -93,7 +94,7 @@ export function Action({ command, args, label, about = "", confirm = "", danger 
     setIsBusy(false);
   };
   return html`
-    <button type="button" class=${danger ? "danger" : ""} aria-label=${about ? `${label}: ${about}` : undefined} title=${place.isReadOnly ? "This server only shows the board" : undefined} aria-disabled=${isBusy || place.isReadOnly} onClick=${() => !isBusy && !place.isReadOnly && (confirm ? setIsAsked(true) : go())}>${label}</button>
+    <button type="button" class=${danger ? "danger" : primary ? "primary" : ""} aria-label=${about ? `${label}: ${about}` : undefined} title=${place.isReadOnly ? "This server only shows the board" : undefined} aria-disabled=${isBusy || place.isReadOnly} onClick=${() => !isBusy && !place.isReadOnly && (confirm ? setIsAsked(true) : go())}>${label}</button>
     ${isAsked && html`
       <${Dialog} title=${confirm} onClose=${() => setIsAsked(false)}>
         <div class="buttons"><button type="button" class=${danger ? "danger" : "primary"} onClick=${go}>${label}</button><button type="button" onClick=${() => setIsAsked(false)}>Back</button></div>
@@ -114,10 +115,12 @@ export function Marked({ text, marks }) {
 
 /**
  * A text that is edited where it stands: Enter saves (with Ctrl if it has lines), Escape does not.
- * @param {{value: string, label: string, onSave: (text: string) => Promise<unknown>, multiline?: boolean, isTextHidden?: boolean}} props
- *   `isTextHidden`: the text is shown by someone else, here is only the button.
+ * @param {{value: string, label: string, onSave: (text: string, reason?: string) => Promise<unknown>, multiline?: boolean, isTextHidden?: boolean,
+ *   hint?: string, asksWhy?: boolean}} props `isTextHidden`: the text is shown by someone else, here is only the button;
+ *   `hint`: what can be typed; `asksWhy`: a change needs a reason.
  */
-export function EditInPlace({ value, label, onSave, multiline = false, isTextHidden = false }) {
+export function EditInPlace({ value, label, onSave, multiline = false, isTextHidden = false, hint = "", asksWhy = false }) {
+  const [reason, setReason] = useState("");
   const [draft, setDraft] = useState(null);
   const [isBusy, setIsBusy] = useState(false);
   const input = useRef(null);
@@ -137,7 +140,7 @@ export function EditInPlace({ value, label, onSave, multiline = false, isTextHid
     if (draft === before.current) return close();
     setIsBusy(true);
     try {
-      await onSave(draft);
+      await onSave(draft, reason || undefined);
       close();
     } catch {
       // the reason is in the status line; what was typed stays
@@ -154,76 +157,15 @@ export function EditInPlace({ value, label, onSave, multiline = false, isTextHid
       before.current = value;
       setDraft(value);
     };
-    return html`<span class="edit">${!isTextHidden && html`<span class="edit-text">${value}</span> `}<button type="button" class="quiet" ref=${button} onClick=${open} aria-label=${`Edit: ${label}`}>${isTextHidden && !value ? label : "Edit"}</button></span>`;
+    return html`<span class="edit">${!isTextHidden && html`<span class="edit-text">${value}</span> `}<button type="button" class="quiet" ref=${button} onClick=${open} aria-label=${`Edit: ${label}`} disabled=${place.isReadOnly}>Edit</button></span>`;
   }
   const common = { ref: input, value: draft, "aria-label": label, onInput: (event) => setDraft(event.currentTarget.value), onKeyDown };
   return html`
     <form class="edit-form" onSubmit=${save}>
       ${multiline ? html`<textarea rows="8" ...${common}></textarea>` : html`<input type="text" ...${common} />`}
+      ${hint && html`<p class="hint">${hint}</p>`}
+      ${asksWhy && html`<${Field} label="Why: you have this task yourself"><input type="text" value=${reason} onInput=${(event) => setReason(event.currentTarget.value)} onKeyDown=${onKeyDown} /><//>`}
       ${value !== before.current && html`<p class="hint">It was changed meanwhile to: ${value || "nothing"}</p>`}
       <div class="buttons"><button type="submit" class="primary" disabled=${isBusy}>Save</button><button type="button" onClick=${close}>Back</button></div>
     </form>`;
-}
-
-const BEYOND = 8;
-
-/**
- * A list of rows of one height, of which only those in sight are made. Arrow keys, Home and End walk along it.
- * @param {{items: any[], height: number, row: (item: any, index: number) => any, itemKey: (item: any) => any, label: string, onEnd?: () => void,
- *   reveal?: any, onRevealed?: () => void}} props
- *   `onEnd` is called when the end comes into sight; `reveal` is the key of an item that gets the focus.
- */
-export function VirtualList({ items, height, row, itemKey, label, onEnd, reveal = null, onRevealed }) {
-  const frame = useRef(null);
-  const [range, setRange] = useState([0, BEYOND]);
-  const [focused, setFocused] = useState(null);
-  const measure = () => {
-    const { scrollTop, clientHeight } = frame.current;
-    const begin = Math.max(0, Math.floor(scrollTop / height) - BEYOND);
-    const end = Math.ceil((scrollTop + clientHeight) / height) + BEYOND;
-    setRange((before) => (before[0] === begin && before[1] === end ? before : [begin, end]));
-    if (end >= items.length) onEnd?.();
-  };
-  useLayoutEffect(() => {
-    const watcher = new ResizeObserver(measure);
-    watcher.observe(frame.current);
-    return () => watcher.disconnect();
-  }, [items.length]);
-  const shown = [];
-  for (let index = range[0]; index < Math.min(range[1], items.length); index += 1) shown.push(index);
-  // The row with the focus stays, wherever the list is scrolled to: the focus would be lost with it.
-  const held = focused === null ? -1 : items.findIndex((item) => itemKey(item) === focused);
-  if (held >= 0 && !shown.includes(held)) shown.push(held);
-  shown.sort((one, other) => one - other);
-  const go = (index) => {
-    const box = frame.current;
-    const top = index * height;
-    if (top < box.scrollTop) box.scrollTop = top;
-    else if (top + height > box.scrollTop + box.clientHeight) box.scrollTop = top + height - box.clientHeight;
-    setFocused(itemKey(items[index]));
-    requestAnimationFrame(() => frame.current?.querySelector(`[data-index="${index}"] :is(a, button)`)?.focus());
-  };
-  useEffect(() => {
-    const index = reveal === null ? -1 : items.findIndex((item) => itemKey(item) === reveal);
-    if (index < 0) return;
-    go(index);
-    onRevealed?.();
-  }, [reveal]);
-  const onKeyDown = (event) => {
-    const index = Number(event.target.closest?.("[data-index]")?.dataset.index ?? -1);
-    const next = { ArrowDown: index + 1, ArrowUp: index - 1, Home: 0, End: items.length - 1 }[event.key];
-    if (next === undefined || event.ctrlKey || event.altKey || event.metaKey || next < 0 || next >= items.length) return;
-    event.preventDefault();
-    go(next);
-  };
-  return html`
-    <div class="virtual" ref=${frame} onScroll=${measure} onKeyDown=${onKeyDown} tabindex="-1">
-      <div class="virtual-all" role="list" aria-label=${label} style=${{ height: `${items.length * height}px` }}
-        onFocusIn=${(event) => { const index = event.target.closest("[data-index]")?.dataset.index; if (index !== undefined) setFocused(itemKey(items[Number(index)])); }}
-        onFocusOut=${() => setFocused(null)}>
-        ${shown.map((index) => html`
-          <div key=${itemKey(items[index])} class="virtual-row" role="listitem" aria-setsize=${items.length} aria-posinset=${index + 1} data-index=${index}
-            style=${{ height: `${height}px`, transform: `translateY(${index * height}px)` }}>${row(items[index], index)}</div>`)}
-      </div>
-    </div>`;
 }

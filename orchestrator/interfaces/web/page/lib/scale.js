@@ -1,5 +1,5 @@
 /** The common parts of charts: the width that they have, readable steps of an axis, and patterns. */
-import { html, useEffect, useRef, useState } from "./dom.js";
+import { html, useLayoutEffect, useRef, useState } from "./dom.js";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -13,7 +13,7 @@ const STEPS = [1, 5, 15, 30].map((n) => n * MINUTE).concat([1, 3, 6, 12].map((n)
 export function useWidth() {
   const box = useRef(null);
   const [width, setWidth] = useState(640);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const element = box.current;
     const measure = () => setWidth(Math.max(200, Math.floor(element.clientWidth)));
     const observer = new ResizeObserver(measure);

@@ -1,37 +1,47 @@
 /** The agents: their state, what they have, who did what when, and what a person may change about them. */
+import { useQuery } from "../lib/address.js";
 import { html, useEffect, useMemo, useState } from "../lib/dom.js";
 import { useAnswer } from "../lib/live.js";
 import { AgentLink, Empty, Failure, Field, TaskLink, When } from "../lib/parts.js";
+import { useSome } from "../lib/some.js";
+import { Groups } from "../lib/virtual.js";
 import { Timeline } from "../lib/timeline.js";
-import { CommandDialog, typed } from "./form.js";
+import { CommandDialog, typed } from "../lib/form.js";
 
 const CHANGES = ["agent.", "session.", "task.", "lock.", "message.", "mail."];
+const CHARTED = 40; // agents of the chart at first
 const PRESENCE = 15_000; // milliseconds after which an agent can be silent without an event
 
-export const view = { name: "Agents", path: "/agents/:id?", key: "g a", View };
-
-function View({ params }) {
+export function View({ params }) {
   const agents = useAnswer("agent list", {}, CHANGES);
   const [edited, setEdited] = useState(null);
   useEvery(PRESENCE, agents.reload);
   const close = () => setEdited(null);
-  const shown = agents.value?.filter(({ id }) => !params.id || id === params.id);
+  const [filter, setFilter] = useQuery({ text: "" });
+  const shown = agents.value?.filter((agent) => (params.id ? agent.id === params.id : isFound(agent, filter.text)));
   return html`
     <div class="head">
       <h1>${params.id ? html`Agent <bdi>${params.id}</bdi>` : "Agents"}</h1>
       ${params.id
         ? html`<a href="/agents">All agents</a>`
-        : html`<button type="button" onClick=${() => setEdited({ form: "register", agent: null })}>Register an agent</button>`}
+        : html`<label>Filter <input type="search" value=${filter.text} onInput=${(event) => setFilter({ text: event.currentTarget.value })} /></label>
+            <button type="button" onClick=${() => setEdited({ form: "register", agent: null })}>Register an agent</button>`}
     </div>
     ${agents.error ? html`<${Failure} error=${agents.error} />` : null}
     ${shown && !shown.length
-      ? html`<${Empty}>${params.id ? "No agent of this name is known." : html`No agent was here yet. <code>orc next</code> in its session gives it work.`}<//>`
+      ? html`<${Empty}>${params.id ? "No agent of this name is known." : agents.value.length ? "No agent has this text." : html`No agent was here yet. <code>orc next</code> in its session gives it work.`}<//>`
       : null}
     ${shown?.length ? html`<${Table} agents=${shown} onEdit=${setEdited} />` : null}
     <${Work} agents=${shown ?? []} agent=${params.id} />
     ${params.id ? html`<${Past} agent=${params.id} />` : null}
     ${edited ? html`<${FORMS[edited.form]} agent=${edited.agent} onClose=${close} />` : null}
   `;
+}
+
+/** Whether an agent has all words of a text: in its name, type, capabilities or state. */
+function isFound({ id, type, capabilities, presence, status }, text) {
+  const facts = [id, type, ...capabilities, presence, status].join(" ").toLowerCase();
+  return text.toLowerCase().split(/\s+/).every((word) => facts.includes(word));
 }
 
 /** Call a function at intervals, while the page is shown. */
@@ -44,12 +54,12 @@ function useEvery(milliseconds, callback) {
 
 function Table({ agents, onEdit }) {
   return html`<div class="scrolls" tabindex="0" role="region" aria-label="Agents">
-    <table class="agents">
+    <table class="agents" aria-rowcount=${agents.length + 1}>
       <thead><tr>
         <th scope="col">agent</th><th scope="col">state</th><th scope="col">work</th><th scope="col">load</th>
         <th scope="col">mail</th><th scope="col">locks</th><th scope="col">seen</th><th scope="col">change</th>
       </tr></thead>
-      <tbody>${agents.map((agent) => html`<${Row} key=${agent.id} agent=${agent} onEdit=${onEdit} />`)}</tbody>
+      <${Groups} items=${agents} height=${66} row=${(agent) => html`<${Row} key=${agent.id} agent=${agent} onEdit=${onEdit} />`} />
     </table>
   </div>`;
 }
@@ -160,6 +170,7 @@ function Work({ agents, agent }) {
   const seconds = PERIODS.find(([name]) => name === since)[2];
   const to = useMemo(() => Date.now(), [work.value]);
   const rows = useMemo(() => rowsOf(agent ? (work.value ?? []).filter((span) => span.agent === agent) : (work.value ?? []), agents, to), [work.value, agents, to]);
+  const [charted, button] = useSome(rows, CHARTED);
   return html`<section aria-labelledby="work">
     <div class="bar">
       <h2 id="work">Who did what</h2>
@@ -169,7 +180,7 @@ function Work({ agents, agent }) {
     </div>
     ${work.error ? html`<${Failure} error=${work.error} />` : null}
     ${work.value && !rows.length ? html`<${Empty}>No agent worked in this time.<//>` : null}
-    ${rows.length ? html`<${Timeline} label="Work of the agents" rows=${rows} from=${to - seconds * 1000} to=${to} unit="agent" />` : null}
+    ${rows.length ? html`<${Timeline} label="Work of the agents" rows=${charted} from=${to - seconds * 1000} to=${to} unit="agent" />${button}` : null}
   </section>`;
 }
 

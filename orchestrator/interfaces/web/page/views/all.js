@@ -1,17 +1,22 @@
 // The views in the order of the navigation; one without `key` is reached by links only.
-import { view as agents } from "./agents.js";
-import { view as board } from "./board.js";
-import { view as convoys } from "./convoys.js";
-import { view as cycle } from "./cycle.js";
-import { view as decisions } from "./decisions.js";
-import { view as events } from "./events.js";
-import { view as graph } from "./graph.js";
-import { view as knowledge } from "./knowledge.js";
-import { view as locks } from "./locks.js";
-import { view as mail } from "./mail.js";
-import { view as numbers } from "./numbers.js";
-import { view as permissions } from "./permissions.js";
-import { view as search } from "./search.js";
-import { view as task } from "./task.js";
 
-export const VIEWS = [board, graph, agents, mail, knowledge, decisions, locks, permissions, events, cycle, numbers, convoys, search, task];
+/**
+ * `path`: a part with a colon is given to the view; one with a question mark may be missing. `key`: what opens it.
+ * `keys`: those that the view has itself. Its module and its style have the first word of the path as their name.
+ */
+export const VIEWS = [
+  { name: "Board", path: "/", key: "g b", keys: [["n", "Board: add a task"], ["m", "Board: move the task"], ["← → ↑ ↓", "Board: walk from task to task"]] },
+  { name: "Graph", path: "/graph", key: "g g", keys: [["+ − 0 f o", "Graph: zoom, the usual size, fit, only what is connected"]] },
+  { name: "Agents", path: "/agents/:id?", key: "g a" },
+  { name: "Mail", path: "/mail/:id?", key: "g m" },
+  { name: "Knowledge", path: "/knowledge/:topic?", key: "g k" },
+  { name: "Decisions", path: "/decisions/:number?", key: "g d" },
+  { name: "Locks", path: "/locks", key: "g l" },
+  { name: "Permissions", path: "/permissions", key: "g p" },
+  { name: "Events", path: "/events", key: "g e" },
+  { name: "Cycle", path: "/cycle", key: "g c" },
+  { name: "Numbers", path: "/numbers", key: "g n" },
+  { name: "Convoys", path: "/convoys", key: "g v" },
+  { name: "Search", path: "/search", key: "/" },
+  { name: "Task", path: "/tasks/:id" },
+].map((view) => ({ ...view, file: view.path.split("/")[1] || "board" }));

@@ -1,8 +1,8 @@
 // Moving a task to another status: each move is a command, and the rules of the board decide.
 import { act } from "../lib/actions.js";
 import { run } from "../lib/api.js";
-import { html, useCallback, useEffect, useRef, useState } from "../lib/dom.js";
-import { Dialog, Field } from "../lib/parts.js";
+import { html, useCallback, useRef, useState } from "../lib/dom.js";
+import { Dialog } from "../lib/parts.js";
 import { COLUMNS } from "./board-order.js";
 
 // The command for a status, and those that lead there from certain others. Where none fits, the command of the
@@ -18,15 +18,15 @@ const COMMANDS = {
   cancelled: { any: "task cancel" },
 };
 
-// What is asked for before a command runs: the argument, its label, whether the command needs it.
-const TEXTS = {
-  "task complete": ["result", "What is the result?", false],
-  "task fail": ["reason", "Why can it not be done?", true],
-  "task block": ["reason", "What stands in the way?", true],
-  "task reject": ["reason", "What is missing?", true],
-  "task cancel": ["reason", "Why is it not wanted any more?", false],
-  "task reopen": ["reason", "Why is it open again?", false],
-  "task release": ["reason", "Why is it given back?", false],
+// What is asked for before a command runs.
+const ASKED = {
+  "task complete": { name: "result", label: "What is the result?" },
+  "task fail": { name: "reason", label: "Why can it not be done?", required: true },
+  "task block": { name: "reason", label: "What stands in the way?", required: true },
+  "task reject": { name: "reason", label: "What is missing?", required: true },
+  "task cancel": { name: "reason", label: "Why is it not wanted any more?" },
+  "task reopen": { name: "reason", label: "Why is it open again?" },
+  "task release": { name: "reason", label: "Why is it given back?" },
 };
 
 /** What the page does to move tasks, and which of its dialogs is open. */
@@ -38,11 +38,11 @@ export function useMoves(tasks) {
   const latest = useRef(tasks);
   latest.current = tasks;
 
-  const send = async (id, command, args, from) => {
+  const send = async (id, command, done) => {
     setMoving((before) => new Set(before).add(id));
     try {
-      await act(command, { task: id, ...args });
-      if (from) setRevealed({ id, from }); // the focus goes with the task, when it has moved
+      await act(command, { task: id });
+      done();
     } catch {
       // the sentence of the rule is shown
     }
@@ -51,19 +51,10 @@ export function useMoves(tasks) {
 
   const move = async (id, from, to, isRevealed = false) => {
     const command = COMMANDS[to][from] ?? COMMANDS[to].any;
-    const text = TEXTS[command];
-    if (!text || !(await isAllowed(id, command))) return send(id, command, {}, isRevealed && from);
-    const [name, label, isNeeded] = text;
-    return setAsked({
-      title: latest.current.get(id)?.title ?? id,
-      label,
-      isNeeded,
-      onClose: () => setAsked(null),
-      onText: (given) => {
-        setAsked(null);
-        send(id, command, given ? { [name]: given } : {}, isRevealed && from);
-      },
-    });
+    const field = ASKED[command];
+    const done = () => isRevealed && setRevealed({ id, from }); // the focus goes with the task, when it has moved
+    if (!field || !(await isAllowed(id, command))) return send(id, command, done);
+    return setAsked({ title: latest.current.get(id)?.title ?? id, command, args: { task: id }, fields: [field], label: "Move", onClose: () => setAsked(null), onDone: done });
   };
 
   const moveChosen = (to) => {
@@ -91,23 +82,5 @@ export function MoveDialog({ task, onMove, onClose }) {
         ${COLUMNS.filter(([status]) => status !== task.status).map(([status, name]) => html`<button key=${status} type="button" onClick=${() => onMove(status)}>${name}</button>`)}
       </div>
       <div class="buttons"><button type="button" class="quiet" onClick=${onClose}>Back</button></div>
-    <//>`;
-}
-
-/** Ask for the text that belongs to a move. */
-export function TextDialog({ title, label, isNeeded, onText, onClose }) {
-  const [text, setText] = useState("");
-  const input = useRef(null);
-  useEffect(() => input.current.focus(), []);
-  const send = (event) => {
-    event.preventDefault();
-    onText(text.trim());
-  };
-  return html`
-    <${Dialog} title=${title} onClose=${onClose}>
-      <form onSubmit=${send}>
-        <${Field} label=${label}><input type="text" ref=${input} value=${text} required=${isNeeded} onInput=${(event) => setText(event.currentTarget.value)} /><//>
-        <div class="buttons"><button type="submit" class="primary">Move</button><button type="button" onClick=${onClose}>Back</button></div>
-      </form>
     <//>`;
 }

@@ -15,7 +15,7 @@ export const COLUMNS = [
 /** Open tasks in the order in which they are taken, ended ones with the last one first. */
 function compared(one, other) {
   if (one.ended_at || other.ended_at) return one.ended_at < other.ended_at ? 1 : one.ended_at > other.ended_at ? -1 : 0;
-  return one.priority - other.priority || one.events[0] - other.events[0];
+  return one.priority - other.priority || (one.created_at < other.created_at ? -1 : one.created_at > other.created_at ? 1 : 0);
 }
 
 const hasText = (task, words) => {

@@ -1,38 +1,86 @@
 // The board: a column for each status, a lane for each workstream; a task is dragged, or moved by keys.
 import { place } from "../lib/api.js";
 import { html, useCallback, useEffect, useMemo, useRef, useState } from "../lib/dom.js";
-import { Empty, VirtualList, When } from "../lib/parts.js";
+import { CommandDialog, numbered } from "../lib/form.js";
+import { useAnswer } from "../lib/live.js";
+import { Empty, Failure, When } from "../lib/parts.js";
+import { VirtualList } from "../lib/virtual.js";
 import { useTasks } from "../lib/tasks.js";
-import { MoveDialog, TextDialog, useMoves } from "./board-moves.js";
+import { MoveDialog, useMoves } from "./board-moves.js";
+import { INPUTS } from "./task-facts.js";
 import { COLUMNS, lanesOf } from "./board-order.js";
-import { useQuery } from "./query.js";
+import { useQuery } from "../lib/address.js";
 
 const CARD = 78; // pixels; as in board.css
 const LANE_CARDS = 4; // so many are in sight in a lane
 const OPEN_LANES = 8; // with more lanes they begin closed, but for the first ones
 
 /** The view. */
-function Board() {
-  const tasks = useTasks();
+export function View() {
+  const { tasks, isWhole } = useTasks();
   const [query, change] = useQuery({ text: "", lanes: "yes" });
   const isLanes = query.lanes === "yes";
   const lanes = useMemo(() => lanesOf(tasks, query.text, isLanes), [tasks, query.text, isLanes]);
   const moves = useMoves(tasks);
   const drag = useDrag(moves.move);
   const onKeyDown = useKeys(tasks, moves.choose);
+  const [adding, setAdding] = useState(null);
+  useAddKey(() => setAdding("task"));
+  const add = (what) => html`<button type="button" disabled=${place.isReadOnly} onClick=${() => setAdding(what)}>Add a ${what}</button>`;
   return html`
-    <div class="board-head">
+    <div class="head">
       <h1 tabindex="-1">Board</h1>
       <label class="board-filter">Filter <input type="search" value=${query.text} onInput=${(event) => change({ text: event.currentTarget.value })} /></label>
-      <label class="board-check"><input type="checkbox" checked=${isLanes} onChange=${(event) => change({ lanes: event.currentTarget.checked ? "yes" : "no" })} />Lanes by workstream</label>
+      <label class="check"><input type="checkbox" checked=${isLanes} onChange=${(event) => change({ lanes: event.currentTarget.checked ? "yes" : "no" })} />Lanes by workstream</label>
+      ${add("task")} ${add("workstream")}
+      ${tasks && !isWhole && html`<span class="hint" role="status">Reading the other tasks…</span>`}
     </div>
+    ${adding && html`<${ADDED[adding]} onClose=${() => setAdding(null)} />`}
     ${tasks === null
       ? html`<${Empty}>Reading the tasks…<//>`
       : lanes.count === 0
-        ? html`<${Empty}>${tasks.size ? "No task has this text." : html`There are no tasks yet. <code>orc add TITLE</code> adds the first one.`}<//>`
+        ? html`<${Empty}>${tasks.size ? "No task has this text." : "There are no tasks yet."}<//>`
         : html`<${Lanes} lanes=${lanes} isLanes=${isLanes} drag=${drag} moves=${moves} onKeyDown=${onKeyDown} />`}
     ${moves.chosen && html`<${MoveDialog} task=${moves.chosen} onMove=${moves.moveChosen} onClose=${() => moves.choose(null)} />`}
-    ${moves.asked && html`<${TextDialog} ...${moves.asked} />`}`;
+    ${moves.asked && html`<${CommandDialog} ...${moves.asked} />`}`;
+}
+
+const isShort = (input) => ["title", "description", "priority", "labels"].includes(input.name);
+const SHORT = INPUTS.filter(isShort).map((input) => (input.name === "title" ? { ...input, required: true } : input));
+const LONG = INPUTS.filter((input) => !isShort(input));
+const STREAM = [
+  { name: "name", label: "Name", required: true },
+  { name: "description", label: "What it is for" },
+  { name: "priority", label: "Priority: 1 comes first; 5 if not given", given: numbered },
+];
+
+function AddTask({ onClose }) {
+  const streams = useAnswer("workstream list", { fields: "name" });
+  if (streams.error) return html`<${Failure} error=${streams.error} />`;
+  if (!streams.value) return null;
+  const names = streams.value.map(({ name }) => name);
+  // The first task of a board makes a workstream too, if there is none.
+  const how = names.length
+    ? { command: "task add", fields: [{ name: "workstream", label: "Workstream", options: names }, ...SHORT] }
+    : { command: "add", fields: SHORT.map((input) => (input.name === "title" ? { ...input, name: "words" } : input)) };
+  return html`<${CommandDialog} title="Add a task" label="Add" ...${how} more=${LONG} onClose=${onClose} />`;
+}
+
+const AddWorkstream = ({ onClose }) => html`<${CommandDialog} title="Add a workstream" label="Add" command="workstream create" fields=${STREAM} onClose=${onClose} />`;
+
+const ADDED = { task: AddTask, workstream: AddWorkstream };
+
+/** `n` adds a task, wherever the focus is in the view. */
+function useAddKey(add) {
+  useEffect(() => {
+    const onKeyDown = (event) => {
+      if (event.key !== "n" || event.ctrlKey || event.metaKey || event.altKey || place.isReadOnly || event.target.closest("input, textarea, select, dialog")) return;
+      event.preventDefault();
+      add();
+    };
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
+  }, []);
 }
 
 function Lanes({ lanes, isLanes, drag, moves, onKeyDown }) {
@@ -167,5 +215,3 @@ function useKeys(tasks, choose) {
     nearest.querySelector("a").focus();
   };
 }
-
-export const view = { name: "Board", path: "/", key: "g b", View: Board, keys: [["m", "Board: move the task"], ["← → ↑ ↓", "Board: walk from task to task"]] };

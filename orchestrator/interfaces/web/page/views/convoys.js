@@ -1,16 +1,16 @@
 /** Convoys and workflows: how far they are, where each task stands, and what it waits for. */
 import { html, useState } from "../lib/dom.js";
+import { CommandForm, listed } from "../lib/form.js";
 import { useAnswer } from "../lib/live.js";
 import { Action, AgentLink, Badge, Empty, Failure, Field, TaskLink, When } from "../lib/parts.js";
+import { Linked } from "./sentence.js";
 import { useSome } from "../lib/some.js";
 
 const TASKS = ["task.", "workflow.", "workstream."];
 
 const MANY = 50; // tasks of a convoy and steps of a workflow that are shown at first
 
-export const view = { name: "Convoys", path: "/convoys", key: "g v", View };
-
-function View() {
+export function View() {
   return html`<h1>Convoys and workflows</h1><${Convoys} /><${Workflows} />`;
 }
 
@@ -21,7 +21,7 @@ function Convoys() {
   const convoys = useAnswer("convoy list", all ? { all } : {}, ["convoy.", "task."]);
   return html`<section aria-labelledby="convoys">
     <h2 id="convoys">Convoys</h2>
-    <div class="tools">
+    <div class="bar">
       <label class="check"><input type="checkbox" checked=${all} onChange=${(event) => setAll(event.target.checked)} /> Also landed and cancelled ones</label>
     </div>
     ${convoys.error ? html`<${Failure} error=${convoys.error} />` : null}
@@ -37,7 +37,7 @@ function Convoy({ convoy }) {
     <summary>
       <span class="progress-name">${convoy.name}</span> <${Badge} status=${convoy.status} />
       <${Meter} label=${`Progress of ${convoy.name}`} ended=${convoy.tasks.length - convoy.open_tasks} total=${convoy.tasks.length} what="tasks" />
-      <span class="quiet">${convoy.description}</span>
+      <span class="hint">${convoy.description}</span>
     </summary>
     ${isOpen && html`<${ConvoyTasks} name=${convoy.name} />`}
   </details>`;
@@ -50,12 +50,12 @@ function ConvoyTasks({ name }) {
   const { convoy, waits, ready } = status.value;
   const isOpen = convoy.status !== "cancelled";
   return html`
-    <p class="quiet">Made by <${AgentLink} id=${convoy.created_by} />, <${When} moment=${convoy.created_at} />${
+    <p class="hint">Made by <${AgentLink} id=${convoy.created_by} />, <${When} moment=${convoy.created_at} />${
       convoy.started_at ? html`; started <${When} moment=${convoy.started_at} />` : ""
     }${convoy.ended_at ? html`; ended <${When} moment=${convoy.ended_at} />` : ""}${
       convoy.notify.length ? `; notifies ${convoy.notify.join(", ")}` : ""
     }; ${ready} ready${convoy.reason ? `; ${convoy.reason}` : ""}</p>
-    <div class="tools">
+    <div class="bar">
       ${convoy.status === "open" && !convoy.started_at && html`<${Action} command="convoy start" args=${{ name }} label="Start" />`}
       ${convoy.status === "open" && html`<${Action} command="convoy start" args=${{ name, dispatch: true }} label="Give ready tasks to agents" />`}
       ${convoy.status === "open" &&
@@ -73,26 +73,21 @@ function ConvoyTasks({ name }) {
     ${isOpen && html`<${AddTasks} name=${name} />`}`;
 }
 
+const TASK_IDS = { name: "tasks", label: "Ids of tasks, with spaces between", given: listed };
+
 function AddTasks({ name }) {
-  const [text, setText] = useState("");
-  return html`<form class="tools" onSubmit=${(event) => event.preventDefault()}>
-    <${Field} label="Ids of tasks, with spaces between"><input type="text" value=${text} onInput=${(event) => setText(event.target.value)} /><//>
-    <${Action} command="convoy add" args=${{ name, tasks: words(text) }} label="Add to the convoy" onDone=${() => setText("")} />
-  </form>`;
+  return html`<${CommandForm} isBar name=${`Add to ${name}`} command="convoy add" args=${{ name }} fields=${[{ ...TASK_IDS, required: true }]} label="Add to the convoy" />`;
 }
 
+const NEW = [
+  { name: "name", label: "Name", required: true },
+  { name: "description", label: "What it is for" },
+  TASK_IDS,
+];
+
 function NewConvoy() {
-  const [name, setName] = useState("");
-  const [text, setText] = useState("");
-  const [description, setDescription] = useState("");
-  const clear = () => [setName, setText, setDescription].forEach((set) => set(""));
   return html`<details class="progress"><summary>New convoy</summary>
-    <form class="tools" onSubmit=${(event) => event.preventDefault()}>
-      <${Field} label="Name"><input type="text" required value=${name} onInput=${(event) => setName(event.target.value)} /><//>
-      <${Field} label="What it is for"><input type="text" value=${description} onInput=${(event) => setDescription(event.target.value)} /><//>
-      <${Field} label="Ids of tasks, with spaces between"><input type="text" value=${text} onInput=${(event) => setText(event.target.value)} /><//>
-      <${Action} command="convoy create" args=${{ name, description, tasks: words(text) }} label="Create the convoy" onDone=${clear} />
-    </form>
+    <${CommandForm} isBar name="New convoy" command="convoy create" fields=${NEW} label="Create the convoy" />
   </details>`;
 }
 
@@ -116,7 +111,7 @@ function Workflow({ progress }) {
     <summary>
       <span class="progress-name">${progress.title}</span> <${Badge} status=${progress.status} />${workflow.ephemeral ? " wisp" : ""}
       <${Meter} label=${`Progress of ${progress.title}`} ended=${progress.ended} total=${progress.total} what="steps" />
-      <span class="quiet">${whereItStands(progress)}</span>
+      <span class="hint">${whereItStands(progress)}</span>
     </summary>
     ${isOpen && html`<${Steps} root=${workflow.root} />`}
   </details>`;
@@ -144,7 +139,7 @@ function Steps({ root }) {
   const reasons = new Map([...stuck, ...waiting].map((blocked) => [blocked.task.id, blocked.by]));
   const values = Object.entries(workflow.variables).filter(([, value]) => value !== "");
   return html`
-    <p class="quiet"><${TaskLink} id=${workflow.root} title=${`Task ${workflow.root}`} /> of formula ${workflow.formula}, version ${workflow.version};
+    <p class="hint"><${TaskLink} id=${workflow.root} title=${`Task ${workflow.root}`} /> of formula ${workflow.formula}, version ${workflow.version};
       poured by <${AgentLink} id=${workflow.poured_by} />, <${When} moment=${workflow.poured_at} />${values.length ? "; " : ""}
       ${values.map(([name, value]) => `${name}: ${value}`).join("; ")}</p>
     ${workflow.ephemeral && html`<${Wisp} root=${workflow.root} />`}
@@ -175,12 +170,9 @@ function StepActions({ step, by, inReview }) {
 }
 
 function Wisp({ root }) {
-  const [summary, setSummary] = useState("");
-  return html`<form class="tools" onSubmit=${(event) => event.preventDefault()}>
-    <${Field} label="Summary"><input type="text" value=${summary} onInput=${(event) => setSummary(event.target.value)} /><//>
-    <${Action} command="formula squash" args=${{ workflow: root, summary }} label="Squash the wisp" />
-    <${Action} command="formula burn" args=${{ workflow: root }} label="Burn the wisp" danger=${true} confirm="Burn the wisp? Its steps leave the board; the log keeps that it was." />
-  </form>`;
+  return html`
+    <${CommandForm} isBar name="Squash the wisp" command="formula squash" args=${{ workflow: root }} fields=${[{ name: "summary", label: "Summary" }]} label="Squash the wisp" />
+    <${Action} command="formula burn" args=${{ workflow: root }} label="Burn the wisp" danger=${true} confirm="Burn the wisp? Its steps leave the board; the log keeps that it was." />`;
 }
 
 /** Make a workflow of a formula. */
@@ -190,7 +182,7 @@ function Pour() {
   const [name, setName] = useState("");
   const usable = (formulas.value ?? []).filter((formula) => !formula.problem);
   return html`<details class="progress"><summary>New workflow</summary>
-    <div class="tools"><${Field} label="Formula"><select value=${name} onChange=${(event) => setName(event.target.value)}>
+    <div class="bar"><${Field} label="Formula"><select value=${name} onChange=${(event) => setName(event.target.value)}>
       <option value="">Choose a formula</option>
       ${usable.map((formula) => html`<option key=${formula.name} value=${formula.name}>${formula.name} (${formula.steps} steps)</option>`)}
     </select><//></div>
@@ -206,7 +198,7 @@ function Variables({ name, streams }) {
   if (formula.value == null) return formula.error ? html`<${Failure} error=${formula.error} />` : html`<p>Reading…</p>`;
   const given = Object.entries(values).filter(([, value]) => value !== "").map(([key, value]) => `${key}=${value}`);
   const args = { name, values: given, ...(workstream && { workstream }) };
-  return html`<form class="form" onSubmit=${(event) => event.preventDefault()}>
+  return html`<${CommandForm} name=${`Pour ${name}`} command=${asWisp ? "formula wisp" : "formula pour"} args=${args} label="Pour the workflow">
     <p class="quoted">${formula.value.description}</p>
     ${Object.entries(formula.value.variables).map(
       ([key, variable]) => html`<${Field} key=${key} label=${`${key}${variable.required ? " (needed)" : ""}: ${variable.description}`}>
@@ -218,8 +210,7 @@ function Variables({ name, streams }) {
       ${streams.map((stream) => html`<option key=${stream.name} value=${stream.name}>${stream.name}</option>`)}
     </select><//>
     <label class="check"><input type="checkbox" checked=${asWisp} onChange=${(event) => setAsWisp(event.target.checked)} /> As a wisp: it leaves the board when it is squashed</label>
-    <${Action} command=${asWisp ? "formula wisp" : "formula pour"} args=${args} label="Pour the workflow" />
-  </form>`;
+  <//>`;
 }
 
 function Value({ variable, value, onValue }) {
@@ -245,7 +236,5 @@ function Meter({ label, ended, total, what }) {
 
 function Reasons({ reasons }) {
   if (!reasons?.length) return null;
-  return html`<ul class="reasons">${reasons.map((reason, at) => html`<li key=${at}>${reason}</li>`)}</ul>`;
+  return html`<ul class="reasons">${reasons.map((reason, at) => html`<li key=${at}><${Linked} text=${reason} /></li>`)}</ul>`;
 }
-
-const words = (text) => text.split(/[\s,]+/).filter(Boolean);

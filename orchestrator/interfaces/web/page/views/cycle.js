@@ -1,21 +1,21 @@
 /** The cycle: what to do in which order, what waits and why, who did what, and what came back. */
 import { html, useState } from "../lib/dom.js";
+import { CommandForm, typed } from "../lib/form.js";
 import { useAnswer } from "../lib/live.js";
 import { Action, AgentLink, Badge, Dialog, Empty, Failure, Field, TaskLink, When } from "../lib/parts.js";
 import { Markdown } from "../lib/markdown.js";
-import { usePaced } from "../lib/paced.js";
+import { Linked } from "./sentence.js";
 import { useSome } from "../lib/some.js";
 import { Timeline, lasting } from "../lib/timeline.js";
 
 const PLANNED = ["task.", "lock.", "agent.", "workstream.", "cycle.", "workflow."];
 const COLLECTED = ["task.", "knowledge.", "cycle."];
 
+const REST = 5; // so each takes a sixth of the server at most
 const CHARTED = 40; // rows of the chart at first
 
-export const view = { name: "Cycle", path: "/cycle", key: "g c", View };
-
-function View() {
-  const plan = usePaced("runner plan", { look: true }, PLANNED);
+export function View() {
+  const plan = useAnswer("runner plan", { look: true }, PLANNED, REST);
   const [briefed, setBriefed] = useState(null);
   const current = plan.value ? plan.value.cycle - 1 : null;
   if (plan.value == null) {
@@ -34,12 +34,9 @@ function View() {
 /** Begin a cycle: the plan is kept in the log, and what comes back counts from there. */
 function Begin({ next, onDone }) {
   const [most, setMost] = useState("8");
-  return html`<form class="tools" onSubmit=${(event) => event.preventDefault()}>
-    <${Field} label="Tasks side by side, at most">
-      <input type="number" min="1" max="1000" required value=${most} onInput=${(event) => setMost(event.target.value)} />
-    <//>
-    <${Action} command="runner plan" args=${{ max: Number(most) }} label=${`Begin cycle ${next}`} onDone=${onDone} />
-  </form>`;
+  return html`<${CommandForm} isBar name="Begin a cycle" command="runner plan" args=${{ max: Number(most) }} label=${`Begin cycle ${next}`} onDone=${onDone}>
+    <${Field} label="Tasks side by side, at most"><input type="number" min="1" max="1000" required value=${most} onInput=${typed(setMost)} /><//>
+  <//>`;
 }
 
 function Plan({ plan, onBrief, onDone }) {
@@ -80,7 +77,7 @@ function Waiting({ tasks, more }) {
       <tbody>${shown.map(
         (each) => html`<tr key=${each.task}>
           <td><${TaskLink} id=${each.task} title=${each.title} /></td><td>${each.workstream}</td>
-          <td><ul class="plain">${each.reasons.map((reason, at) => html`<li key=${at}>${reason}</li>`)}</ul></td>
+          <td><ul class="plain">${each.reasons.map((reason, at) => html`<li key=${at}><${Linked} text=${reason} /></li>`)}</ul></td>
         </tr>`,
       )}</tbody>
     </table></div>
@@ -119,7 +116,7 @@ function Attention({ alerts, more, onDone }) {
   return html`<h3>Needs attention</h3>
     <ul class="plain alerts">${shown.map(
       (alert, at) => html`<li key=${`${alert.kind} ${alert.task ?? alert.agent} ${at}`}>
-        <span>${alert.text}${alert.task ? html`${" "}<${TaskLink} id=${alert.task} title=${alert.title} />` : null}</span>
+        <span><${Linked} text=${alert.text} />${alert.task ? html`${" "}<${TaskLink} id=${alert.task} title=${alert.title} />` : null}</span>
         <${Remedy} alert=${alert} onDone=${onDone} />
       </li>`,
     )}</ul>
@@ -143,12 +140,12 @@ function Collected({ current }) {
   const [chosen, setChosen] = useState(null);
   const cycle = chosen ?? current;
   const args = current ? { cycle } : {};
-  const collected = usePaced("runner collect", args, COLLECTED);
+  const collected = useAnswer("runner collect", args, COLLECTED, REST);
   const value = collected.value;
   return html`<section aria-labelledby="collected">
     <h2 id="collected">What came back</h2>
     ${current > 1 &&
-    html`<div class="tools">
+    html`<div class="bar">
       <button type="button" aria-disabled=${cycle <= 1} onClick=${() => setChosen(Math.max(1, cycle - 1))}>Cycle before</button>
       <strong>Cycle ${cycle}</strong>
       <button type="button" aria-disabled=${cycle >= current} onClick=${() => setChosen(cycle + 1 >= current ? null : cycle + 1)}>Cycle after</button>
@@ -260,10 +257,10 @@ function Shares({ agents }) {
 function Keep({ cycle, onDone }) {
   const [topic, setTopic] = useState(null);
   const name = topic ?? (cycle ? `cycle-${cycle}` : "report");
-  return html`<form class="tools" onSubmit=${(event) => event.preventDefault()}>
-    <${Field} label="Topic"><input type="text" required value=${name} onInput=${(event) => setTopic(event.target.value)} /><//>
-    <${Action} command="runner collect" args=${cycle ? { cycle, save: name } : { save: name }} label="Collect into the knowledge base" onDone=${onDone} />
-  </form>`;
+  return html`<${CommandForm} isBar name="Keep the report" command="runner collect" args=${cycle ? { cycle, save: name } : { save: name }}
+      label="Collect into the knowledge base" onDone=${onDone}>
+    <${Field} label="Topic"><input type="text" required value=${name} onInput=${typed(setTopic)} /><//>
+  <//>`;
 }
 
 /** All that an agent gets for a task. */

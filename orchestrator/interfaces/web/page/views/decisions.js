@@ -4,14 +4,12 @@ import { useDraft } from "../lib/drafts.js";
 import { useAnswer } from "../lib/live.js";
 import { Markdown } from "../lib/markdown.js";
 import { AgentLink, Empty, Failure, Field, TaskLink, When } from "../lib/parts.js";
-import { CommandDialog, CommandForm, typed } from "./form.js";
+import { CommandDialog, CommandForm, typed } from "../lib/form.js";
 import { Shelf, decisionPath } from "./shelf.js";
-import { go } from "../app.js";
+import { go } from "../lib/address.js";
 import { TextForm, Versions } from "./writing.js";
 
-export const view = { name: "Decisions", path: "/decisions/:number?", key: "g d", View };
-
-function View({ params, query }) {
+export function View({ params, query }) {
   const { number } = params;
   return html`
     <div class="head"><h1>${number ? `Decision ${number}` : "Decisions"}</h1>

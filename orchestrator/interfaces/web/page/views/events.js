@@ -2,8 +2,9 @@
 import { html, useCallback, useEffect, useRef, useState } from "../lib/dom.js";
 import { run } from "../lib/api.js";
 import { useAnswer, useEvents } from "../lib/live.js";
-import { Empty, Failure, VirtualList, When } from "../lib/parts.js";
-import { useQuery } from "./query.js";
+import { Empty, Failure, When } from "../lib/parts.js";
+import { VirtualList } from "../lib/virtual.js";
+import { useQuery } from "../lib/address.js";
 import { Sentence } from "./sentence.js";
 import { Tree } from "./tree.js";
 
@@ -94,7 +95,7 @@ function useLog(filters, isFollowing) {
   return { ...log, show, older: () => current.current?.older(), key };
 }
 
-function Events() {
+export function View() {
   const [query, setQuery] = useQuery({ type: "", agent: "", task: "", follow: "yes" });
   const { type, agent, task, follow } = query;
   const filters = {};
@@ -115,13 +116,13 @@ function Events() {
   };
   return html`
     <div class="events-view">
-      <header class="events-head">
+      <header class="head">
         <h1>Events</h1>
-        <form class="events-filter" role="search" aria-label="Which events" onSubmit=${(event) => event.preventDefault()}>
+        <form class="bar events-filter" role="search" aria-label="Which events" onSubmit=${(event) => event.preventDefault()}>
           <${Filter} label="Type" value=${type} placeholder="task.*" options=${NOUNS.map((noun) => `${noun}.*`)} onChange=${(value) => setQuery({ type: value })} />
           <${Filter} label="Agent" value=${agent} options=${(agents.value ?? []).map((each) => each.id)} onChange=${(value) => setQuery({ agent: value })} />
           <${Filter} label="Task or workstream" value=${task} onChange=${(value) => setQuery({ task: value })} />
-          <label class="events-check"><input type="checkbox" checked=${follow === "yes"} onChange=${(event) => setQuery({ follow: event.currentTarget.checked ? "yes" : "no" })} /> Follow</label>
+          <label class="check"><input type="checkbox" checked=${follow === "yes"} onChange=${(event) => setQuery({ follow: event.currentTarget.checked ? "yes" : "no" })} /> Follow</label>
         </form>
       </header>
       ${log.error && html`<${Failure} error=${log.error} />`}
@@ -185,5 +186,3 @@ function Details({ event, onClose }) {
       <${Tree} name="payload" value=${event.payload} isOpen />
     </section>`;
 }
-
-export const view = { name: "Events", path: "/events", key: "g e", View: Events };

@@ -2,9 +2,10 @@
 import { html, useCallback, useEffect, useMemo, useRef, useState } from "../lib/dom.js";
 import { useAnswer } from "../lib/live.js";
 import { Badge, Empty, Failure, TaskLink } from "../lib/parts.js";
+import { Groups } from "../lib/virtual.js";
 import { MOST, useLayout, useLinks, wrapped } from "./graph-data.js";
 import { HEIGHT, WIDTH } from "./graph-size.js";
-import { useQuery } from "./query.js";
+import { useQuery } from "../lib/address.js";
 
 const SMALLEST = 0.02;
 const LARGEST = 3;
@@ -16,7 +17,7 @@ const KINDS = {
   "waits-for": "waits for the parts of",
 };
 
-function Graph() {
+export function View() {
   const [query, setQuery] = useQuery({ workstream: "", task: "", text: "", ended: "", as: "drawing" });
   const { workstream, task, text, ended, as } = query;
   const args = { format: "json", limit: MOST, ended: ended === "yes" };
@@ -32,9 +33,9 @@ function Graph() {
   const isList = as === "list";
   return html`
     <div class="graph-view">
-      <header class="graph-head">
+      <header class="head">
         <h1>Graph</h1>
-        <form class="graph-filter" role="search" aria-label="What the graph shows" onSubmit=${(event) => event.preventDefault()}>
+        <form class="bar graph-filter" role="search" aria-label="What the graph shows" onSubmit=${(event) => event.preventDefault()}>
           <label>Workstream
             <select value=${workstream} onChange=${(event) => setQuery({ workstream: event.currentTarget.value })}>
               <option value="">All</option>
@@ -44,8 +45,8 @@ function Graph() {
           <label>Find
             <input type="search" value=${text} placeholder="Title, id, status, agent" onInput=${(event) => setQuery({ text: event.currentTarget.value })} />
           </label>
-          <label class="graph-check"><input type="checkbox" checked=${ended === "yes"} onChange=${(event) => setQuery({ ended: event.currentTarget.checked ? "yes" : "" })} /> Ended tasks too</label>
-          <label class="graph-check"><input type="checkbox" checked=${isList} onChange=${(event) => setQuery({ as: event.currentTarget.checked ? "list" : "drawing" })} /> As a list</label>
+          <label class="check"><input type="checkbox" checked=${ended === "yes"} onChange=${(event) => setQuery({ ended: event.currentTarget.checked ? "yes" : "" })} /> Ended tasks too</label>
+          <label class="check"><input type="checkbox" checked=${isList} onChange=${(event) => setQuery({ as: event.currentTarget.checked ? "list" : "drawing" })} /> As a list</label>
           ${task && html`<button type="button" onClick=${() => setQuery({ task: "" })}>All tasks, not only those connected with ${task}</button>`}
         </form>
       </header>
@@ -69,15 +70,13 @@ function List({ graph, isShown }) {
       <p role="status">${shown.length} of ${graph.tasks.length} tasks. ${graph.critical.length ? `The critical path has ${graph.critical.length}.` : ""}</p>
       <table>
         <thead><tr><th scope="col">Task</th><th scope="col">Status</th><th scope="col">Waits for</th><th scope="col">Then</th></tr></thead>
-        <tbody>
-          ${shown.map((task) => html`
+        <${Groups} items=${shown} height=${44} row=${(task) => html`
             <tr key=${task.id}>
               <th scope="row"><${TaskLink} id=${task.id} title=${task.title} />${graph.place.has(task.id) && html` <span class="graph-critical-mark">critical path ${graph.place.get(task.id)}</span>`}</th>
               <td><${Badge} status=${task.status} /></td>
               <td><ul>${links(graph.below.get(task.id).map((edge) => ({ key: edge.key, id: edge.other, word: KINDS[edge.kind] ?? edge.kind })))}</ul></td>
               <td><ul>${links(graph.above.get(task.id).map((edge) => ({ key: edge.key, id: edge.task, word: "" })))}</ul></td>
-            </tr>`)}
-        </tbody>
+            </tr>`} />
       </table>
     </div>`;
 }
@@ -143,7 +142,7 @@ function Drawing({ graph, isShown, text, onlyWith }) {
   const [width, height] = [drawn.width + 48, drawn.height + 48];
   const matches = text ? graph.tasks.filter(isShown).length : graph.tasks.length;
   return html`
-    <div class="graph-tools" role="group" aria-label="The drawing">
+    <div class="bar graph-tools" role="group" aria-label="The drawing">
       <button type="button" onClick=${() => zoomTo((before) => before / 1.25)} aria-label="Smaller">−</button>
       <output aria-label="Zoom">${Math.round(zoom * 100)} %</output>
       <button type="button" onClick=${() => zoomTo((before) => before * 1.25)} aria-label="Larger">+</button>
@@ -304,5 +303,3 @@ function useDrag(frame) {
     },
   };
 }
-
-export const view = { name: "Graph", path: "/graph", key: "g g", View: Graph };

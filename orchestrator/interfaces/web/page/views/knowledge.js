@@ -4,14 +4,12 @@ import { useDraft } from "../lib/drafts.js";
 import { useAnswer } from "../lib/live.js";
 import { Markdown } from "../lib/markdown.js";
 import { Action, AgentLink, Empty, Failure, Field, When } from "../lib/parts.js";
-import { CommandForm, typed } from "./form.js";
+import { CommandForm, typed } from "../lib/form.js";
 import { Shelf, topicPath } from "./shelf.js";
-import { go } from "../app.js";
+import { go } from "../lib/address.js";
 import { TextForm, Versions } from "./writing.js";
 
-export const view = { name: "Knowledge", path: "/knowledge/:topic?", key: "g k", View };
-
-function View({ params, query }) {
+export function View({ params, query }) {
   const isNew = query.has("new");
   return html`
     <div class="head"><h1>${params.topic ? html`<bdi>${params.topic}</bdi>` : "Knowledge and decisions"}</h1>

@@ -3,11 +3,10 @@ import { html, useState } from "../lib/dom.js";
 import { place } from "../lib/api.js";
 import { useAnswer } from "../lib/live.js";
 import { Action, AgentLink, Empty, Failure, Field, TaskLink, When } from "../lib/parts.js";
-import { CommandDialog, CommandForm, typed } from "./form.js";
+import { Groups } from "../lib/virtual.js";
+import { CommandDialog, CommandForm, typed } from "../lib/form.js";
 
-export const view = { name: "Locks", path: "/locks", key: "g l", View };
-
-function View() {
+export function View() {
   const locks = useAnswer("lock list", {}, ["lock.", "task.", "agent."]);
   const [broken, setBroken] = useState("");
   return html`
@@ -22,7 +21,7 @@ function View() {
               <th scope="col">resource</th><th scope="col">agent</th><th scope="col">how</th>
               <th scope="col">since</th><th scope="col">until</th><th scope="col">change</th>
             </tr></thead>
-            <tbody>${locks.value.flatMap((lock) => rowsOf(lock, place.person, setBroken))}</tbody>
+            <${Groups} items=${locks.value.flatMap((lock) => rowsOf(lock, place.person, setBroken))} height=${44} row=${(row) => row} />
           </table>
         </div>`
       : null}

@@ -4,18 +4,17 @@ import { html, useEffect, useState } from "../lib/dom.js";
 import { useDraft } from "../lib/drafts.js";
 import { useAnswer } from "../lib/live.js";
 import { Markdown } from "../lib/markdown.js";
-import { Action, AgentLink, Empty, Failure, Field, TaskLink, VirtualList, When } from "../lib/parts.js";
-import { CommandForm, typed } from "./form.js";
-import { useQuery } from "./query.js";
+import { Action, AgentLink, Empty, Failure, Field, TaskLink, When } from "../lib/parts.js";
+import { VirtualList } from "../lib/virtual.js";
+import { CommandForm, typed } from "../lib/form.js";
+import { useQuery } from "../lib/address.js";
 
 const MAIL = ["message.", "mail."];
 const ROW = 62; // pixels of a message in the list
 const URGENCIES = ["urgent", "high", "normal", "low"];
 const KINDS = ["note", "work_assignment", "notification", "coordination_request", "status_update"];
 
-export const view = { name: "Mail", path: "/mail/:id?", key: "g m", View };
-
-function View({ params, query }) {
+export function View({ params, query }) {
   const [filter, setFilter] = useQuery({ box: place.person, unread: "", words: "", to: "" });
   const [isWriting, setIsWriting] = useState(query.has("to"));
   const { box, unread, words } = filter;
@@ -118,7 +117,7 @@ function Message({ message, isOpen }) {
   const { id, sender, subject, body, kind, priority, sent_at: sent, recipients, cc, queue, receipts, about } = message;
   const mine = receipts[place.person];
   const args = { id };
-  return html`<article class=${`card${isOpen ? " current" : ""}`} aria-label=${`Message ${id} from ${sender}`}>
+  return html`<article class=${`box${isOpen ? " current" : ""}`} aria-label=${`Message ${id} from ${sender}`}>
     <p class="mail-facts"><${AgentLink} id=${sender} /> to ${named([...recipients, ...(queue ? [`queue:${queue}`] : [])])}
       ${cc.length ? html`, copy to ${named(cc)}` : null} · <${When} moment=${sent} /> · ${kind.replaceAll("_", " ")}
       ${priority === "normal" ? "" : html` · <strong>${priority}</strong>`} · <a href=${`/mail/${id}`}>${id}</a></p>
@@ -175,7 +174,7 @@ function Compose({ to, onDone }) {
     forget();
     onDone();
   };
-  return html`<div class="card">
+  return html`<div class="box">
     <${CommandForm} name="Message" label=${isToAll ? "Broadcast" : "Send"} onDone=${done} onCancel=${onDone}
         command=${isToAll ? "mail broadcast" : "mail send"} args=${isToAll ? message : { ...message, kind, to: whom }}>
       <label class="check"><input type="checkbox" checked=${isToAll} onChange=${(event) => setIsToAll(event.currentTarget.checked)} />to all registered agents</label>

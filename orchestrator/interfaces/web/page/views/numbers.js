@@ -3,7 +3,6 @@ import { html, useState } from "../lib/dom.js";
 import { useAnswer } from "../lib/live.js";
 import { AgentLink, Badge, Empty, Failure, Field, TaskLink, When } from "../lib/parts.js";
 import { Columns, Lines, Outlook } from "../lib/charts.js";
-import { usePaced } from "../lib/paced.js";
 import { useSome } from "../lib/some.js";
 import { lasting, moment as dated } from "../lib/timeline.js";
 
@@ -16,17 +15,15 @@ const PERIODS = [
 
 const REST = 20; // the others wait while a forecast is played, which takes seconds on a large board
 
-export const view = { name: "Numbers", path: "/numbers", key: "g n", View };
-
-function View() {
+export function View() {
   const [since, setSince] = useState("");
   const [workstream, setWorkstream] = useState("");
   const streams = useAnswer("workstream list", {}, ["workstream."]);
   const args = { ...(since && { since }), ...(workstream && { workstream }) };
-  const report = usePaced("report", args, ["task.", "goal.", "lock.", "cycle.", "workstream."], REST);
+  const report = useAnswer("report", args, ["task.", "goal.", "lock.", "cycle.", "workstream."], REST);
   return html`
     <h1>Numbers and forecast</h1>
-    <div class="tools">
+    <div class="bar">
       <${Field} label="Period"><select value=${since} onChange=${(event) => setSince(event.target.value)}>
         ${PERIODS.map(([value, text]) => html`<option key=${value} value=${value}>${text}</option>`)}
       </select><//>
@@ -101,7 +98,7 @@ function Prediction({ forecast, goals, now }) {
     html`<h3>Goals</h3><div class="scrolls"><table>
       <thead><tr>${["goal", "due", "done", "in time", "85 % by", "after its date"].map((head) => html`<th key=${head} scope="col">${head}</th>`)}</tr></thead>
       <tbody>${goals.map(
-        (goal) => html`<tr key=${goal.name}><th scope="row">${goal.name}<br /><span class="quiet">${goal.description}</span></th>
+        (goal) => html`<tr key=${goal.name}><th scope="row">${goal.name}<br /><span class="hint">${goal.description}</span></th>
           <td><${Day} moment=${goal.due} /></td><td class="number">${goal.done} of ${goal.total}</td>
           <td class="number">${goal.in_time === null ? goal.reason || goal.outcome : `${Math.round(goal.in_time * 100)} %`}</td>
           <td>${goal.p85 ? html`<${Day} moment=${goal.p85} />` : ""}</td>

@@ -1,18 +1,16 @@
 /** The permissions: what agents ask before they use a tool; allow it, or deny it with a reason. */
-import { place } from "../lib/api.js";
-import { html, useRef, useState } from "../lib/dom.js";
-import { act } from "../lib/actions.js";
+import { html, useState } from "../lib/dom.js";
 import { useDraft } from "../lib/drafts.js";
 import { useAnswer } from "../lib/live.js";
-import { AgentLink, Empty, Failure, Field, When } from "../lib/parts.js";
-import { typed } from "./form.js";
+import { Action, AgentLink, Empty, Failure, Field, When } from "../lib/parts.js";
+import { useSome } from "../lib/some.js";
+import { typed } from "../lib/form.js";
 
-export const view = { name: "Permissions", path: "/permissions", key: "g p", View };
-
-function View() {
+export function View() {
   const requests = useAnswer("permission list", { all: true }, ["permission."]);
   const waiting = requests.value?.filter(({ status }) => status === "pending") ?? [];
   const answered = requests.value?.filter(({ status }) => status !== "pending").reverse() ?? [];
+  const [shown, button] = useSome(answered);
   return html`
     <h1>Permissions</h1>
     ${requests.error ? html`<${Failure} error=${requests.error} />` : null}
@@ -20,7 +18,7 @@ function View() {
     <ul class="plain requests">${waiting.map((request) => html`<${Request} key=${request.id} request=${request} />`)}</ul>
     ${answered.length
       ? html`<h2>Answered last</h2>
-          <ul class="plain requests">${answered.map((request) => html`<${Answered} key=${request.id} request=${request} />`)}</ul>`
+          <ul class="plain requests">${shown.map((request) => html`<${Answered} key=${request.id} request=${request} />`)}</ul>${button}`
       : null}
   `;
 }
@@ -29,37 +27,25 @@ function Request({ request }) {
   const { id, agent, tool, until } = request;
   const [message, setMessage, forget] = useDraft(`permission ${id}`, "");
   const [always, setAlways] = useState("");
-  const isSent = useRef(false);
-  const answer = async (command, args) => {
-    if (isSent.current || place.isReadOnly) return;
-    isSent.current = true;
-    try {
-      await act(command, { request: id, always: always || null, ...args });
-      forget();
-    } catch {
-      isSent.current = false; // `act` has shown why
-    }
-  };
-  return html`<li class="card">
+  const args = { request: id, always: always || null };
+  return html`<li class="box">
     <h2><${AgentLink} id=${agent} /> asks for <span dir="auto">${tool}</span></h2>
     <p>Denied unless it is answered <${When} moment=${until} />.</p>
     <${Input} input=${request.tool_input} tool=${tool} />
-    <form onSubmit=${(event) => event.preventDefault()}>
-      <${Field} label="Reason of a denial, for the agent">
-        <input value=${message} onInput=${typed(setMessage)} /><//>
-      <${Field} label="Answer all that fits this pattern so from now on, such as Bash(git:*); empty: only this request">
-        <input value=${always} onInput=${typed(setAlways)} /><//>
-      <div class="bar">
-        <button type="button" class="primary" aria-disabled=${place.isReadOnly} onClick=${() => answer("permission allow", {})}>Allow</button>
-        <button type="button" class="danger" aria-disabled=${place.isReadOnly} onClick=${() => answer("permission deny", { message })}>Deny</button>
-      </div>
-    </form>
+    <${Field} label="Reason of a denial, for the agent">
+      <input value=${message} onInput=${typed(setMessage)} /><//>
+    <${Field} label="Answer all that fits this pattern so from now on, such as Bash(git:*); empty: only this request">
+      <input value=${always} onInput=${typed(setAlways)} /><//>
+    <div class="bar">
+      <${Action} command="permission allow" args=${args} label="Allow" primary onDone=${forget} />
+      <${Action} command="permission deny" args=${{ ...args, message }} label="Deny" danger onDone=${forget} />
+    </div>
   </li>`;
 }
 
 function Answered({ request }) {
   const { agent, tool, status, answered_by: by, answered_at: at, message } = request;
-  return html`<li class="card">
+  return html`<li class="box">
     <p><strong>${status}</strong>${by ? html` by <${AgentLink} id=${by} /> <${When} moment=${at} />` : null}:
       ${" "}<${AgentLink} id=${agent} /> asked for <span dir="auto">${tool}</span></p>
     ${message ? html`<p dir="auto">${message}</p>` : null}

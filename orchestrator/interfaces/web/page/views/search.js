@@ -2,14 +2,14 @@
 import { useAnswer } from "../lib/live.js";
 import { html, useEffect, useState } from "../lib/dom.js";
 import { AgentLink, Empty, Failure, Marked, When } from "../lib/parts.js";
-import { useQuery } from "./query.js";
+import { useQuery } from "../lib/address.js";
 
 const KINDS = ["task", "result", "note", "evidence", "message", "knowledge", "decision", "goal", "event"];
 const MOST = 100;
 const PAUSE = 250; // milliseconds without a key, after which the words are searched
 
 /** The view. */
-function Search() {
+export function View() {
   const [query, change] = useQuery({ q: "", in: "" });
   const words = useSettled(query.q.trim());
   return html`
@@ -65,5 +65,3 @@ function addressOf(hit) {
   if (hit.kind === "goal") return "/numbers";
   return hit.task ? `/tasks/${encodeURIComponent(hit.task)}` : `/events?agent=${encodeURIComponent(hit.agent ?? "")}`;
 }
-
-export const view = { name: "Search", path: "/search", key: "/", View: Search };

@@ -2,8 +2,9 @@
 import { html, useState } from "../lib/dom.js";
 import { useAnswer } from "../lib/live.js";
 import { Empty, Failure, Marked } from "../lib/parts.js";
-import { typed } from "./form.js";
-import { useQuery } from "./query.js";
+import { Groups } from "../lib/virtual.js";
+import { typed } from "../lib/form.js";
+import { useQuery } from "../lib/address.js";
 
 const WRITTEN = ["knowledge.", "decision."];
 
@@ -43,18 +44,16 @@ function All({ topic, number }) {
     <h2>Topics</h2>
     ${topics.error ? html`<${Failure} error=${topics.error} />` : null}
     ${topics.value && !topics.value.length ? html`<${Empty}>No topics.<//>` : null}
-    <ul class="plain shelf">${(topics.value ?? []).map(
+    <${Groups} tag="ul" class="plain shelf" height=${30} items=${topics.value ?? []} row=${
       ({ name, tags }) => html`<li key=${name}><a href=${topicPath(name)} aria-current=${name === topic ? "page" : undefined}>${name}</a>
-        ${tags.length ? html` <span class="hint">${tags.join(", ")}</span>` : null}</li>`,
-    )}</ul>
+        ${tags.length ? html` <span class="hint">${tags.join(", ")}</span>` : null}</li>`} />
     <h2>Decisions</h2>
     ${decisions.error ? html`<${Failure} error=${decisions.error} />` : null}
     ${decisions.value && !decisions.value.length ? html`<${Empty}>No decisions.<//>` : null}
-    <ul class="plain shelf">${(decisions.value ?? []).toReversed().map(
+    <${Groups} tag="ul" class="plain shelf" height=${30} items=${(decisions.value ?? []).toReversed()} row=${
       (each) => html`<li key=${each.number}><a class=${each.status} href=${decisionPath(each.number)}
         aria-current=${`${each.number}` === number ? "page" : undefined}>${each.number}. ${each.title}</a>
-        ${each.superseded_by ? html` <span class="hint">superseded by ${each.superseded_by}</span>` : null}</li>`,
-    )}</ul>`;
+        ${each.superseded_by ? html` <span class="hint">superseded by ${each.superseded_by}</span>` : null}</li>`} />`;
 }
 
 function Matches({ words }) {

@@ -1,7 +1,4 @@
-// What can be done with a task: the commands, what they ask for, and the dialog that asks.
-import { html, useState } from "../lib/dom.js";
-import { act } from "../lib/actions.js";
-import { Dialog, Failure, Field } from "../lib/parts.js";
+// What can be done with a task: the commands, and what they ask for.
 
 const REASON = { name: "reason", label: "Why" };
 const RESULT = { name: "result", label: "Result, for the tasks that need this one", multiline: true };
@@ -29,7 +26,7 @@ export const TRANSITIONS = {
   reopen: {
     command: "task reopen",
     label: "Reopen",
-    fields: [REASON, { name: "downstream", label: "Also all that was done after it", kind: "checkbox" }],
+    fields: [REASON, { name: "downstream", label: "Also all that was done after it", isBox: true }],
   },
   cancel: { command: "task cancel", label: "Cancel the task", fields: [REASON], danger: true },
   archive: { command: "task archive", label: "Archive", fields: [], many: true, danger: true },
@@ -52,6 +49,15 @@ export const MORE = {
       { name: "text", label: "Comment" },
     ],
   },
+  sling: {
+    command: "sling",
+    label: "Give to an agent",
+    fields: [
+      { name: "to", label: "Agent", required: true, list: "agents" },
+      { name: "message", label: "Message with it" },
+      { name: "force", label: "Also if its other work has to go back", isBox: true },
+    ],
+  },
   need: {
     command: "task dep add",
     label: "Add a link",
@@ -70,52 +76,3 @@ export const MORE = {
   supersede: { command: "task supersede", label: "Is replaced", fields: [{ name: "by", label: "Id of the task that takes its place", required: true }, REASON], danger: true },
   delete: { command: "task delete", label: "Delete", fields: [NEEDED], many: true, danger: true },
 };
-
-/**
- * The dialog of an action. It stays open with what was typed when the board refuses.
- * @param {{action: object, task: {id: string, title: string}, onClose: () => void}} props
- */
-export function Ask({ action, task, onClose }) {
-  const [values, setValues] = useState(() => Object.fromEntries(action.fields.filter((field) => field.options).map((field) => [field.name, field.options[0]])));
-  const [error, setError] = useState(null);
-  const [isBusy, setIsBusy] = useState(false);
-  const { fields } = action;
-  const change = (name) => (event) => {
-    const { type, checked, value } = event.currentTarget;
-    setValues((before) => ({ ...before, [name]: type === "checkbox" ? checked : value }));
-  };
-  const submit = async (event) => {
-    event.preventDefault();
-    if (isBusy) return;
-    setIsBusy(true);
-    setError(null);
-    const args = { ...(action.many ? { tasks: [task.id] } : { task: task.id }), ...action.args };
-    for (const { name } of fields) if (values[name]) args[name] = values[name];
-    try {
-      await act(action.command, args);
-      onClose();
-    } catch (refusal) {
-      setError(refusal);
-      setIsBusy(false);
-    }
-  };
-  const input = (field) => {
-    const common = { name: field.name, required: field.required, onInput: change(field.name) };
-    if (field.options) return html`<select ...${common} value=${values[field.name]} onChange=${common.onInput}>${field.options.map((option) => html`<option key=${option} value=${option}>${option}</option>`)}</select>`;
-    if (field.multiline) return html`<textarea ...${common} rows="4" value=${values[field.name] ?? ""}></textarea>`;
-    return html`<input ...${common} type="text" autocomplete="off" value=${values[field.name] ?? ""} />`;
-  };
-  return html`
-    <${Dialog} title=${`${action.label}: ${task.title}`} onClose=${onClose}>
-      <form class="task-ask" onSubmit=${submit}>
-        ${fields.map((field) => field.kind === "checkbox"
-          ? html`<label key=${field.name} class="task-check"><input type="checkbox" checked=${values[field.name] ?? false} onChange=${change(field.name)} /> ${field.label}</label>`
-          : html`<${Field} key=${field.name} label=${field.label}>${input(field)}<//>`)}
-        ${error && html`<${Failure} error=${error} />`}
-        <div class="task-actions">
-          <button type="submit" class=${action.danger ? "danger" : "primary"} disabled=${isBusy}>${action.label}</button>
-          <button type="button" onClick=${onClose}>Back</button>
-        </div>
-      </form>
-    <//>`;
-}

@@ -4,7 +4,7 @@ import { Differences } from "../lib/diff.js";
 import { useDraft } from "../lib/drafts.js";
 import { Markdown } from "../lib/markdown.js";
 import { Field, When } from "../lib/parts.js";
-import { CommandForm, typed } from "./form.js";
+import { CommandForm, typed } from "../lib/form.js";
 
 /**
  * A form for a text. It keeps the text that it began with: if another one changed it meanwhile, the board refuses
@@ -39,7 +39,7 @@ export function TextForm({ name, current, fields = [], command, args, onDone, re
       ${fields.map(([field, label]) => html`<${Field} key=${field} label=${label}><input value=${draft[field]} onInput=${change(field)} /><//>`)}
       <${Field} label="Text, in markdown"><textarea rows="18" value=${draft.text} onInput=${change("text")}></textarea><//>
       <label class="check"><input type="checkbox" checked=${isPreview} onChange=${(event) => setIsPreview(event.currentTarget.checked)} />show what it will be</label>
-      ${isPreview ? html`<div class="card"><${Markdown} text=${draft.text} level=${2} /></div>` : null}
+      ${isPreview ? html`<div class="box"><${Markdown} text=${draft.text} level=${2} /></div>` : null}
     <//>`;
 }
 

@@ -1,8 +1,14 @@
-// The filters of a view in the query of its address: they outlive a reload, and can be sent to others.
-import { useCallback, useState } from "../lib/dom.js";
+// The address of the page: going to another one, and the filters of a view in its query.
+import { useCallback, useState } from "./dom.js";
+
+/** Go to an address of this page. */
+export function go(address) {
+  history.pushState(null, "", address);
+  dispatchEvent(new PopStateEvent("popstate"));
+}
 
 /**
- * The values of named filters, from the address.
+ * The values of named filters, from the address: they outlive a reload, and can be sent to others.
  * @param {Object<string, string>} empty The filters with their values when the address names none.
  * @returns {[Object<string, string>, (changes: Object<string, string>) => void]}
  */

@@ -1,24 +1,25 @@
 // A task: all that is known about it, and all that can be done with it.
 import { html, useEffect, useRef, useState } from "../lib/dom.js";
 import { act } from "../lib/actions.js";
+import { CommandDialog, CommandForm } from "../lib/form.js";
 import { useAnswer } from "../lib/live.js";
 import { Markdown } from "../lib/markdown.js";
-import { Action, AgentLink, Badge, EditInPlace, Failure, When } from "../lib/parts.js";
-import { Ask, TRANSITIONS, MORE } from "./task-actions.js";
-import { Facts } from "./task-facts.js";
+import { Action, AgentLink, Badge, Failure, When } from "../lib/parts.js";
+import { TRANSITIONS, MORE } from "./task-actions.js";
+import { EditFact, Facts } from "./task-facts.js";
 import { Linked, Sentence } from "./sentence.js";
 
-function Task({ params }) {
+export function View({ params }) {
   const { id } = params;
   const answer = useAnswer("task show", { task: id }, ["task.", "workflow.", "goal."]);
   const task = answer.value;
-  const edit = (field) => (text) => act("task edit", { task: id, [field]: text });
+  const edit = (changes) => act("task edit", { task: id, ...changes });
   // The heading is the same element before and after the task is there: it has the focus.
   return html`
     <article class="task-view" aria-labelledby="task-title">
       <header class="task-head">
         <p class="task-crumbs">${task && html`<a href=${`/?text=${encodeURIComponent(task.workstream)}`}>${task.workstream}</a> <code>${task.id}</code> <${Badge} status=${task.status} />`}</p>
-        <h1 id="task-title">${task ? html`<${EditInPlace} value=${task.title} label="Title" onSave=${edit("title")} />` : `Task ${id}`}</h1>
+        <h1 id="task-title">${task ? html`<${EditFact} task=${task} name="title" edit=${edit} isTextHidden=${false} />` : `Task ${id}`}</h1>
         ${task && html`<${Standing} task=${task} />`}
       </header>
       ${answer.error && html`<${Failure} error=${answer.error} />`}
@@ -32,8 +33,8 @@ function Body({ task, edit }) {
     <${Actions} task=${task} />
     <div class="task-columns">
       <div class="task-main">
-        <${Text} task=${task} name="description" title="Description" empty="Add a description" edit=${edit} />
-        <${Text} task=${task} name="acceptance" title="Acceptance" empty="Say what must be true when it is done" edit=${edit} />
+        <${Text} task=${task} name="description" title="Description" edit=${edit} />
+        <${Text} task=${task} name="acceptance" title="Acceptance" edit=${edit} />
         ${task.result && html`<${Part} title="Result"><${Markdown} text=${task.result} /><//>`}
         ${task.reason && html`<${Part} title="Reason"><p class="task-text"><${Linked} text=${task.reason} /></p><//>`}
         <${Proof} task=${task} />
@@ -46,12 +47,12 @@ function Body({ task, edit }) {
 }
 
 /** A long text with its editor. */
-function Text({ task, name, title, empty, edit }) {
+function Text({ task, name, title, edit }) {
   const text = task[name];
   return html`
     <${Part} title=${title}>
       ${text && html`<${Markdown} text=${text} />`}
-      <${EditInPlace} value=${text} label=${text ? title : empty} onSave=${edit(name)} multiline isTextHidden />
+      <${EditFact} task=${task} name=${name} edit=${edit} multiline />
     <//>`;
 }
 
@@ -69,9 +70,9 @@ function Standing({ task }) {
   const isHeld = task.status === "in_progress" || task.status === "assigned";
   return html`
     <div class="task-standing">
-      ${isHeld && html`<p>With <${AgentLink} id=${task.assigned_to} /> until <${When} moment=${task.lease_until} /></p>`}
+      ${isHeld && html`<p>With <${AgentLink} id=${task.assigned_to} />${task.lease_until && html`; the lease ends <${When} moment=${task.lease_until} />`}</p>`}
       ${task.waits_for === "merge" && html`<p>Its branch <code>${task.proposal?.branch}</code> waits to be merged into <code>${task.proposal?.target}</code>.</p>`}
-      ${task.reviewer && task.status === "in_review" && html`<p>In review by <${AgentLink} id=${task.reviewer} />${task.review_until && html` until <${When} moment=${task.review_until} />`}</p>`}
+      ${task.reviewer && task.status === "in_review" && html`<p>In review by <${AgentLink} id=${task.reviewer} />${task.review_until && html`; that ends <${When} moment=${task.review_until} />`}</p>`}
       ${task.kept_back_by.length > 0 && html`
         <ul class="task-kept-back" aria-label="Kept back by">
           ${task.kept_back_by.map((blocker, number) => html`<li key=${number}><${Linked} text=${blocker.says} /></li>`)}
@@ -108,26 +109,24 @@ function Actions({ task }) {
         ${Object.entries(MORE).filter(([name]) => name !== "signal").map(button)}
       </div>
     </details>
-    ${asked && html`<${Ask} action=${all[asked]} task=${task} onClose=${close} />`}`;
+    ${asked && html`<${Agents} /><${CommandDialog} ...${all[asked]} title=${`${all[asked].label}: ${task.title}`} args=${argsOf(all[asked], task)} onClose=${close} />`}`;
+}
+
+const argsOf = (action, task) => ({ ...(action.many ? { tasks: [task.id] } : { task: task.id }), ...action.args });
+
+/** The names of agents, as proposals for inputs. */
+function Agents() {
+  const agents = useAnswer("agent list", { fields: "id" });
+  return html`<datalist id="agents">${agents.value?.map(({ id }) => html`<option key=${id} value=${id} />`)}</datalist>`;
 }
 
 const OUTCOMES = { force: "completed by force", change: "reason for a change" };
 
-/** The checks of a task, and what they and the reviewers found. */
+/** What the checks of a task and its reviewers found. */
 function Proof({ task }) {
-  const checks = task.checks;
   const reviews = task.evidence.filter((item) => item.kind === "review");
   const evidence = task.evidence.filter((item) => item.kind !== "review");
-  const demands = [
-    ...(checks?.verify ?? []).map((command) => ["verify", command]),
-    ...(checks?.artifacts ?? []).map((path) => ["artifact", path]),
-    ...(checks?.review ? [["review", "another agent must approve"]] : []),
-  ];
   return html`
-    ${demands.length > 0 && html`
-      <${Part} title="Checks" count=${demands.length}>
-        <ul>${demands.map(([kind, what], number) => html`<li key=${number}>${kind}: <code>${what}</code></li>`)}</ul>
-      <//>`}
     ${evidence.length > 0 && html`
       <${Part} title="Evidence" count=${evidence.length}>
         <ul class="task-evidence">${evidence.map((item, number) => html`<li key=${number}><${Evidence} item=${item} /></li>`)}</ul>
@@ -151,32 +150,15 @@ function Evidence({ item }) {
   return html`<p>${head}</p><details open=${!item.passed}><summary>Output</summary><pre tabindex="0" aria-label="Output">${output}</pre></details>`;
 }
 
+const NOTE = [{ name: "text", label: "New note", multiline: true, required: true }];
+
 function Notes({ task }) {
-  const [text, setText] = useState("");
-  const [isBusy, setIsBusy] = useState(false);
-  const save = async (event) => {
-    event.preventDefault();
-    if (!text.trim() || isBusy) return;
-    setIsBusy(true);
-    try {
-      await act("task note", { task: task.id, text });
-      setText("");
-    } catch {
-      // `act` has shown why; the text stays to be sent again
-    }
-    setIsBusy(false);
-  };
   return html`
     <${Part} title="Notes" count=${task.notes.length}>
       <ul class="task-notes">
         ${task.notes.map((note, number) => html`<li key=${number}><p class="task-small"><${AgentLink} id=${note.agent} />, <${When} moment=${note.at} /></p><${Markdown} text=${note.text} /></li>`)}
       </ul>
-      <form class="task-note" onSubmit=${save}>
-        <label for="task-note">New note</label>
-        <textarea id="task-note" rows="2" value=${text} onInput=${(event) => setText(event.currentTarget.value)}
-          onKeyDown=${(event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && save(event)}></textarea>
-        <button type="submit" disabled=${isBusy}>Add the note</button>
-      </form>
+      <${CommandForm} name="Note" command="task note" args=${{ task: task.id }} fields=${NOTE} label="Add the note" />
     <//>`;
 }
 
@@ -214,5 +196,3 @@ function History({ task }) {
       <p><a href=${`/events?task=${encodeURIComponent(task.id)}`}>Its events with their facts</a></p>
     <//>`;
 }
-
-export const view = { name: "Task", path: "/tasks/:id", View: Task };
