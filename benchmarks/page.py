@@ -7,14 +7,14 @@ from statistics import median
 from time import time
 from typing import Any
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from benchmarks.boards import Boards
 from benchmarks.measure import Figure
 from benchmarks.web import serving
 from orchestrator import Orchestrator
 
-SIZE = {"width": 1280, "height": 800}
+SIZE = ViewportSize(width=1280, height=800)
 
 # When an element with this text was painted: a frame after it was there.
 SEEN = """
@@ -104,7 +104,7 @@ def _shown(page: Any, url: str) -> tuple[float, float]:
 
 
 def _event(page: Any, orc: Orchestrator, number: int) -> float:
-    """Milliseconds from the commit of a task to the frame with its card; both clocks are that of the machine."""
+    """Milliseconds from the commit of a task to the frame with its card, by the clock of the machine."""
     title = f"Brand new {number}"
     page.evaluate(SEEN, title)
     orc.tasks.add("stream-0", title=title, priority=1)

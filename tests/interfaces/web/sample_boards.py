@@ -1,7 +1,10 @@
 """Boards for the tests of the page: an empty one, a small one with something in every view, a big one."""
 
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 from benchmarks import boards
@@ -46,9 +49,23 @@ def small(folder: Path, text: Callable[[str], str] = same) -> dict[str, str]:
     Returns:
         The ids of some tasks by what they are in the tests.
     """
+    made, ids = _week(text)
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return dict(ids)
+
+
+@cache
+def _week(text: Callable[[str], str]) -> tuple[Path, dict[str, str]]:
+    """The board and its ids, made once for all tests of a process."""
+    folder = Path(_made().name) / text.__name__
     ticks = SettableClock(time.time() - 6 * DAY)
     with Orchestrator.open(folder, agent="kim", now=ticks) as orc:
-        return _Team(orc, ticks, text).week()
+        return folder, _Team(orc, ticks, text).week()
+
+
+@cache
+def _made() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="orc-boards-")
 
 
 class _Team:

@@ -26,9 +26,9 @@ PATIENCE = 60_000
 """Milliseconds; the machine may be busy."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
-    """A browser for the tests of a module: its event loop may not run while others begin one."""
+    """A browser for the tests of this folder: its event loop may not run while others begin one."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     with sync_api.sync_playwright() as playwright:
@@ -97,36 +97,48 @@ class Window:
         with Orchestrator.open(self._board, agent=name) as orc:
             yield orc
 
-    def accessible(self) -> None:
-        """Check that axe-core finds nothing; in the dark colours only the contrasts may differ."""
+    def accessible(self, scheme: str = "light") -> None:
+        """Check that axe-core finds nothing in these colours."""
         source = (Path(axe.__file__).parent / "axe.min.js").read_text()
         self.page.evaluate(f"if (!window.axe) {{ {source} }}")
-        for scheme, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
-            self.page.emulate_media(color_scheme=scheme)
-            options = json.dumps({"resultTypes": ["violations"], **rules})
-            found = self.page.evaluate(f"axe.run(document, {options})")
-            problems = [
-                (each["id"], each["help"], [node["html"][:200] for node in each["nodes"]][:3])
-                for each in found["violations"]
-            ]
-            assert not problems, (scheme, problems)
+        self.page.emulate_media(color_scheme=scheme)
+        found = self.page.evaluate(f"axe.run(document, {json.dumps(RULES)})")
+        problems = [
+            (each["id"], each["help"], [node["html"][:200] for node in each["nodes"]][:3])
+            for each in found["violations"]
+        ]
+        assert not problems, (self.page.url, scheme, problems)
         self.page.emulate_media(color_scheme="light")
 
-    def look(self, name: str) -> None:
-        """Check that the page fits a phone; with ``ORC_PICTURES``, also write how it looks."""
+    def accessible_everywhere(self, name: str) -> None:
+        """Check it in the light colours on a desk and in the dark ones on a phone, where all has room."""
+        self.accessible()
+        self.look(name, lambda: self.accessible("dark"))
+
+    def look(self, name: str, check: Callable[[], None] = lambda: None) -> None:
+        """Check that the page fits a phone, and more there; with ``ORC_PICTURES``, write how it looks."""
         size = self.page.viewport_size
         for scheme in ("dark", "light"):
             self.page.emulate_media(color_scheme=scheme)
             self._picture(f"{name}-{scheme}")
         self.page.set_viewport_size({"width": 360, "height": 740})
-        assert self.page.evaluate("document.documentElement.scrollWidth") <= 360, name
+        # Charts are drawn anew for the width that they have.
+        self.page.wait_for_function("document.documentElement.scrollWidth <= 360")
+        check()
         self._picture(f"{name}-phone")
         self.page.set_viewport_size(size)
 
     def _picture(self, name: str) -> None:
         if PICTURES:
+            name = re.sub(r"[^\w-]+", "-", name)
             self.page.screenshot(path=Path(PICTURES) / f"{name}.png")
 
+
+RULES: dict[str, Any] = {
+    "resultTypes": ["violations"],
+    "rules": {"target-size": {"enabled": True}},
+}
+"""All rules of axe-core, also that of WCAG 2.2 that it leaves out."""
 
 Opened = Callable[..., Any]
 

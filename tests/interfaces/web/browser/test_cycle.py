@@ -202,33 +202,6 @@ def test_a_workflow_is_poured_and_followed_to_a_persons_word(window: Opened, boa
         assert last(board, "task.signalled")[0] == "kim"
 
 
-@pytest.mark.parametrize("name", VIEWS)
-def test_a_view_is_accessible_and_runs_nothing_that_agents_wrote(
-    window: Opened, tmp_path: Path, name: str
-) -> None:
-    sample_boards.small(tmp_path / "hostile", sample_boards.hostile)
-    with window(tmp_path / "hostile") as opened:
-        page = opened.page
-        opened.open(f"/{name}")
-        expect(page.get_by_text(LOADED[name]).first).to_be_visible()
-        unfold(page)
-        expect(page.get_by_text("<img src=x").first).to_be_visible()
-        opened.accessible()
-        opened.look(f"hostile-{name}")
-        assert page.locator("main img, main script").count() == 0
-        assert "run" not in page.title()
-
-
-@pytest.mark.parametrize("name", VIEWS)
-def test_a_view_of_an_empty_board_says_so(window: Opened, tmp_path: Path, name: str) -> None:
-    sample_boards.empty(tmp_path / "empty")
-    with window(tmp_path / "empty") as opened:
-        opened.open(f"/{name}")
-        expect(opened.page.locator("main .empty").first).to_be_visible()
-        opened.accessible()
-        opened.look(f"empty-{name}")
-
-
 def test_views_that_only_show_need_no_right_to_change(window: Opened, board: Path) -> None:
     with window(board, "--read-only") as opened:
         page = opened.page

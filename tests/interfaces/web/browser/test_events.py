@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from orchestrator import Orchestrator
 from tests.interfaces.web.browser.conftest import Opened
-from tests.interfaces.web.sample_boards import empty, small
+from tests.interfaces.web.sample_boards import small
 
 
 def sentences(page: Page) -> list[str]:
@@ -118,16 +118,3 @@ def test_a_long_log_is_read_back_to_its_beginning_with_few_rows_in_the_page(
         assert page.get_by_role("listitem").last.get_attribute("aria-posinset") == str(last)
         page.keyboard.press("ArrowUp")
         expect(page.locator(".event-row:focus")).to_contain_text("logged probe: number=0")
-
-
-def test_an_empty_log_says_so(window: Opened, tmp_path: Path) -> None:
-    empty(tmp_path / "board")
-    with window(tmp_path / "board") as opened:
-        opened.open("/events?type=task.added")
-        expect(opened.page.get_by_text("No such event.")).to_be_visible()
-        opened.accessible()
-        opened.look("events-empty")
-        opened.open("/graph")
-        expect(opened.page.get_by_text("No open task is here.")).to_be_visible()
-        opened.accessible()
-        opened.look("graph-empty")

@@ -35,13 +35,3 @@ def test_a_slash_leads_to_the_search_and_a_hit_to_what_it_is_about(
         expect(hits.first).to_be_visible()
         words.fill("nothingofthekind")
         expect(page.get_by_text("Nothing has these words.")).to_be_visible()
-
-
-def test_hostile_texts_are_texts(window: Opened, tmp_path: Path) -> None:
-    sample_boards.small(tmp_path / "board", sample_boards.hostile)
-    with window(tmp_path / "board") as opened:
-        opened.open("/search?q=script")
-        expect(opened.page.locator(".search-hit").first).to_contain_text("<script>")
-        assert opened.page.title() == "Search · board"
-        opened.accessible()
-        opened.look("search-hostile")

