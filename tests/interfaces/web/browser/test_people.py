@@ -298,3 +298,32 @@ def test_markdown_of_agents_is_text_and_its_links_lead_nowhere_else(
                 opened.accessible()
                 opened.look(f"markdown-{topic}")
         expect(page.get_by_text("WWW")).to_be_visible()
+
+
+def test_hundreds_of_agents_and_topics_are_rows_only_near_the_window(
+    window: Opened, tmp_path: Path
+) -> None:
+    board = tmp_path / "board"
+    with Orchestrator.open(board, agent="ann") as orc, orc.transaction():
+        for number in range(400):
+            orc.agents.register(f"agent-{number:03}", type="builder")
+            orc.knowledge.write(f"topic-{number:03}", f"Text {number}.")
+    with window(board) as opened:
+        page = opened.page
+        opened.open("/agents")
+        rows = page.get_by_role("row")
+        expect(page.get_by_role("row", name="agent-000")).to_be_visible()
+        assert rows.count() < 200
+        page.keyboard.press("End")
+        page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+        expect(page.get_by_role("row", name="agent-399")).to_be_visible()
+        assert rows.count() < 200
+        page.get_by_role("searchbox", name="Filter").fill("AGENT-12 builder")
+        expect(rows).to_have_count(11)
+        opened.look("agents-many")
+        opened.open("/knowledge")
+        topics = page.locator(".shelf a")
+        expect(topics.first).to_have_text("topic-000")
+        assert topics.count() < 200
+        page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+        expect(page.get_by_role("link", name="topic-399")).to_be_visible()

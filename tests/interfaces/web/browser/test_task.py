@@ -165,6 +165,28 @@ def test_facts_are_edited_in_place_while_agents_go_on(window: Opened, place: Pat
             page.keyboard.press("Enter")
             expect(page.get_by_role("button", name=f"Edit: {label}")).to_be_focused()
         expect(page.get_by_role("heading", level=1)).to_contain_text("Write the printer")
+        page.get_by_text("Facts that it does not have").click()
+        for label, text in (
+            ("Estimate", "2h"),
+            ("Commits", "abcdef1, abcdef2"),
+            ("External ref", "gh-9"),
+            ("Meta", "team=core\nconstructor=<b>\n__proto__=x=y"),
+            ("Meta", "team=web\n__proto__=x=y"),
+            ("Verify", "make test, all\nmake lint"),
+        ):
+            press(opened, f"Edit: {label}")
+            page.get_by_role("textbox", name=label).fill(text)
+            page.keyboard.press("Control+Enter")
+            expect(page.get_by_role("button", name=f"Edit: {label}")).to_be_focused()
+        page.get_by_role("checkbox", name="Review").check()
+        facts = page.get_by_role("complementary", name="Facts")
+        for shown in ("120 min", "abcdef1, abcdef2", "gh-9", "team: web", "make test, all"):
+            expect(facts).to_contain_text(shown)
+        page.get_by_text("More actions").click()
+        press(opened, "Give to an agent")
+        page.get_by_role("dialog").get_by_label("Agent").fill("ann")
+        page.keyboard.press("Enter")
+        expect(page.locator(".task-head .badge")).to_have_text("assigned")
         note = page.get_by_role("textbox", name="New note")
         note.focus()
         page.keyboard.type("Half a ")
@@ -183,9 +205,15 @@ def test_facts_are_edited_in_place_while_agents_go_on(window: Opened, place: Pat
         expect(page.get_by_text("It was changed meanwhile to: 3")).to_be_visible()
         page.keyboard.press("Escape")
         _, record = opened.server.request("GET", f"/api/commands/task/show?task={task}")
-        assert (record["title"], record["priority"], record["labels"]) == (
+        facts = ("title", "priority", "labels", "estimate", "external_ref", "meta")
+        assert [record[name] for name in facts] == [
             "Write the printer",
             3,
             ["ui", "urgent"],
-        )
+            120,
+            "gh-9",
+            {"team": "web", "__proto__": "x=y"},
+        ]
+        assert record["checks"]["verify"] == ["make test, all", "make lint"]
+        assert record["checks"]["review"]
         assert {event["agent"] for event in of_person(opened, "task.edited")} == {"kim"}

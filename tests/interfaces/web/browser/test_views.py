@@ -156,7 +156,7 @@ def harm(board: Path, ids: dict[str, str]) -> str:
         orc.agents.register("constructor", type="__proto__", capabilities=["toString"])
         orc.mail.send(["constructor"], "hasOwnProperty", "valueOf")
         orc.workstreams.create("toString", description=text("A workstream"))
-        huge = orc.tasks.add("toString", title="W" * 900, labels=["constructor", "x" * 60]).id
+        huge = orc.tasks.add("toString", title="W" * 500, labels=["constructor", "x" * 60]).id
         orc.tasks.edit(huge, description="\u202e" + "\u0000W\u200b".replace("\u0000", "") * 50_000)
         orc.agents.retire("dan", reason=text("Gone"))
     return task

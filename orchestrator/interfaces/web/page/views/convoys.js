@@ -65,7 +65,7 @@ function ConvoyTasks({ name }) {
       (task) => html`<li key=${task.task}>
         <${Badge} status=${task.status} /> <${TaskLink} id=${task.task} title=${task.title} />
         ${task.assigned_to ? html` <${AgentLink} id=${task.assigned_to} />` : null}
-        <${Reasons} reasons=${waits[task.task]} />
+        <${Reasons} reasons=${Object.hasOwn(waits, task.task) ? waits[task.task] : null} />
         ${isOpen && html` <${Action} command="convoy remove" args=${{ name, tasks: [task.task] }} label="Remove" about=${task.title} />`}
       </li>`,
     )}</ol>
@@ -192,17 +192,17 @@ function Pour() {
 
 function Variables({ name, streams }) {
   const formula = useAnswer("formula show", { name }, []);
-  const [values, setValues] = useState({});
+  const [values, setValues] = useState(new Map()); // a name may be that of a method of every object
   const [workstream, setWorkstream] = useState("");
   const [asWisp, setAsWisp] = useState(false);
   if (formula.value == null) return formula.error ? html`<${Failure} error=${formula.error} />` : html`<p>Reading…</p>`;
-  const given = Object.entries(values).filter(([, value]) => value !== "").map(([key, value]) => `${key}=${value}`);
+  const given = [...values].filter(([, value]) => value !== "").map(([key, value]) => `${key}=${value}`);
   const args = { name, values: given, ...(workstream && { workstream }) };
   return html`<${CommandForm} name=${`Pour ${name}`} command=${asWisp ? "formula wisp" : "formula pour"} args=${args} label="Pour the workflow">
     <p class="quoted">${formula.value.description}</p>
     ${Object.entries(formula.value.variables).map(
       ([key, variable]) => html`<${Field} key=${key} label=${`${key}${variable.required ? " (needed)" : ""}: ${variable.description}`}>
-        <${Value} variable=${variable} value=${values[key] ?? ""} onValue=${(value) => setValues((before) => ({ ...before, [key]: value }))} />
+        <${Value} variable=${variable} value=${values.get(key) ?? ""} onValue=${(value) => setValues((before) => new Map(before).set(key, value))} />
       <//>`,
     )}
     <${Field} label="Workstream"><select value=${workstream} onChange=${(event) => setWorkstream(event.target.value)}>

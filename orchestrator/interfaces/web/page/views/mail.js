@@ -103,9 +103,13 @@ function Thread({ id, box }) {
     ${box !== place.person ? html`<p class="hint">You look into the mailbox of <bdi>${box}</bdi>: nothing is marked as read.</p>` : null}`;
 }
 
+// A name may be that of a method of every object.
+const receiptOf = ({ receipts }, name) => (Object.hasOwn(receipts, name) ? receipts[name] : undefined);
+
 /** Mark the opened message as read, if it is the person's: it was shown. */
 function useRead(messages, id) {
-  const mine = messages?.find((message) => `${message.id}` === id)?.receipts[place.person];
+  const message = messages?.find((each) => `${each.id}` === id);
+  const mine = message && receiptOf(message, place.person);
   const isUnread = Boolean(mine) && !mine.read_at && !place.isReadOnly;
   useEffect(() => {
     // The board may refuse it, such as for a message that was archived meanwhile: then it is shown all the same.
@@ -115,7 +119,7 @@ function useRead(messages, id) {
 
 function Message({ message, isOpen }) {
   const { id, sender, subject, body, kind, priority, sent_at: sent, recipients, cc, queue, receipts, about } = message;
-  const mine = receipts[place.person];
+  const mine = receiptOf(message, place.person);
   const args = { id };
   return html`<article class=${`box${isOpen ? " current" : ""}`} aria-label=${`Message ${id} from ${sender}`}>
     <p class="mail-facts"><${AgentLink} id=${sender} /> to ${named([...recipients, ...(queue ? [`queue:${queue}`] : [])])}
