@@ -165,7 +165,7 @@ def test_facts_are_edited_in_place_while_agents_go_on(window: Opened, place: Pat
             page.keyboard.press("Enter")
             expect(page.get_by_role("button", name=f"Edit: {label}")).to_be_focused()
         expect(page.get_by_role("heading", level=1)).to_contain_text("Write the printer")
-        page.get_by_text("Facts that it does not have").click()
+        page.get_by_text("More facts").click()
         for label, text in (
             ("Estimate", "2h"),
             ("Commits", "abcdef1, abcdef2"),
@@ -175,9 +175,9 @@ def test_facts_are_edited_in_place_while_agents_go_on(window: Opened, place: Pat
             ("Verify", "make test, all\nmake lint"),
         ):
             press(opened, f"Edit: {label}")
-            page.get_by_role("textbox", name=label).fill(text)
+            page.get_by_role("textbox", name=label, exact=True).fill(text)
             page.keyboard.press("Control+Enter")
-            expect(page.get_by_role("button", name=f"Edit: {label}")).to_be_focused()
+            expect(page.get_by_role("button", name=f"Edit: {label}", exact=True)).to_be_focused()
         page.get_by_role("checkbox", name="Review").check()
         facts = page.get_by_role("complementary", name="Facts")
         for shown in ("120 min", "abcdef1, abcdef2", "gh-9", "team: web", "make test, all"):

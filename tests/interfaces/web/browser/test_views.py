@@ -165,7 +165,7 @@ def harm(board: Path, ids: dict[str, str]) -> str:
 def open_events(opened: Window) -> None:
     """Open the events with payloads that are not what they seem."""
     page = opened.page
-    page.get_by_role("searchbox", name="Type").fill("probe")
+    page.get_by_label("Type").fill("probe")
     page.keyboard.press("Enter")
     rows = page.get_by_role("button").filter(has_text="logged probe")
     expect(rows).to_have_count(2)

@@ -20,6 +20,7 @@ const COMMANDS = {
 
 // What is asked for before a command runs.
 const ASKED = {
+  sling: { name: "to", label: "Who gets it?", required: true, list: "agents" },
   "task complete": { name: "result", label: "What is the result?" },
   "task fail": { name: "reason", label: "Why can it not be done?", required: true },
   "task block": { name: "reason", label: "What stands in the way?", required: true },
@@ -53,7 +54,7 @@ export function useMoves(tasks) {
     const command = COMMANDS[to][from] ?? COMMANDS[to].any;
     const field = ASKED[command];
     const done = () => isRevealed && setRevealed({ id, from }); // the focus goes with the task, when it has moved
-    if (!field || !(await isAllowed(id, command))) return send(id, command, done);
+    if (!field || (command !== "sling" && !(await isAllowed(id, command)))) return send(id, command, done);
     return setAsked({ title: latest.current.get(id)?.title ?? id, command, args: { task: id }, fields: [field], label: "Move", onClose: () => setAsked(null), onDone: done });
   };
 
@@ -64,7 +65,7 @@ export function useMoves(tasks) {
   return { moving, chosen, choose, asked, move, moveChosen, revealed, onRevealed: useCallback(() => setRevealed(null), []) };
 }
 
-/** Whether the rules allow a command now; there is no need to ask for a reason if they do not. */
+/** Whether the status allows a command now; there is no need to ask for a reason if it does not. */
 async function isAllowed(id, command) {
   try {
     const { allowed } = await run("task show", { task: id }, { method: "GET" });

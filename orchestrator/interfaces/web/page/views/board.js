@@ -3,6 +3,7 @@ import { place } from "../lib/api.js";
 import { html, useCallback, useEffect, useMemo, useRef, useState } from "../lib/dom.js";
 import { CommandDialog, numbered } from "../lib/form.js";
 import { useAnswer } from "../lib/live.js";
+import { AgentNames } from "../lib/names.js";
 import { Empty, Failure, When } from "../lib/parts.js";
 import { VirtualList } from "../lib/virtual.js";
 import { useTasks } from "../lib/tasks.js";
@@ -42,7 +43,7 @@ export function View() {
         ? html`<${Empty}>${tasks.size ? "No task has this text." : "There are no tasks yet."}<//>`
         : html`<${Lanes} lanes=${lanes} isLanes=${isLanes} drag=${drag} moves=${moves} onKeyDown=${onKeyDown} />`}
     ${moves.chosen && html`<${MoveDialog} task=${moves.chosen} onMove=${moves.moveChosen} onClose=${() => moves.choose(null)} />`}
-    ${moves.asked && html`<${CommandDialog} ...${moves.asked} />`}`;
+    ${moves.asked && html`<${AgentNames} /><${CommandDialog} ...${moves.asked} />`}`;
 }
 
 const isShort = (input) => ["title", "description", "priority", "labels"].includes(input.name);

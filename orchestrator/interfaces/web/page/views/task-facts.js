@@ -105,10 +105,10 @@ export function Facts({ task, edit }) {
     ["Updated", time(task.updated_at)],
     ["Ended", time(task.ended_at)],
   ].filter(([, value]) => value);
-  const isFolded = ({ fact, isEmpty }) => isEmpty && fact.is_rare;
+  // A fact stays where it is when it is filled: the focus would be lost with its button.
+  const [usual, rare] = [given.filter(({ fact }) => !fact.is_rare), given.filter(({ fact }) => fact.is_rare)];
   return html`
-    <dl class="task-facts">${[...given.filter((each) => !isFolded(each)).map((each) => each.row), ...others].map(row)}</dl>
-    ${given.some(isFolded) && html`
-      <details><summary>Facts that it does not have</summary>
-        <dl class="task-facts">${given.filter(isFolded).map((each) => each.row).map(row)}</dl></details>`}`;
+    <dl class="task-facts">${[...usual.map((each) => each.row), ...others].map(row)}</dl>
+    <details class="task-rare" open=${rare.some(({ isEmpty }) => !isEmpty)}><summary>More facts</summary>
+      <dl class="task-facts">${rare.map((each) => each.row).map(row)}</dl></details>`;
 }

@@ -3,6 +3,7 @@ import { html, useEffect, useRef, useState } from "../lib/dom.js";
 import { act } from "../lib/actions.js";
 import { CommandDialog, CommandForm } from "../lib/form.js";
 import { useAnswer } from "../lib/live.js";
+import { AgentNames } from "../lib/names.js";
 import { Markdown } from "../lib/markdown.js";
 import { Action, AgentLink, Badge, Failure, When } from "../lib/parts.js";
 import { TRANSITIONS, MORE } from "./task-actions.js";
@@ -109,16 +110,10 @@ function Actions({ task }) {
         ${Object.entries(MORE).filter(([name]) => name !== "signal").map(button)}
       </div>
     </details>
-    ${asked && html`<${Agents} /><${CommandDialog} ...${all[asked]} title=${`${all[asked].label}: ${task.title}`} args=${argsOf(all[asked], task)} onClose=${close} />`}`;
+    ${asked && html`<${AgentNames} /><${CommandDialog} ...${all[asked]} title=${`${all[asked].label}: ${task.title}`} args=${argsOf(all[asked], task)} onClose=${close} />`}`;
 }
 
 const argsOf = (action, task) => ({ ...(action.many ? { tasks: [task.id] } : { task: task.id }), ...action.args });
-
-/** The names of agents, as proposals for inputs. */
-function Agents() {
-  const agents = useAnswer("agent list", { fields: "id" });
-  return html`<datalist id="agents">${agents.value?.map(({ id }) => html`<option key=${id} value=${id} />`)}</datalist>`;
-}
 
 const OUTCOMES = { force: "completed by force", change: "reason for a change" };
 
