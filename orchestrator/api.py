@@ -149,6 +149,9 @@ else:
         merges = Lazy(
             "domain.merges.commands:Merges", "The merge queue: branches that wait to be merged."
         )
+        worktrees = Lazy(
+            "trees.worktrees:Worktrees", "The branch and the folder in which a task is worked on."
+        )
         index = Lazy("index.commands:Index", "The optional SQLite index, and questions in SQL.")
         status = Query("reports.status:status")
         stats = Query("reports.stats:stats")

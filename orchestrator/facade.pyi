@@ -42,6 +42,7 @@ import orchestrator.reports.status
 import orchestrator.reports.timeline
 import orchestrator.supervisor.embedded
 import orchestrator.terminals.commands
+import orchestrator.trees.worktrees
 
 class Facade:
     workstreams: orchestrator.domain.workstreams.commands.Workstreams
@@ -68,6 +69,7 @@ class Facade:
     terminals: orchestrator.terminals.commands.Terminals
     permissions: orchestrator.domain.permissions.commands.Permissions
     merges: orchestrator.domain.merges.commands.Merges
+    worktrees: orchestrator.trees.worktrees.Worktrees
     index: orchestrator.index.commands.Index
     def status(self, at: int | None = ...) -> orchestrator.reports.status.Status:
         """Return the status of the board, now or right after an event.

@@ -21,6 +21,7 @@ class Repository(msgspec.Struct, frozen=True):
 
     Attributes:
         root: The top folder of this work tree.
+        git: Git's folder of this work tree.
         common: Git's folder, which all work trees share.
         main: The top folder of the main work tree; for a bare repository, which has none, the folder that
             contains it.
@@ -28,6 +29,7 @@ class Repository(msgspec.Struct, frozen=True):
     """
 
     root: str
+    git: str
     common: str
     main: str
     is_linked: bool
@@ -62,9 +64,9 @@ def around(folder: str, variables: Mapping[str, str] | None = None) -> Repositor
         if not paths.is_folder(common):
             return None
         common = os.path.realpath(common)
-        return Repository(root, common, _main(common), is_linked=common != git)
+        return Repository(root, git, common, _main(common), is_linked=common != git)
     main = _main(git) if "GIT_DIR" in named else root
-    return Repository(root, git, main, is_linked=paths.inside(folder, main) is None)
+    return Repository(root, git, git, main, is_linked=paths.inside(folder, main) is None)
 
 
 def here(folder: str) -> Repository | None:
@@ -121,7 +123,7 @@ def _discovered(folder: str) -> tuple[str, str]:
             if paths.is_folder(git):
                 return above, git
             try:
-                target = _line(git).removeprefix("gitdir:").strip()
+                target = _line(git).removeprefix("gitdir: ")
             except OrchestratorError:  # a fifo, a loop of links, or what this user may not read
                 target = ""
             return above, os.path.join(above, target) if target else ""
@@ -157,12 +159,14 @@ def _configured_work_tree(common: str) -> str:
 
 
 def _line(path: str) -> str:
-    """The first line of a git file; empty if the file does not exist.
+    """The content of a git file without the line end after it; empty if the file does not exist.
+
+    Paths may contain line ends.
 
     Raises:
         OrchestratorError: It cannot be read, or is not a regular file.
     """
-    return _text(path).partition("\n")[0].strip()
+    return _text(path).rstrip("\r\n")
 
 
 def _text(path: str) -> str:

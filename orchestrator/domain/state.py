@@ -27,6 +27,7 @@ from orchestrator.domain.tasks.records import TaskSlice
 from orchestrator.domain.terminals.records import TerminalSlice
 from orchestrator.domain.workflows.records import WorkflowSlice
 from orchestrator.domain.workstreams.records import WorkstreamSlice
+from orchestrator.domain.worktrees.records import WorktreeSlice
 
 Applying = Callable[[Event | None, Recorded], None]
 """Applies an event to the state that it knows; None stands for an event of the agents' own."""
@@ -63,6 +64,7 @@ class State(msgspec.Struct, dict=True):
     permissions: PermissionSlice = msgspec.field(default_factory=PermissionSlice)
     merges: MergeSlice = msgspec.field(default_factory=MergeSlice)
     terminals: TerminalSlice = msgspec.field(default_factory=TerminalSlice)
+    worktrees: WorktreeSlice = msgspec.field(default_factory=WorktreeSlice)
     requests: dict[str, Request] = {}
     newer_fields: dict[str, int] = {}
 

@@ -148,6 +148,9 @@ SENTENCES = {
     "workstream.edited": "changed the workstream {workstream}[: {:changes}]",
     "workstream.imported": "imported the workstream {record.name}",
     "workstream.reopened": "reopened the workstream {workstream}",
+    "worktree.added": "made the worktree {path} of {task:task} with the branch {branch}",
+    "worktree.prepared": "prepared the worktree of {task:task}[: {setup.problem}]",
+    "worktree.removed": "removed the worktree of {task:task} with the branch {branch}",
 }
 """The sentence of each type of event, without the agent.
 

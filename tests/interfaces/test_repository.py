@@ -499,6 +499,7 @@ OTHER_CHANGES = """
     notify.add notify.remove notify.test notify.run
     request mcp.serve agent.template.add events.watch events.retry events.dismiss
     runner.run runner.start runner.restart runner.stop runner.install mail.deliver dashboard serve
+    worktree.add worktree.remove worktree.prune
     formula.wisp formula.distill import.file import.opspawn import.beads import.backlog task.batch
 """
 """The commands that change a board beside those of ``tests/stress/situations.py``."""

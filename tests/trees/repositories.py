@@ -33,11 +33,18 @@ class Repo:
     def common(self) -> str:
         return str(self.folder / ".git")
 
-    def git(self, *words: str, stdin: str = "", check: bool = True) -> str:
+    def git(
+        self,
+        *words: str,
+        stdin: str = "",
+        check: bool = True,
+        folder: str | Path | None = None,
+    ) -> str:
+        """What git prints, in the repository or in another folder."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | IDENTITY
         done = subprocess.run(
-            ["git", *words],
-            cwd=self.folder,
+            ["git", "-c", "protocol.file.allow=always", *words],
+            cwd=folder or self.folder,
             input=stdin,
             capture_output=True,
             text=True,
@@ -62,6 +69,20 @@ class Repo:
         self.git("add", "-A")
         self.git("commit", "-q", "--allow-empty", "-F", "-", stdin=message)
         return self.tip("HEAD")
+
+    def commit_file(self, name: str, text: str = "x\n", folder: str | Path | None = None) -> str:
+        """Commit one file, in the repository or in another folder, and return the commit."""
+        Path(folder or self.folder, name).write_text(text)
+        self.git("add", "--", name, folder=folder)
+        self.git("commit", "-q", "-m", f"change {name}", folder=folder)
+        return self.git("rev-parse", "HEAD", folder=folder)
+
+    def hook(self, name: str, script: str) -> None:
+        """Install a hook."""
+        path = self.folder / ".git" / "hooks" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
 
     def branch(self, name: str, *commits: dict[str, str | None], base: str = "main") -> str:
         """Make a branch with commits, each of some files, and go back; return its head."""

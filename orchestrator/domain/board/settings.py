@@ -55,6 +55,18 @@ class TerminalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max: Annotated[int, Meta(ge=0, le=1000)] = 10
 
 
+class WorktreeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The settings of worktrees.
+
+    Attributes:
+        folder: The folder that contains them, relative to the main worktree; else ``../<name>.worktrees``.
+        setup: Commands that run in a new worktree, without a shell, once they are trusted on this machine.
+    """
+
+    folder: str = ""
+    setup: tuple[str, ...] = ()
+
+
 class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings in ``config.toml``.
 
@@ -63,12 +75,14 @@ class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         saved: Questions that were saved, by name.
         merge: The merge queue.
         terminal: Terminals of agents.
+        worktree: The worktrees of tasks.
     """
 
     workstream: str = ""
     saved: dict[str, SavedQuestion] = {}
     merge: MergeSettings = MergeSettings()
     terminal: TerminalSettings = TerminalSettings()
+    worktree: WorktreeSettings = WorktreeSettings()
 
 
 def settings(data: bytes | None) -> BoardSettings:

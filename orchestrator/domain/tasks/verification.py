@@ -8,6 +8,9 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import msgspec
+from msgspec.structs import asdict
+
 from orchestrator.core import repository, system
 from orchestrator.core.calls import split_list
 from orchestrator.core.errors import Refused, UsageError
@@ -17,10 +20,11 @@ from orchestrator.domain.merges.policy import Handover
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.checks import Checks, words_of
 from orchestrator.domain.tasks.records import Evidence
+from orchestrator.domain.worktrees.records import folder_there
 
 
 def gather(desk: Desk[State], task: str, checks: Checks, *, agent: str) -> tuple[Evidence, ...]:
-    """Check every artifact and run every command, in the caller's working folder.
+    """Check every artifact and run every command, in the worktree of the task, else in the working folder.
 
     Commands that are not trusted do not run, and do not pass.
 
@@ -29,8 +33,11 @@ def gather(desk: Desk[State], task: str, checks: Checks, *, agent: str) -> tuple
         task: The id of the task, ``$ORC_TASK`` of the commands.
         checks: The checks.
         agent: Who holds the task, ``$ORC_AGENT`` of the commands.
+
+    Raises:
+        Refused: The folder of the worktree is gone.
     """
-    folder = os.getcwd()
+    folder = _folder_of(desk, task)
 
     def evidence_of(**facts: Any) -> Evidence:
         return Evidence(at=desk.now(), agent=agent, **facts)
@@ -43,39 +50,74 @@ def gather(desk: Desk[State], task: str, checks: Checks, *, agent: str) -> tuple
     if desk.folder is not None:
         named["ORCHESTRATOR_DIR"] = desk.folder
     for command in checks.verify:
-        facts = {"passed": False, "problem": "not run: it came by import and nobody trusted it"}
+        ended = CommandResult(
+            passed=False, problem="not run: it came by import and nobody trusted it"
+        )
         if checks.trusted:
-            facts = _run(command, folder, named, checks.patience, desk.check_awaited)
-        evidence.append(evidence_of(kind="verify", what=command, **facts))
+            ended = run_command(command, folder, named, checks.patience, desk.check_awaited)
+        evidence.append(evidence_of(kind="verify", what=command, **asdict(ended)))
     return tuple(evidence)
 
 
-def _run(
-    command: str, folder: str, named: dict[str, str], timeout: float, look: Callable[[], object]
-) -> dict[str, Any]:
+def _folder_of(desk: Desk[State], task: str) -> str:
+    """The folder in which the checks of a task run."""
+    worktree = desk.read().worktrees.get(task)
+    return os.getcwd() if worktree is None else folder_there(worktree, desk.folder)
+
+
+class CommandResult(msgspec.Struct, frozen=True):
+    """How a command ended; the fields are those of evidence.
+
+    Attributes:
+        passed: Whether it succeeded.
+    """
+
+    passed: bool
+    problem: str = ""
+    status: int | None = None
+    seconds: float | None = None
+    output: str = ""
+
+
+def run_command(
+    command: str,
+    folder: str,
+    variables: dict[str, str],
+    timeout: float,
+    look: Callable[[], object],
+) -> CommandResult:
+    """Run a command of a task or of the board, without a shell.
+
+    Args:
+        command: Its words as one text.
+        folder: Its working folder.
+        variables: More variables for it.
+        timeout: Seconds after which it is killed.
+        look: Called repeatedly while it runs; an exception kills it.
+    """
     from orchestrator.core import processes
 
-    variables = {**processes.passed_on(os.environ), **named}
+    variables = {**processes.passed_on(os.environ), **variables}
     try:
         words = words_of(command)
         ended = processes.run(words, folder=folder, variables=variables, timeout=timeout, look=look)
     except UsageError as error:  # it was imported, and imports do not split commands
-        return {"passed": False, "problem": error.message}
+        return CommandResult(passed=False, problem=error.message)
     except OSError as error:
-        return {"passed": False, "problem": f"cannot be run: {error.strerror}"}
+        return CommandResult(passed=False, problem=f"cannot be run: {error.strerror}")
     if ended.status is None:
         problem = f"killed after {timeout:g}s"
     elif ended.status < 0:
         problem = f"ended by signal {-ended.status}"
     else:
         problem = f"exit status {ended.status}" if ended.status else ""
-    return {
-        "passed": not problem,
-        "problem": problem,
-        "status": ended.status,
-        "seconds": ended.seconds,
-        "output": ended.output,
-    }
+    return CommandResult(
+        passed=not problem,
+        problem=problem,
+        status=ended.status,
+        seconds=ended.seconds,
+        output=ended.output,
+    )
 
 
 def _place(path: str, folder: str) -> str:

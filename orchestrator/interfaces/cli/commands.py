@@ -82,6 +82,12 @@ DECISION = Group(
     {"decisions": "add list/ls show edit history supersede"},
     default="list",
 )
+WORKTREE = Group(
+    "worktree/wt",
+    "A branch and a worktree of git for each task. Without a command: list them.",
+    {"worktrees": "add list/ls show path remove/rm prune trust"},
+    default="list",
+)
 GOAL = Group(
     "goal",
     "Dates with tasks that should have ended by then: progress, slip, earlier dates.",
@@ -278,6 +284,7 @@ BOARD = Group(
         KNOWLEDGE,
         DECISION,
         GOAL,
+        WORKTREE,
         EVENTS,
         SAVED,
         GUARD,
