@@ -17,6 +17,9 @@ from orchestrator import Orchestrator
 
 FOLLOWERS = 100
 
+AGENTS = 8
+"""How many ask for their next task at once."""
+
 BARE = """
 import asyncio, socket, sys, uvicorn
 from starlette.applications import Starlette
@@ -31,7 +34,7 @@ listener = socket.create_server(("127.0.0.1", 0))
 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 print(listener.getsockname()[1], flush=True)
 app = Starlette(routes=[Route("/", nothing, methods=["GET", "POST"])])
-config = uvicorn.Config(app, http="h11", log_config=None, access_log=False)
+config = uvicorn.Config(app, http="h11", log_config=None, access_log=False, timeout_keep_alive=60)
 asyncio.run(uvicorn.Server(config).serve([listener]))
 """
 """A server of the same framework with a route that does nothing."""
@@ -51,6 +54,9 @@ class Client:
 
     def ask(self, method: str, path: str, body: str = "") -> None:
         self.send(method, path, body)
+        self.read()
+
+    def read(self) -> None:
         status, length = self._file.readline(), 0
         assert b" 200 " in status, status
         while (line := self._file.readline()) != b"\r\n":
@@ -103,23 +109,28 @@ def answering(boards: Boards, *, quick: bool) -> Iterator[Figure]:
         line, _ = stack.enter_context(_process(["-c", BARE], {}))
         few = stack.enter_context(serving(small))[:2]
         many = stack.enter_context(serving(board))[:2]
+        path, body = "/api/workstreams/bench/next", '{{"agent": "agent-{}"}}'
         rows = (
-            ("status of 100 tasks", 0.4, few, "GET", "/api/status", ""),
-            ("next", 0.15, many, "POST", "/api/workstreams/bench/next", '{"agent": "ann"}'),
+            ("status of 100 tasks", 0.4, few, 1, "GET", "/api/status", ""),
+            (f"next by {AGENTS} agents at once", 0.15, many, AGENTS, "POST", path, body),
+            ("next by one agent", None, many, 1, "POST", path, body),
         )
-        for what, bound, server, method, path, body in rows:
-            bare, client = Client(int(line)), Client(*server)
+        for what, bound, server, number, method, path, body in rows:
+            bare, clients = [[Client(*to) for _ in range(number)] for to in ((int(line),), server)]
 
-            def repeat(client: Client, method: str, path: str, body: str) -> float:
+            def repeat(clients: list[Client], method: str, path: str, body: str) -> float:
                 begun = perf_counter()
-                for _ in range(times):
-                    client.ask(method, path, body)
-                return (perf_counter() - begun) / times
+                for _ in range(times // len(clients)):
+                    for each, client in enumerate(clients):
+                        client.send(method, path, body.format(each))
+                    for client in clients:
+                        client.read()
+                return (perf_counter() - begun) / (times // len(clients) * len(clients))
 
-            repeat(client, method, path, body)
+            repeat(clients, method, path, body)
             ours, none = interleave(
                 rounds,
-                lambda c=client, m=method, p=path, b=body: repeat(c, m, p, b),  # type: ignore[misc]
+                lambda c=clients, m=method, p=path, b=body: repeat(c, m, p, b),  # type: ignore[misc]
                 lambda c=bare, m=method, b=body: repeat(c, m, "/", b),  # type: ignore[misc]
             )
             yield Figure(

@@ -9,7 +9,8 @@ import functools
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from inspect import getattr_static, signature
@@ -31,6 +32,9 @@ R = TypeVar("R")
 
 _SLICE = 0.25
 """Seconds between two checks whether the async task of a waiting thread was cancelled."""
+
+_GROUP = 0.02
+"""Seconds for which calls are added to a group, whose first call waits for the sync of all."""
 
 _THREADS = 100_000
 """More than any process needs: each waiting call needs its own thread, and only one thread works."""
@@ -74,6 +78,10 @@ class _Turn:
                 f"Another task has the board; waited {self._timeout:g} s",
                 hint="A transaction has not ended. It must not wait for commands of other tasks.",
             ) from None
+
+    def share(self) -> None:
+        """Use the turn that another call has; only the last of them ends it."""
+        self._is_held = True
 
     def end(self) -> None:
         """Release the turn if it is held."""
@@ -158,7 +166,7 @@ class _TurnDesk:
 
 
 class _Job(Generic[R]):
-    """A function that runs in a thread for the async task that creates this.
+    """A function that a thread runs for the async task that creates this.
 
     Args:
         name: The name of the call, for messages.
@@ -167,30 +175,46 @@ class _Job(Generic[R]):
     """
 
     def __init__(
-        self,
-        executor: ThreadPoolExecutor,
-        name: str,
-        function: Callable[[], R],
-        finish: Callable[[], object] = lambda: None,
+        self, name: str, function: Callable[[], R], finish: Callable[[], object] = lambda: None
     ) -> None:
         self._name = name
-        self._finish = finish
-        self._ended = anyio.Event()
+        self._function = function
+        self.finish = finish
+        self._caller = flow.current()
+        self._token = anyio.lowlevel.current_token()
+        self.ended = anyio.Event()
         self._outcome: Future[R] = Future()
-        executor.submit(self._work, function, flow.current(), anyio.lowlevel.current_token())
 
-    def _work(self, function: Callable[[], R], caller: flow.Flow, token: Any) -> None:
+    def work(self) -> None:
+        """Run the function, and tell the task."""
+        self.run()
+        self.tell([self])
+
+    def run(self) -> None:
+        """Run the function; the task is not told yet."""
         try:
-            with flow.acting_for(caller):
-                self._outcome.set_result(function())
+            with flow.acting_for(self._caller):
+                self._outcome.set_result(self._function())
         except BaseException as error:  # noqa: BLE001  it is raised again in the loop
             self._outcome.set_exception(error)
-        with suppress(anyio.RunFinishedError):
-            anyio.from_thread.run_sync(self._end, token=token)
 
-    def _end(self) -> None:
-        self._finish()
-        self._ended.set()
+    def fail(self, error: BaseException) -> None:
+        """Replace the outcome, which nobody has seen, by an error."""
+        self._outcome = Future()
+        self._outcome.set_exception(error)
+
+    def tell(self, jobs: "Sequence[_Job[Any]]") -> None:
+        """Tell the tasks of these jobs that the functions have ended; without waiting for the loop."""
+        loop: Any = self._token.native_token
+        soon = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon  # asyncio or trio
+        with suppress(RuntimeError):  # the loop has ended
+            soon(self._end, jobs)
+
+    @staticmethod
+    def _end(jobs: "Sequence[_Job[Any]]") -> None:
+        for job in jobs:
+            job.finish()
+            job.ended.set()
 
     async def outcome(self, turn: _Turn | None = None) -> R:
         """What the function returned or raised.
@@ -200,14 +224,14 @@ class _Job(Generic[R]):
         Else (``asyncio.Task.cancel``) the outcome is a note of the cancellation.
         """
         try:
-            await self._ended.wait()
+            await self.ended.wait()
         except anyio.get_cancelled_exc_class() as cancelled:
-            if turn is not None and not self._ended.is_set() and turn.abandon():
+            if turn is not None and not self.ended.is_set() and turn.abandon():
                 raise
             with anyio.CancelScope(shield=True):
-                while not self._ended.is_set():
+                while not self.ended.is_set():
                     with suppress(anyio.get_cancelled_exc_class()):
-                        await self._ended.wait()
+                        await self.ended.wait()
             if isinstance(self._outcome.exception(), _Abandoned):
                 raise
             if anyio.current_effective_deadline() != -math.inf:
@@ -225,6 +249,33 @@ class _Job(Generic[R]):
         return f"{self._name} had begun and was done: {shortened(repr(self.result()), 500)}"
 
 
+class _GroupedCall(_Job[R]):
+    """A call that may run in the thread of another one.
+
+    Args:
+        name: The name of the call.
+        function: What to run.
+        turn: Its turn, which it may get from the call before it.
+        seen_in: Makes the board for a turn.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[[Orchestrator], R],
+        turn: _Turn,
+        seen_in: Callable[[_Turn], Orchestrator],
+    ) -> None:
+        super().__init__(name, lambda: function(seen_in(turn)))
+        self.turn = turn
+        turn.share()
+        self._is_begun = threading.Lock()
+
+    def begin(self) -> bool:
+        """Whether the caller of this is the one to run it."""
+        return self._is_begun.acquire(blocking=False)
+
+
 class _Transaction:
     """The transaction that is open: its task, and the one thread that all of it runs in."""
 
@@ -234,6 +285,12 @@ class _Transaction:
         # Start the thread now. An interrupt while it starts makes the executor start a second one for the
         # next call, and what the first has entered could not be left there.
         self.executor.submit(int)
+
+    async def run(self, name: str, function: Callable[[], R]) -> R:
+        """Run a function in this thread."""
+        job = _Job(name, function)
+        self.executor.submit(job.work)
+        return await job.outcome()
 
 
 class _Caller:
@@ -248,6 +305,7 @@ class _Caller:
         self._turns = anyio.Semaphore(1, fast_acquire=True)
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="orchestrator")
         self._open: _Transaction | None = None
+        self._grouped: deque[_GroupedCall[Any]] = deque()
 
     def _turn(self) -> _Turn:
         return _Turn(self._turns, self._orc.engine.timeout)
@@ -272,13 +330,74 @@ class _Caller:
     ) -> R:
         """Run a command or query, inside the transaction of the calling task if it has one."""
         if own := self._own():
-            return await _Job(own.executor, name, lambda: function(self._orc)).outcome()
+            return await own.run(name, lambda: function(self._orc))
         turn = self._turn()
         await turn.begin()
         orc = earlier or self._seen_in(turn)
         if isinstance(orc.engine, _TurnDesk):
             orc.engine.take(turn)
-        return await _Job(self._executor, name, lambda: function(orc), turn.end).outcome(turn)
+        job = _Job(name, lambda: function(orc), turn.end)
+        self._executor.submit(job.work)
+        return await job.outcome(turn)
+
+    async def call_grouped(self, name: str, function: Callable[[Orchestrator], R]) -> R:
+        """Run a function whose commits one sync may make durable with those of others.
+
+        The thread of the call that has the turn runs those that wait, too, one after the other.
+        """
+        if self._own():
+            return await self.call(name, function)
+        call = _GroupedCall(name, function, self._turn(), self._seen_in)
+        self._grouped.append(call)
+        turn = self._turn()
+        try:
+            await turn.begin()
+        except BaseException:
+            if call.begin():
+                raise
+            return await call.outcome(call.turn)  # another thread has begun it
+        if call.begin():
+            self._executor.submit(self._run_together, call)
+        else:
+            turn.end()
+        return await call.outcome(call.turn)
+
+    def _run_together(self, first: "_GroupedCall[Any]") -> None:
+        """Run a call that has the turn, and others that wait, in a thread; tell them after the sync."""
+        until = time.monotonic() + _GROUP
+        ended: list[_GroupedCall[Any]] = []
+        sure: list[_GroupedCall[Any]] = []
+
+        def settled(error: BaseException | None) -> None:
+            for call in ended:
+                if error is not None:
+                    call.fail(error)
+            sure.extend(ended)
+            ended.clear()
+            if sure and not group.is_open:
+                first.tell([*sure])
+                sure.clear()
+
+        with suppress(Exception), self._orc.engine.grouped(settled) as group:  # the calls have it
+            following: _GroupedCall[Any] | None = first
+            while following is not None:
+                call = following
+                call.run()
+                ended.append(call)
+                may_follow = group.is_open and time.monotonic() < until
+                following = self._next_grouped() if may_follow else None
+            call.finish = call.turn.end
+        settled(None)
+
+    def _next_grouped(self) -> "_GroupedCall[Any] | None":
+        """The next call that waits; nobody else runs it."""
+        if not self._grouped:
+            time.sleep(0)  # the loop gets the interpreter, and may have calls that have just come
+        while self._grouped:
+            call = self._grouped.popleft()
+            if call.begin():
+                return call
+        return None
 
     async def iterate(
         self, name: str, function: Callable[[Orchestrator], Iterator[R]]
@@ -311,7 +430,8 @@ class _Caller:
 
         token = anyio.lowlevel.current_token()
         turn.when_left = deliver
-        run = _Job(self._executor, name, work, finish)
+        run = _Job(name, work, finish)
+        self._executor.submit(run.work)
         try:
             with receive:
                 async for batch in receive:
@@ -351,13 +471,13 @@ class _Caller:
             context.__exit__(type(error) if error else None, error, None)
 
         try:
-            await _Job(own.executor, name, context.__enter__).outcome()
+            await own.run(name, context.__enter__)
             yield
         except BaseException as error:
             cause = error
-            await _Job(own.executor, name, lambda: leave(cause)).outcome()
+            await own.run(name, lambda: leave(cause))
             raise
-        await _Job(own.executor, name, lambda: leave(None)).outcome()
+        await own.run(name, lambda: leave(None))
 
 
 class _AsyncNoun:
@@ -493,12 +613,23 @@ class AsyncOrchestrator(AsyncNouns):
             function: Gets the board, for this call only.
             earlier: The board of an earlier call that has ended, for what that call has left to do.
         """
+        return await self._caller.call(name, self._apart(function), earlier)
+
+    async def run_grouped(self, name: str, function: Callable[[Orchestrator], R]) -> R:
+        """The same for a function that changes the board.
+
+        One sync may make its commits durable with those of others that wait for their turn.
+        """
+        return await self._caller.call_grouped(name, self._apart(function))
+
+    def _apart(self, function: Callable[[Orchestrator], R]) -> Callable[[Orchestrator], R]:
+        """The function, which sees of the engine only what it does itself."""
 
         def call(orc: Orchestrator) -> R:
             self._orc.engine.has_recorded = False
             return function(orc)
 
-        return await self._caller.call(name, call, earlier)
+        return call
 
     def request(self, request_id: str) -> AbstractContextManager[None]:
         """The command of this task inside answers this request: repeating it has one effect."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from orchestrator import snapshot
+from orchestrator.commit_group import CommitGroup, Settled
 from orchestrator.core import clock, flow, names
 from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import Damage, NotFound, OrchestratorError, Refused, UsageError
@@ -88,6 +89,7 @@ class Engine:
         self._owner = flow.Ownership(timeout)
         self._interrupts = Interrupts()
         self._open: Transaction[State] | None = None
+        self._group: CommitGroup | None = None
         self._half_done: BaseException | None = None
         self._state: State | None = None
         self._position: Cursor = START
@@ -137,6 +139,8 @@ class Engine:
 
     def _catch_up(self) -> tuple[State, Damage | None]:
         """The state as far as the log can be read, and the damage that stops the reading."""
+        if self._group is not None and self._group.records and self._state is not None:
+            return self._state, None  # it is ahead of the log, which nobody else can change
         known = self._state is not None
         state = self._state if self._state is not None else self._load()
         try:
@@ -182,6 +186,7 @@ class Engine:
         Raises:
             NotFound: The log has no such event.
         """
+        self._flush()
         present = self.read()
         if number == present.event:
             return present
@@ -195,11 +200,16 @@ class Engine:
     def event(self, number: int) -> Recorded:
         """One event by its id, of the log or of the open transaction."""
         with self._owner:
-            return (self._open or self.store).event(number)
+            return (self._open or self._past).event(number)
 
     def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
         """The events of the log, newest first; those before an event, if one is given."""
-        return self.store.read_backwards(before)
+        return self._past.read_backwards(before)
+
+    @property
+    def _past(self) -> CommitGroup | Store:
+        """The events that are committed, and the documents."""
+        return self._group or self.store
 
     def pause(self) -> None:
         """Prepare for a long action between commands: signals are delivered again.
@@ -212,6 +222,7 @@ class Engine:
                 raise UsageError(
                     "What takes long, inside a transaction, would keep everybody else out"
                 )
+            self.settle()
         self._interrupts.release()
 
     def check_awaited(self) -> None:
@@ -244,6 +255,7 @@ class Engine:
                 ):
                     self._end_request()
                     self.has_recorded = True  # the same as the first answer
+                    self._flush()
                     return self._answer_again(known, shows)
                 with self._opened(state) as tx:
                     result = body(tx)
@@ -294,6 +306,7 @@ class Engine:
         with self._owner:
             if self._open is not None:
                 raise UsageError("A transaction cannot be rehearsed from inside")
+            self.settle()
             tx = self._open = self._begin(self._refresh())
             try:
                 yield
@@ -334,7 +347,45 @@ class Engine:
         caller = flow.current()
         self._requests[caller if caller in self._requests else None] = None
 
+    @contextmanager
+    def grouped(self, settled: Settled) -> Iterator[CommitGroup]:
+        """Make the commits of the commands inside durable with one sync, at the end of the block.
+
+        The commands may be those of several flows, in this thread. Their callers get no answer before
+        ``settled`` is called.
+        """
+        self._group = group = CommitGroup(self.store, self.timeout, settled)
+        try:
+            yield group
+        finally:
+            self.settle()
+
+    def settle(self) -> None:
+        """End the group of commits, if there is one: from here on they have happened."""
+        group, self._group = self._group, None
+        if group is None:
+            return
+        with group:
+            if group.records:
+                self._interrupts.hold()
+                try:
+                    self._schedule.grow(group.records)
+                    self._position = group.flush(self._position)
+                    self._carry_out({}, {})
+                except BaseException:
+                    self.forget()
+                    raise
+                finally:
+                    self._interrupts.release()
+
+    def _flush(self) -> None:
+        """Append the commits of the group to the log, before something reads it or writes to it."""
+        if self._group is not None:
+            self._position = self._group.flush(self._position)
+
     def _locked(self, name: str) -> AbstractContextManager[None]:
+        if self._group is not None:
+            return self._group.locked(name)
         return self.store.locked(name, self.timeout)
 
     def _request(self, name: str, arguments: tuple[object, ...] | None) -> RequestMark | None:
@@ -351,7 +402,10 @@ class Engine:
             yield tx
         except BaseException:
             if tx.events:
+                position = self._position
                 self.forget()
+                if self._group is not None:  # what it has committed is not in the state any more
+                    self._group.flush(position)
             raise
         finally:
             self._open = self._half_done = None
@@ -365,7 +419,7 @@ class Engine:
     def _begin(self, state: State) -> Transaction[State]:
         return Transaction(
             state,
-            self.store,
+            self._past,
             head=state.event,
             now=self.now(),
             agent=self.agent,
@@ -382,7 +436,7 @@ class Engine:
         if number is None:
             return None
         try:
-            record = self.store.event(number)
+            record = self._past.event(number)
         except NotFound:
             return None
         return caused_by(record) if cause_mark(record) == self._cause else None
@@ -440,7 +494,12 @@ class Engine:
         for record in records:
             tx.state.close(record)
         texts = _documents((event for _, event in tx.events), tx.state)
-        self._append(records, tx.state, texts, tx.documents)
+        is_plain = not texts and not tx.documents
+        if self._group is not None and is_plain and self._group.takes(records):
+            self._group.records += records
+            self._changed = True
+        else:
+            self._append(records, tx.state, texts, tx.documents)
         self.last_author = records[-1].agent
         if answering is not None:
             self._end_request()
@@ -462,6 +521,7 @@ class Engine:
         """
         self._interrupts.hold()
         try:
+            self._flush()
             self._position = self.store.append(records, self._position)
             self._state = state
             self._schedule.grow(records)
@@ -507,12 +567,14 @@ class Engine:
 
     def save(self) -> None:
         """Write the snapshot now, whatever its size."""
+        self.settle()
         with self._owner, self._locked("save"):
             self._refresh()
             self._save()
 
     def refold(self) -> None:
         """Fold the whole log again and write the snapshot; the old snapshot is not read."""
+        self.settle()
         with self._owner, self._locked("save"):
             self._state, self._position = State(), START
             self._refresh()

@@ -5,18 +5,28 @@ import inspect
 import os
 import threading
 import typing
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import FunctionType
+from typing import Any
 
 import anyio
 import async_stub
 import pytest
+from anyio.abc import TaskGroup
 from boards import check_law
 
-from orchestrator import AsyncOrchestrator, Orchestrator, OrchestratorError, Refused, TimedOut
+from orchestrator import (
+    AsyncOrchestrator,
+    InputOutputError,
+    NotFound,
+    Orchestrator,
+    OrchestratorError,
+    Refused,
+    TimedOut,
+)
 from orchestrator.api import Lazy
 from orchestrator.stores.memory import MemoryStore
 
@@ -33,6 +43,8 @@ class SlowStore(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
+        self.appends = 0
+        self.error: Exception | None = None
         self.began = threading.Event()
         self.go_on = threading.Event()
         self.go_on.set()
@@ -44,6 +56,9 @@ class SlowStore(MemoryStore):
     def append(self, *arguments):
         self.began.set()
         assert self.go_on.wait(60)
+        if self.error is not None:
+            raise self.error
+        self.appends += 1
         return super().append(*arguments)
 
 
@@ -121,6 +136,98 @@ async def test_many_tasks_at_once_are_all_served(orc: AsyncOrchestrator):
         for number in range(100):
             group.start_soon(add, orc, str(number))
     assert sorted(map(int, await titles(orc))) == [*range(100)]
+
+
+def adding(title: str) -> Callable[[Orchestrator], str]:
+    return lambda orc: orc.tasks.add("build", title=title).title
+
+
+async def started_together(
+    orc: AsyncOrchestrator, group: TaskGroup, functions: list[Callable[[Orchestrator], Any]]
+) -> list[Any]:
+    """Start functions as grouped calls while another task has the board; the list gets their outcomes."""
+    outcomes: list[Any] = [None] * len(functions)
+
+    async def call(place: int) -> None:
+        try:
+            outcomes[place] = await orc.run_grouped(f"call {place}", functions[place])
+        except (OrchestratorError, RuntimeError) as error:
+            outcomes[place] = error
+
+    async with orc.transaction():
+        for place in range(len(functions)):
+            group.start_soon(call, place)
+            await anyio.wait_all_tasks_blocked()
+    return outcomes
+
+
+async def test_changes_that_wait_for_their_turn_have_one_append(
+    orc: AsyncOrchestrator, store: SlowStore
+):
+    names = [str(number) for number in range(10)]
+    async with anyio.create_task_group() as group:
+        before = store.appends
+        outcomes = await started_together(orc, group, [adding(name) for name in names])
+    assert outcomes == await titles(orc) == names
+    assert store.appends == before + 1
+    assert not any(record.more for record in await orc.events.read(last=10))
+
+
+async def test_no_change_is_answered_before_it_is_durable(orc: AsyncOrchestrator, store: SlowStore):
+    async with anyio.create_task_group() as group:
+        store.hold()
+        outcomes = await started_together(orc, group, [adding("one"), adding("two")])
+        await until(store.began)
+        await anyio.sleep(0.01)
+        assert outcomes == [None, None]
+        store.go_on.set()
+    assert outcomes == ["one", "two"]
+
+
+async def test_each_change_of_a_group_has_its_own_outcome(orc: AsyncOrchestrator):
+    def broken(orc: Orchestrator) -> None:
+        orc.tasks.add("build", title="kept")
+        raise RuntimeError
+
+    functions = [adding("one"), lambda orc: orc.tasks.claim("none", agent="ann"), broken]
+    async with anyio.create_task_group() as group:
+        outcomes = await started_together(orc, group, [*functions, adding("two")])
+    assert [type(each) for each in outcomes] == [str, NotFound, RuntimeError, str]
+    assert await titles(orc) == ["one", "kept", "two"]
+
+
+async def test_an_append_that_fails_fails_for_all_of_its_group(
+    orc: AsyncOrchestrator, store: SlowStore
+):
+    async with anyio.create_task_group() as group:
+        store.error = InputOutputError("The disk is full")
+        outcomes = await started_together(orc, group, [adding("one"), adding("two")])
+    assert outcomes == [store.error, store.error]
+    store.error = None
+    assert await titles(orc) == []
+    assert await orc.run_grouped("add", adding("three")) == "three"
+
+
+async def test_who_waits_for_long_in_a_group_keeps_nobody_waiting(orc: AsyncOrchestrator):
+    async with anyio.create_task_group() as group:
+        waiting = lambda orc: orc.tasks.next("build", agent="bob", wait="1h").title  # noqa: E731
+        outcomes = await started_together(
+            orc, group, [lambda orc: orc.locks.acquire("git", agent="ann").resource, waiting]
+        )
+        while outcomes[0] is None:
+            await anyio.sleep(0.001)
+        assert outcomes == ["git", None]
+        assert await orc.run_grouped("add", adding("one")) == "one"
+    assert outcomes == ["git", "one"]
+
+
+async def test_a_change_that_is_cancelled_before_its_turn_does_not_happen(orc: AsyncOrchestrator):
+    async with anyio.create_task_group() as group, orc.transaction():
+        group.start_soon(orc.run_grouped, "add", adding("cancelled"))
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    assert await orc.run_grouped("add", adding("one")) == "one"
+    assert await titles(orc) == ["one"]
 
 
 async def test_another_task_reads_what_is_committed_only(orc: AsyncOrchestrator):

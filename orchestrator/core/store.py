@@ -227,10 +227,10 @@ class Store(Protocol):
         """
 
     def append(self, records: list[Recorded], after: Cursor) -> Cursor:
-        """Make the records of one commit durable. With this the commit has happened.
+        """Make the records of a commit durable. With this the commit has happened.
 
         Args:
-            records: The records of the commit; all but the last have ``more``.
+            records: The records of the commit; all but the last have ``more``. They may be several commits.
             after: The end of the log.
 
         Returns:

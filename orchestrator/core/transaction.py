@@ -60,6 +60,15 @@ def no_result(_state: object, _events: Committed) -> None:
     """Return the result of a command that is a part of another one: None."""
 
 
+class Past(Protocol):
+    """What a transaction reads beside the state: events that are committed, and documents."""
+
+    documents: Documents
+
+    def event(self, number: int) -> Recorded:
+        """One event by its id."""
+
+
 class Transaction(Generic[S]):
     """The state, the time, new ids and the recorded events of a command. It commits as a whole or not at all.
 
@@ -81,7 +90,7 @@ class Transaction(Generic[S]):
     def __init__(
         self,
         state: S,
-        store: Store,
+        past: Past,
         *,
         head: int,
         now: str,
@@ -105,7 +114,7 @@ class Transaction(Generic[S]):
         self.actors: set[str] = set()
         self._agent = agent
         self._head = head
-        self._store = store
+        self._past = past
 
     @property
     def agent(self) -> str:
@@ -211,7 +220,7 @@ class Transaction(Generic[S]):
         """The content of a document; None after this transaction has changed it."""
         if any(path in event.documents(self.state) for _, event in self.events if event):
             return None
-        self.documents[path] = data = self._store.documents.read(path)
+        self.documents[path] = data = self._past.documents.read(path)
         return data
 
     def event(self, number: int) -> Recorded:
@@ -219,7 +228,7 @@ class Transaction(Generic[S]):
         position = number - self._head - 1
         if 0 <= position < len(self.events):
             return self.events[position][0]
-        return self._store.event(number)
+        return self._past.event(number)
 
     @contextmanager
     def as_before(self) -> Iterator[None]:

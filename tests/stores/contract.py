@@ -41,6 +41,14 @@ class StoreContract:
         assert (first.id, second.id) == (2, 3)
         assert end_of(store) == second
 
+    def test_several_commits_may_be_appended_at_once(self, store: Store) -> None:
+        several = records(START, "a", "b", "c")
+        closed = [several[0], replace(several[1], more=True), several[2]]
+        with store.locked("test", WAIT):
+            end = store.append([replace(closed[0], more=False), *closed[1:]], START)
+        assert texts_of(store) == ["a", "b", "c"]
+        assert end_of(store) == end
+
     def test_the_mark_of_the_log_changes_with_it_and_only_with_it(self, store: Store) -> None:
         (end,) = fill(store, ["a"])
         mark = store.mark()

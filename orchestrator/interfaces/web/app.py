@@ -112,7 +112,8 @@ class Service:
         Raises:
             TimedOut: It waited for too long.
         """
-        key = request.headers.get("idempotency-key") if request.method not in SAFE else None
+        is_change = request.method not in SAFE
+        key = request.headers.get("idempotency-key") if is_change else None
 
         def call(orc: Orchestrator) -> T:
             if key is None:
@@ -121,7 +122,9 @@ class Service:
                 return function(orc)
 
         with _in_time():
-            return await self.orc.run(f"{request.method} {request.url.path}", call)
+            name = f"{request.method} {request.url.path}"
+            run = self.orc.run_grouped if is_change else self.orc.run
+            return await run(name, call)
 
     def endpoint(self, route: Endpoint) -> Answering:
         """Answer requests of a declared route."""

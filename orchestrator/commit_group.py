@@ -1,0 +1,95 @@
+"""Commits of several commands that one sync makes durable; each stays a commit of its own in the log."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from types import TracebackType
+
+from orchestrator.core.events import Recorded
+from orchestrator.core.store import Cursor, Documents, Store
+
+LARGEST = 64 << 10
+"""Bytes of the events of a commit up to which it waits for others; a larger one is written at once."""
+
+Settled = Callable[[BaseException | None], None]
+"""Is told that what was committed so far is durable, or the error with which all of it failed."""
+
+
+class CommitGroup:
+    """The commits that wait for their sync, and the lock of the store from the first command on.
+
+    While it has commits, the state of the engine is ahead of the log, so nobody may see an answer that was
+    made meanwhile before ``settled`` was called: the commits happen, or fail, together.
+
+    Args:
+        store: The store of the events.
+        timeout: Seconds to wait for the lock.
+        settled: See :data:`Settled`.
+
+    Attributes:
+        documents: The texts beside the log.
+        records: The events of the commits that wait.
+        is_open: Whether commits can be added; not when ``settled`` is called for the last time.
+    """
+
+    def __init__(self, store: Store, timeout: float, settled: Settled) -> None:
+        self._store = store
+        self._timeout = timeout
+        self._settled = settled
+        self._lock = ExitStack()
+        self._is_locked = False
+        self.documents: Documents = store.documents
+        self.records: list[Recorded] = []
+        self.is_open = True
+
+    def __enter__(self) -> None:
+        """End the group with the block."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.__exit__(kind, error, trace)
+        self.is_open = False
+        self._settled(error)
+
+    def locked(self, command: str) -> AbstractContextManager[None]:
+        """The lock of the store, which is kept until the group ends."""
+        if not self._is_locked:
+            self._lock.enter_context(self._store.locked(command, self._timeout))
+            self._is_locked = True
+        return nullcontext()
+
+    def takes(self, records: list[Recorded]) -> bool:
+        """Whether a commit is small enough to wait."""
+        return sum(len(record.payload) for record in records) <= LARGEST
+
+    def flush(self, position: Cursor) -> Cursor:
+        """Append the commits that wait to the log, and return the new end of the log.
+
+        Raises:
+            OrchestratorError: They could not be appended; see :meth:`Store.append`.
+        """
+        records, self.records = self.records, []
+        if not records:
+            return position
+        try:
+            position = self._store.append(records, position)
+        except BaseException as error:
+            self._settled(error)
+            raise
+        self._settled(None)
+        return position
+
+    def event(self, number: int) -> Recorded:
+        """One event by its id, of the commits that wait or of the log."""
+        place = number - self.records[0].id if self.records else -1
+        return self.records[place] if 0 <= place < len(self.records) else self._store.event(number)
+
+    def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
+        """The events from the newest to the oldest; only ids below ``before``."""
+        for record in reversed(self.records):
+            if before is None or record.id < before:
+                yield record
+        yield from self._store.read_backwards(before)
