@@ -141,6 +141,7 @@ else:
         supervisor = Lazy(
             "supervisor.embedded:Supervisor", "Agent files, and a runner of agents in this program."
         )
+        patrols = Lazy("trees.patrol:Patrols", "Look after what stands still.")
         terminals = Lazy("terminals.commands:Terminals", "Agents in windows of tmux.")
         permissions = Lazy(
             "domain.permissions.commands:Permissions",

@@ -28,6 +28,8 @@ import orchestrator.domain.mail.records
 import orchestrator.domain.mail.search
 import orchestrator.domain.merges.commands
 import orchestrator.domain.merges.records
+import orchestrator.domain.patrols.commands
+import orchestrator.domain.patrols.findings
 import orchestrator.domain.permissions.commands
 import orchestrator.domain.permissions.records
 import orchestrator.domain.subscriptions.limits
@@ -67,6 +69,7 @@ import orchestrator.reports.timeline
 import orchestrator.supervisor.agent_files
 import orchestrator.supervisor.embedded
 import orchestrator.terminals.commands
+import orchestrator.trees.patrol
 import orchestrator.trees.removal
 import orchestrator.trees.worktrees
 import typing
@@ -231,6 +234,11 @@ class AsyncMerges:
     async def submit_commit(self, branch: str, commit: str, *, target: str, strategy: typing.Literal['merge', 'squash', 'rebase'] = ..., task: str | None = ..., agent: str | None = ...) -> orchestrator.domain.merges.records.Submission: ...
     async def withdraw(self, what: int | str, *, reason: str = ..., agent: str | None = ...) -> orchestrator.domain.merges.records.Submission: ...
 
+class AsyncPatrols:
+    async def explain(self, task: str) -> orchestrator.trees.patrol.TaskExplanation: ...
+    async def findings(self) -> builtins.list[orchestrator.domain.patrols.findings.PatrolFinding]: ...
+    async def run(self, *, agent: str | None = ...) -> orchestrator.domain.patrols.commands.PatrolRound: ...
+
 class AsyncPermissions:
     async def all(self) -> builtins.list[orchestrator.domain.permissions.commands.PermissionView]: ...
     async def allow(self, id: str, *, agent: str | None = ...) -> orchestrator.domain.permissions.records.PermissionRequest: ...
@@ -382,6 +390,7 @@ class AsyncNouns:
     locks: AsyncLocks
     mail: AsyncMail
     merges: AsyncMerges
+    patrols: AsyncPatrols
     permissions: AsyncPermissions
     reviews: AsyncReviews
     saved: AsyncSaved

@@ -42,6 +42,7 @@ import orchestrator.reports.status
 import orchestrator.reports.timeline
 import orchestrator.supervisor.embedded
 import orchestrator.terminals.commands
+import orchestrator.trees.patrol
 import orchestrator.trees.worktrees
 
 class Facade:
@@ -66,6 +67,7 @@ class Facade:
     events: orchestrator.domain.event_log.Events
     subscriptions: orchestrator.domain.subscriptions.commands.Subscriptions
     supervisor: orchestrator.supervisor.embedded.Supervisor
+    patrols: orchestrator.trees.patrol.Patrols
     terminals: orchestrator.terminals.commands.Terminals
     permissions: orchestrator.domain.permissions.commands.Permissions
     merges: orchestrator.domain.merges.commands.Merges

@@ -19,6 +19,7 @@ from orchestrator.domain.knowledge.records import KnowledgeSlice
 from orchestrator.domain.locks.records import LockSlice
 from orchestrator.domain.mail.records import MailSlice
 from orchestrator.domain.merges.records import MergeSlice
+from orchestrator.domain.patrols.records import PatrolSlice
 from orchestrator.domain.permissions.records import PermissionSlice
 from orchestrator.domain.slices import Slice
 from orchestrator.domain.subscriptions.records import SubscriptionSlice
@@ -63,6 +64,7 @@ class State(msgspec.Struct, dict=True):
     subscriptions: SubscriptionSlice = msgspec.field(default_factory=SubscriptionSlice)
     permissions: PermissionSlice = msgspec.field(default_factory=PermissionSlice)
     merges: MergeSlice = msgspec.field(default_factory=MergeSlice)
+    patrols: PatrolSlice = msgspec.field(default_factory=PatrolSlice)
     terminals: TerminalSlice = msgspec.field(default_factory=TerminalSlice)
     worktrees: WorktreeSlice = msgspec.field(default_factory=WorktreeSlice)
     requests: dict[str, Request] = {}

@@ -80,6 +80,9 @@ SENTENCES = {
     "message.sent": "wrote to {to}: {subject}[ (answer to message {reply_to})]",
     "message.taken": "took message {message} from the queue {queue}",
     "message.unmuted": "may be disturbed again",
+    "patrol.escalated": "told {to} what nudges have not solved: {concerns:concerns}",
+    "patrol.nudged": "told {to}: {concerns:concerns}",
+    "patrol.settled": "found that this is over: {concerns:concerns}",
     "permission.expired": "got no answer to the request {request_id}, so it is denied",
     "permission.request": "asks for permission to use {tool_name} ({request_id})",
     "permission.response": "answered the request {request_id}: {behavior}[: {message}]",
@@ -154,9 +157,9 @@ SENTENCES = {
 }
 """The sentence of each type of event, without the agent.
 
-``{field}`` is a fact of the event, ``{field:task}`` the task with its title, and ``time``, ``number`` and
-``checks`` are other ways to show a fact. ``{:changes}`` is the list of changes of an edit. A part in
-brackets is left out if a fact in it is empty, or names the agent itself as the subscriber.
+``{field}`` is a fact of the event, ``{field:task}`` the task with its title, and ``time``, ``number``,
+``checks`` and ``concerns`` are other ways to show a fact. ``{:changes}`` is the list of changes of an edit.
+A part in brackets is left out if a fact in it is empty, or names the agent itself as the subscriber.
 """
 
 _OPTIONAL = re.compile(r"\[([^\]]*)\]")
@@ -233,6 +236,11 @@ class Sentences:
             return self._shown_time(payload)
         if kind == "number":
             return str(len(payload))
+        if kind == "concerns":
+            words = [
+                f"{concern['kind'].replace('_', ' ')} {concern['subject']}" for concern in payload
+            ]
+            return first_of(words, NAMED, _text)
         if kind == "checks":
             failed = [check["what"] or check["kind"] for check in payload if not check["passed"]]
             return f"{first_of(failed, NAMED, _text)} failed" if failed else "all passed"

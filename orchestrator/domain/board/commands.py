@@ -6,6 +6,7 @@ from orchestrator.domain.board.events import BoardRepaired, BoardUpgraded
 from orchestrator.domain.locks.events import LockLapsed
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskLapsed
+from orchestrator.domain.tasks.records import Task
 
 
 def repaired_checks(state: State, events: Committed) -> tuple[str, ...]:
@@ -29,10 +30,20 @@ class Repairs(Noun[State]):
         """Record a repair; with ``lapses``, also end the leases whose time has passed."""
         tx.record(BoardRepaired(repaired=repaired))
         if lapses:
-            for task in [task for task in tx.state.schedule.running() if task.has_lapsed(tx.now)]:
-                tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
-            for resource, agent in ended_holds(tx.state, tx.now):
-                tx.record(LockLapsed(resource=resource, holder=agent))
+            end_lapsed(tx)
+
+
+def end_lapsed(tx: Transaction[State]) -> None:
+    """End the leases of running tasks, and of locks, whose time has passed."""
+    for task in lapsed_tasks(tx.state, tx.now):
+        tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
+    for resource, agent in ended_holds(tx.state, tx.now):
+        tx.record(LockLapsed(resource=resource, holder=agent))
+
+
+def lapsed_tasks(state: State, now: str) -> list[Task]:
+    """The running tasks whose lease has ended."""
+    return [task for task in state.schedule.running() if task.has_lapsed(now)]
 
 
 def ended_holds(state: State, now: str) -> list[tuple[str, str]]:

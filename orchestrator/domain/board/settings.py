@@ -5,8 +5,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from orchestrator.core.clock import duration
 from orchestrator.core.decoding import decode_text
-from orchestrator.core.errors import BadInput
+from orchestrator.core.errors import BadInput, UsageError
 from orchestrator.domain.merges.records import Strategy
 
 FILE = "config.toml"
@@ -67,6 +68,37 @@ class WorktreeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     setup: tuple[str, ...] = ()
 
 
+class PatrolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[patrol]``: what is too long for a patrol, and how often it tells so. Durations are as ``30m``.
+
+    Attributes:
+        nudges: How often an agent is told before the overseer is.
+        pause: The time after the first nudge; it doubles with each one.
+        longest_pause: The longest such time.
+        lease: A lease that ends sooner than this is about to end, in its last quarter.
+        submission: How long a branch may wait to be merged.
+        convoy: How long a convoy may stand still.
+        worktree: How long no agent may have the task of a worktree.
+    """
+
+    nudges: Annotated[int, Meta(ge=1, le=100)] = 3
+    pause: str = "10m"
+    longest_pause: str = "4h"
+    lease: str = "5m"
+    submission: str = "1h"
+    convoy: str = "4h"
+    worktree: str = "1h"
+
+    def __post_init__(self) -> None:
+        for name in ("pause", "longest_pause", "lease", "submission", "convoy", "worktree"):
+            try:
+                seconds = duration(getattr(self, name))
+            except UsageError as error:
+                raise ValueError(f"patrol.{name}: {error.message}") from None
+            if name == "pause" and not seconds:
+                raise ValueError("patrol.pause must be longer than 0 seconds")
+
+
 class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings in ``config.toml``.
 
@@ -76,6 +108,7 @@ class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         merge: The merge queue.
         terminal: Terminals of agents.
         worktree: The worktrees of tasks.
+        patrol: Patrols.
     """
 
     workstream: str = ""
@@ -83,6 +116,7 @@ class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     merge: MergeSettings = MergeSettings()
     terminal: TerminalSettings = TerminalSettings()
     worktree: WorktreeSettings = WorktreeSettings()
+    patrol: PatrolSettings = PatrolSettings()
 
 
 def settings(data: bytes | None) -> BoardSettings:

@@ -72,6 +72,14 @@ class ReviewQueue:
         reviews = (self._tasks.get(task_id) for task_id in self._of.get(agent, ()))
         return [task for task in reviews if task is not None]
 
+    def reviewed(self) -> list[Task]:
+        """The tasks that an agent reviews, under a lease that has ended or not."""
+        return [task for agent in self._of for task in self.held_by(agent)]
+
+    def reviewers(self) -> list[str]:
+        """The agents that review tasks."""
+        return [agent for agent, tasks in self._of.items() if tasks]
+
     def due_renewals(self, agent: str, now: str) -> list[Task]:
         """The reviews of an agent whose live lease has passed its half."""
         return [

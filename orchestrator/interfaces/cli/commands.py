@@ -192,6 +192,12 @@ RUNNER = Group(
         "runner": "plan/p brief/b collect/c",
     },
 )
+PATROL = Group(
+    "patrol",
+    "Look after what stands still: nudge, escalate, give back by lease. Without a command: look once.",
+    {"patrol": "run explain"},
+    default="run",
+)
 TERMINAL = Group(
     "terminal",
     "Agents in windows of tmux. Without a command: list them.",
@@ -289,6 +295,7 @@ BOARD = Group(
         SAVED,
         GUARD,
         RUNNER,
+        PATROL,
         TERMINAL,
         PERMISSION,
         NOTIFY,

@@ -45,7 +45,14 @@ _OF_THE_MACHINE = frozenset(
             "setup",
             "version",
         ),
-        *("runner/check", "runner/install", "runner/logs", "runner/restart", "runner/run"),
+        *(
+            "patrol/run",
+            "runner/check",
+            "runner/install",
+            "runner/logs",
+            "runner/restart",
+            "runner/run",
+        ),
         *("runner/start", "runner/stop", "task/batch", "task/trust", "terminal", "trust"),
     ]
 )

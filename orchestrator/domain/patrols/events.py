@@ -1,0 +1,48 @@
+"""The events of patrols."""
+
+from msgspec.structs import asdict
+
+from orchestrator.core.events import Event, Recorded, event
+from orchestrator.domain.patrols.records import Concern, WatchedConcern
+from orchestrator.domain.state import State
+
+
+@event("patrol.nudged")
+class PatrolNudged(Event):
+    """An agent was told by mail what stands still."""
+
+    to: str
+    concerns: tuple[Concern, ...]
+
+    def apply(self, state: State, record: Recorded) -> None:
+        for concern in self.concerns:
+            known = state.patrols.get(concern.key)
+            state.patrols[concern.key] = WatchedConcern(
+                **asdict(concern),
+                since=known.since if known else record.ts,
+                nudges=(known.nudges if known else 0) + 1,
+                nudged_at=record.ts,
+            )
+
+
+@event("patrol.escalated")
+class PatrolEscalated(Event):
+    """The overseer was told by mail: nudges have not helped."""
+
+    to: str
+    concerns: tuple[Concern, ...]
+
+    def apply(self, state: State, record: Recorded) -> None:
+        for concern in self.concerns:
+            state.patrols.change(concern.key, escalated_at=record.ts)
+
+
+@event("patrol.settled")
+class PatrolSettled(Event):
+    """These concerns are over; should one come back, it is told anew."""
+
+    concerns: tuple[Concern, ...]
+
+    def apply(self, state: State, record: Recorded) -> None:
+        for concern in self.concerns:
+            del state.patrols[concern.key]

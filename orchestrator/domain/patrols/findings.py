@@ -1,0 +1,323 @@
+"""What a patrol finds: facts of the board, of the presence of agents, and of worktrees.
+
+=====================  ===================================================================================
+kind                   meaning
+=====================  ===================================================================================
+`quiet_task`           its agent, which has it under a live lease, has missed its heartbeats
+`gone_agent`           an agent is gone, and has tasks or reviews, or a worktree with uncommitted changes
+`lapsing_lease`        a lease is about to end: its agent has not called for most of it
+`waiting_submission`   a branch waits long to be merged
+`still_convoy`         an open convoy: none of its tasks is worked on, and none has changed for long
+`lock_of_gone`         an agent that is gone holds a lock
+`idle_worktree`        no agent has the task of a worktree, and its branch does not wait to be merged
+=====================  ===================================================================================
+
+Whether an agent is there is said by its presence, as everywhere (`agent list`): a heartbeat or a lease, never
+the process alone.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from orchestrator.core import clock
+from orchestrator.core.printable import amount, escape, first_of, one_line
+from orchestrator.core.transaction import SYSTEM
+from orchestrator.domain.agents.commands import AgentView
+from orchestrator.domain.agents.records import OVERSEER
+from orchestrator.domain.board.settings import PatrolSettings
+from orchestrator.domain.convoys.records import Convoy
+from orchestrator.domain.patrols.records import Concern, FindingKind
+from orchestrator.domain.state import State
+from orchestrator.domain.tasks.records import HELD, Task
+
+_TITLE = 60
+_NAMED = 3
+_LAST_PART = 4
+"""A lease is about to end in its last quarter, at the earliest."""
+
+
+class TreeFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A worktree of a task as it stands.
+
+    Attributes:
+        agent: Who made it.
+        is_dirty: Whether something in it is not committed.
+    """
+
+    task: str
+    agent: str
+    branch: str
+    made_at: str
+    is_dirty: bool = False
+
+
+class PatrolFinding(Concern, frozen=True, kw_only=True):
+    """A concern as it is now.
+
+    Attributes:
+        text: What is wrong, in one sentence.
+        advice: What to do.
+        since: Since when.
+        tasks: The tasks that it concerns.
+    """
+
+    text: str
+    advice: str
+    since: str
+    tasks: tuple[str, ...] = ()
+
+    @property
+    def concern(self) -> Concern:
+        """What the log keeps of it."""
+        return Concern(kind=self.kind, subject=self.subject, mark=self.mark, to=self.to)
+
+
+def findings(
+    state: State,
+    now: str,
+    agents: Mapping[str, AgentView],
+    trees: Mapping[str, TreeFacts],
+    limits: PatrolSettings,
+) -> list[PatrolFinding]:
+    """What is wrong now, by key.
+
+    Args:
+        state: The board.
+        now: The time.
+        agents: The agents with their presence.
+        trees: The worktrees by task.
+        limits: How long is too long.
+    """
+    found = [
+        *_Leases(state, now, agents, limits).all(),
+        *_gone_agents(state, now, agents, trees),
+        *_waiting_submissions(state, now, limits),
+        *_still_convoys(state, now, limits),
+        *_idle_worktrees(state, now, agents, trees, limits),
+    ]
+    return sorted((_addressed(state, finding) for finding in found), key=lambda f: f.key)
+
+
+def _addressed(state: State, finding: PatrolFinding) -> PatrolFinding:
+    """The finding, for the overseer if there is no agent that could be told."""
+    to = state.agents.aliases.get(finding.to, finding.to)
+    record = state.agents.get(to)
+    is_there = to not in ("", SYSTEM) and (record is None or record.status != "retired")
+    return msgspec.structs.replace(finding, to=to if is_there else OVERSEER)
+
+
+class _Leases:
+    """What is wrong with tasks and locks under leases that have not ended."""
+
+    def __init__(
+        self, state: State, now: str, agents: Mapping[str, AgentView], limits: PatrolSettings
+    ) -> None:
+        self._state, self._now, self._agents, self._limits = state, now, agents, limits
+
+    def all(self) -> Iterator[PatrolFinding]:
+        for task in self._state.schedule.running():
+            if task.lease_until > self._now:
+                yield from self._of_task(task)
+        for lock in self._state.locks.values():
+            for holder in lock.holders:
+                if holder.until > self._now and holder.task is None and self._is_gone(holder.agent):
+                    yield PatrolFinding(
+                        kind="lock_of_gone",
+                        subject=lock.resource,
+                        mark=str(holder.token),
+                        to=holder.agent,
+                        text=f"{holder.agent} is gone and holds the lock {escape(lock.resource)} until"
+                        f" {holder.until}",
+                        advice="It ends with its lease. `lock break` frees it before, with a reason.",
+                        since=self._seen(holder.agent) or holder.since,
+                    )
+
+    def _of_task(self, task: Task) -> Iterator[PatrolFinding]:
+        holder = task.assigned_to or SYSTEM
+        view = self._agents.get(holder)
+        if view is not None and view.presence == "silent":
+            yield _about(
+                task,
+                "quiet_task",
+                mark=str(task.token),
+                to=holder,
+                text=f"{holder} has {_named(task)} and gives no sign of life",
+                advice=f"`t renew {task.id}` keeps it, `t release {task.id}` gives it back.",
+                since=view.last_seen or task.updated_at,
+            )
+        left = clock.between(self._now, task.lease_until)
+        if left <= min(clock.duration(self._limits.lease), (task.lease or 0.0) / _LAST_PART):
+            yield _about(
+                task,
+                "lapsing_lease",
+                mark=task.lease_until,
+                to=holder,
+                text=f"The lease of {holder} on {_named(task)} ends at {task.lease_until}",
+                advice=f"`t renew {task.id}` keeps it; without that another agent can take it.",
+                since=self._now,
+            )
+
+    def _is_gone(self, agent: str) -> bool:
+        view = self._agents.get(agent)
+        return view is None or view.presence == "gone"
+
+    def _seen(self, agent: str) -> str:
+        view = self._agents.get(agent)
+        return (view.last_seen if view is not None else None) or ""
+
+
+def _gone_agents(
+    state: State, now: str, agents: Mapping[str, AgentView], trees: Mapping[str, TreeFacts]
+) -> Iterator[PatrolFinding]:
+    dirty: dict[str, list[TreeFacts]] = {}
+    for tree in trees.values():
+        if tree.is_dirty:
+            dirty.setdefault(owner_of(state, tree), []).append(tree)
+    for name in sorted({*state.schedule.holders(), *state.schedule.reviews.reviewers(), *dirty}):
+        view = agents.get(name)
+        if name == SYSTEM or (view is not None and view.presence != "gone"):
+            continue
+        held = [t for t in state.schedule.held_by(name) if t.is_held_by(name, now)]
+        reviews = [t for t in state.schedule.reviews.held_by(name) if t.is_reviewed_by(name, now)]
+        changed = dirty.get(name, [])
+        parts = [
+            *([f"has {first_of(held, _NAMED, _named)}"] if held else []),
+            *([f"reviews {first_of(reviews, _NAMED, _named)}"] if reviews else []),
+            *([f"left changes in {_trees(changed)}"] if changed else []),
+        ]
+        if parts:
+            yield PatrolFinding(
+                kind="gone_agent",
+                subject=name,
+                to=name,
+                text=f"{name} is gone, and {', '.join(parts)}",
+                advice="Work goes back when its lease ends. Nothing is removed from a worktree.",
+                since=(view.last_seen if view is not None else None) or "",
+                tasks=tuple(
+                    dict.fromkeys([*(t.id for t in (*held, *reviews)), *(t.task for t in changed)])
+                ),
+            )
+
+
+def _waiting_submissions(state: State, now: str, limits: PatrolSettings) -> Iterator[PatrolFinding]:
+    oldest = clock.after(now, -clock.duration(limits.submission))
+    for submission in state.merges.open():
+        if submission.submitted_at > oldest or submission.is_being_merged(now):
+            continue
+        number = submission.number
+        yield PatrolFinding(
+            kind="waiting_submission",
+            subject=str(number),
+            mark=submission.submitted_at,
+            to=submission.author,
+            text=f"Submission {number}, {escape(submission.branch)} to {escape(submission.target)}, waits"
+            f" since {submission.submitted_at}",
+            advice=f"`merge show {number}` says why, `merge run` merges what waits.",
+            since=submission.submitted_at,
+            tasks=(submission.task,) if submission.task else (),
+        )
+
+
+def _still_convoys(state: State, now: str, limits: PatrolSettings) -> Iterator[PatrolFinding]:
+    oldest = clock.after(now, -clock.duration(limits.convoy))
+    for convoy in state.convoys.values():
+        if convoy.status != "open" or not convoy.open_tasks:
+            continue
+        last = _last_change(state, convoy, now)
+        if last is not None and last <= oldest:
+            open_tasks = [t for t in convoy.tasks if state.tasks.is_open(t)]
+            yield PatrolFinding(
+                kind="still_convoy",
+                subject=convoy.name,
+                mark=last,
+                to=convoy.created_by,
+                text=f"The convoy {escape(convoy.name)} stands still since {last}:"
+                f" {amount(len(open_tasks), 'task')} open, and no agent has one",
+                advice=f"`convoy show {convoy.name}` lists them, `dispatch --convoy {convoy.name}` gives"
+                " out what is ready.",
+                since=last,
+                tasks=tuple(open_tasks),
+            )
+
+
+def _last_change(state: State, convoy: Convoy, now: str) -> str | None:
+    """When a task of a convoy changed last; None if an agent has one of them."""
+    tasks = state.tasks.present(convoy.tasks)
+    is_moving = any(
+        (task.status in HELD and task.lease_until > now) or task.review_until > now
+        for task in tasks
+    )
+    last = max((task.updated_at for task in tasks), default="")
+    return None if is_moving else max(last, convoy.created_at, convoy.started_at)
+
+
+def _idle_worktrees(
+    state: State,
+    now: str,
+    agents: Mapping[str, AgentView],
+    trees: Mapping[str, TreeFacts],
+    limits: PatrolSettings,
+) -> Iterator[PatrolFinding]:
+    oldest = clock.after(now, -clock.duration(limits.worktree))
+    for tree in trees.values():
+        task = state.tasks.get(tree.task)
+        since = max(tree.made_at, task.updated_at if task is not None else "")
+        if since > oldest or _is_in_hands(state, task, now):
+            continue
+        owner = agents.get(owner_of(state, tree))
+        if tree.is_dirty and (owner is None or owner.presence == "gone"):
+            continue  # it is told with its agent
+        state_of_task = task.status if task is not None else "not on the board any more"
+        rest = " and has uncommitted changes" if tree.is_dirty else ""
+        yield PatrolFinding(
+            kind="idle_worktree",
+            subject=tree.task,
+            mark=tree.made_at,
+            to=tree.agent,
+            text=f"No agent has the worktree of {tree.task}, on {escape(tree.branch)}{rest}; its task is"
+            f" {state_of_task}",
+            advice=f"`worktree show {tree.task}` says what is in it; `worktree prune --dry-run` what could"
+            " be removed.",
+            since=since,
+            tasks=(tree.task,),
+        )
+
+
+def _is_in_hands(state: State, task: Task | None, now: str) -> bool:
+    """Whether an agent has a task or reviews it, or its branch waits to be merged."""
+    if task is None:
+        return False
+    is_held = task.status in HELD and task.lease_until > now
+    return is_held or task.status == "in_review" or state.merges.open_of_task(task.id) is not None
+
+
+def owner_of(state: State, tree: TreeFacts) -> str:
+    """The agent that works in a worktree: the one that has its task, else the one that made it."""
+    task = state.tasks.get(tree.task)
+    holder = task.assigned_to if task is not None and task.status in HELD else None
+    agent = holder or tree.agent
+    return state.agents.aliases.get(agent, agent)
+
+
+def _about(
+    task: Task, kind: FindingKind, *, mark: str, to: str, text: str, advice: str, since: str
+) -> PatrolFinding:
+    return PatrolFinding(
+        kind=kind,
+        subject=task.id,
+        mark=mark,
+        to=to,
+        text=text,
+        advice=advice,
+        since=since,
+        tasks=(task.id,),
+    )
+
+
+def _named(task: Task) -> str:
+    return f"{task.id} {escape(one_line(task.title, _TITLE))}"
+
+
+def _trees(trees: list[TreeFacts]) -> str:
+    return f"the worktree of {first_of(trees, _NAMED, lambda tree: tree.task)}"
