@@ -182,9 +182,10 @@ class _Doctor:
             self.store.documents.write(path, text.encode())
 
     def leases(self) -> Iterator[Problem]:
-        """Report claims whose lease has ended; locks just end, and the next agent takes either anyway."""
+        """Report claims whose lease has ended; locks just end, and the next agent takes any of them."""
         now = self.engine.now()
         lapsed = [task.id for task in self.fold.schedule.running() if task.has_lapsed(now)]
+        lapsed += [f"submission {s.number}" for s in self.fold.merges.lapsed(now)]
         if lapsed:
             message = f"Leases have ended: {', '.join(lapsed[:10])}"
             yield Problem(check="leases", message=message, repair=lambda: None)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from orchestrator import InputOutputError, Orchestrator
+from orchestrator import InputOutputError, Orchestrator, Refused
 from orchestrator.board import locate
 from orchestrator.core.store import START
 from orchestrator.maintenance.backup import import_board
@@ -44,6 +44,18 @@ def levels(examination: Examination) -> dict[str, str]:
 def test_a_sound_board_is_clean(folder: Path) -> None:
     examination = look(folder)
     assert (examination.status, levels(examination)) == (0, {})
+
+
+def test_submissions_whose_runner_let_its_lease_end_wait_again(folder: Path) -> None:
+    with Orchestrator.open(folder) as orc:
+        orc.merges.submit_commit("fix", "a" * 40, target="main")
+        (claimed,) = orc.merges.claim("queue", lease=0.001)
+        assert look(folder, fix=True).findings
+        assert orc.merges.get(1).status == "waiting"
+        assert claimed.token is not None
+        with pytest.raises(Refused):
+            orc.merges.merged(1, claimed.token, commit="b" * 40)
+    assert levels(look(folder)) == {}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from orchestrator.core.events import format_of
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.board.events import BoardRepaired, BoardUpgraded
 from orchestrator.domain.locks.events import LockLapsed
+from orchestrator.domain.merges.events import MergeReleased
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskLapsed
 from orchestrator.domain.tasks.records import Task
@@ -34,9 +35,12 @@ class Repairs(Noun[State]):
 
 
 def end_lapsed(tx: Transaction[State]) -> None:
-    """End the leases of running tasks, and of locks, whose time has passed."""
+    """End the leases of running tasks, of runners of the merge queue and of locks, whose time has passed."""
     for task in lapsed_tasks(tx.state, tx.now):
         tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
+    for submission in tx.state.merges.lapsed(tx.now):
+        reason = f"the lease of {submission.runner} has ended"
+        tx.record(MergeReleased(number=submission.number, reason=reason))
     for resource, agent in ended_holds(tx.state, tx.now):
         tx.record(LockLapsed(resource=resource, holder=agent))
 

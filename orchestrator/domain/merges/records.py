@@ -117,6 +117,10 @@ class MergeSlice(MapSlice[int, Submission]):
         """The submissions that have not ended, the oldest first."""
         return [self.submissions[number] for number in self.merge_queue]
 
+    def lapsed(self, now: str) -> list[Submission]:
+        """The submissions whose runner has let its lease end."""
+        return [s for s in self.open() if s.status == "merging" and not s.is_being_merged(now)]
+
     def open_of_branch(self, branch: str, target: str) -> Submission | None:
         """The open submission of a branch to a target."""
         found = (s for s in self.open() if (s.branch, s.target) == (branch, target))
