@@ -97,8 +97,8 @@ def _two_boards(own: str, main: str) -> Refused:
     return Refused(
         f"One repository has two boards: {main} is that of all work trees, and {own} has events of its own",
         code="two_boards",
-        hint=f"To drop the second: `mv {mine} {_quoted(_beside(own))}`. To take its tasks over first:"
-        f" `orc --board {mine} export beads tasks.jsonl`, `orc --board {theirs} import beads tasks.jsonl`.",
+        hint=f"To drop the second: `mv {mine} {_quoted(_beside(own))}`. To take its work over first:"
+        f" `orc --board {theirs} board merge {mine}`.",
         board=main,
         other=own,
     )

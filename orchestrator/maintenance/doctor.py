@@ -115,7 +115,8 @@ class _Doctor:
             if damage.code == "newer_version":
                 yield _problem("log", damage)
             else:
-                yield Problem(check="log", level="damage", message=damage.message, hint=_WAY_OUT)
+                hint = damage.hint if damage.details.get("is_conflict") else _WAY_OUT
+                yield Problem(check="log", level="damage", message=damage.message, hint=hint)
 
     def snapshot(self) -> Iterator[Problem]:
         """Check that the snapshot is whole and agrees with the log."""
@@ -132,6 +133,11 @@ class _Doctor:
             level = "damage"
             message = f"The log ends at event {self.end.id}, but {path} goes up to {number}"
             hint = "Restore the newer log; `doctor --fix --accept-log` accepts the loss of the later events."
+        elif other := self._other_log(saved[1]):
+            level, message = "damage", other.message
+            hint = (
+                "Restore the log that it belongs to; `doctor --fix --accept-log` accepts this one."
+            )
         elif not self._agrees(*saved):
             message = f"{path} does not agree with the log at event {number}"
         if message:
@@ -144,6 +150,14 @@ class _Doctor:
                 repair=repair,
                 touches=(path,),
             )
+
+    def _other_log(self, cursor: Cursor) -> Damage | None:
+        """The damage of a log that has another line at the end of the snapshot, as after `git pull`."""
+        try:
+            next(iter(self.store.read(cursor)), None)
+        except Damage as damage:
+            return damage
+        return None
 
     def _agrees(self, state: State, cursor: Cursor) -> bool:
         expected = self.fold if cursor.id == self.end.id else self.engine.state_at(cursor.id)

@@ -9,6 +9,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from boards import SettableClock, as_text, check_law
 
 from orchestrator import InputOutputError, Orchestrator, OutcomeUnknown
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
+from orchestrator.maintenance.board_merge.merge import merge_board
 from orchestrator.stores.files import FileStore
+from orchestrator.stores.memory import MemoryStore
 
 from . import faults
 from .faults import Action, Faults, injected
@@ -127,7 +130,21 @@ WISP = CompiledFormula(
 )
 
 
+def merge(orc: Orchestrator) -> object:
+    return merge_board(orc.engine, other_board().engine, name="other")
+
+
+@cache
+def other_board() -> Orchestrator:
+    """A board with work of its own, and another text of a topic."""
+    other = Orchestrator(MemoryStore(), now=CLOCK)
+    prepare(other)
+    other.knowledge.write("findings", "other\n")
+    return other
+
+
 SCENES = {
+    "merge of a board": Scene(merge, prepare_topic),
     "pour": Scene(lambda orc: orc.workflows.pour(WISP, workstream="build"), prepare),
     "advance": Scene(lambda orc: orc.workflows.advance(f"{wisp(orc)}.a"), prepare_workflow),
     "burn": Scene(burn, prepare_workflow, request=False),

@@ -173,26 +173,62 @@ def test_the_hint_about_two_boards_runs_as_printed(
     assert "Carried over" in orc(main, "t", "ls").out
 
 
-def test_the_guide_runs(tmp_path: Path) -> None:
+def guide_block(number: int, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a block of the guide in a shell, with ``orc`` as a program."""
     guide = (ROOT / "docs" / "guides" / "worktrees.md").read_text()
-    first = guide.split("```sh\n")[1].partition("```")[0]
-    program = tmp_path / "orc"
+    block = guide.split("```sh\n")[number].partition("```")[0]
+    program = folder / "orc"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT / "cli.py"} "$@"\n', newline="\n")
     program.chmod(0o755)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ORC", "GIT_"))}
     for who in ("AUTHOR", "COMMITTER"):
         environment |= {f"GIT_{who}_NAME": "ann", f"GIT_{who}_EMAIL": "ann@example.org"}
-    environment["PATH"] = f"{tmp_path}{os.pathsep}{environment['PATH']}"
+    environment["PATH"] = f"{folder}{os.pathsep}{environment['PATH']}"
     shown = subprocess.run(
-        ["sh", "-e", "-c", first], cwd=tmp_path, env=environment, capture_output=True, text=True
+        ["sh", "-e", "-c", block], cwd=folder, env=environment, capture_output=True, text=True
     )
     assert shown.returncode == 0, shown.stderr
+    return shown
+
+
+def test_the_guide_runs(tmp_path: Path) -> None:
+    shown = guide_block(1, tmp_path)
     lines = [line for line in shown.stdout.splitlines() if not line.startswith(("[", "Prep"))]
     assert lines[-5].startswith("Claimed next task: ")
     assert lines[-4].startswith("No pending tasks")
     assert lines[-3] == "Lock acquired: src/lexer.py"
     assert re.fullmatch(r"Lock denied: /\S+/src/lexer.py \(held by another agent\)", lines[-2])
     assert lines[-1].startswith("ben holds src/lexer.py until ")
+
+
+def test_two_clones_of_a_versioned_board_become_one_as_the_guide_says(tmp_path: Path) -> None:
+    """A conflict of git leaves a sound log; doctor names the way, and both boards end with the same work."""
+    shown = guide_block(2, tmp_path)
+    assert "CONFLICT (content): Merge conflict in .orchestrator/state/events.jsonl" in shown.stdout
+    assert "Merged 1 event of ../theirs/.orchestrator, after event 1\n" in shown.stdout
+    shop, ben = tmp_path / "shop", tmp_path / "ben"
+    assert orc(shop, "doctor").status == 0
+    assert {task["title"] for task in orc(shop, "ls", "--json").json} == {
+        "Write the lexer", "Write the printer",
+    }  # fmt: skip
+    assert git(tmp_path / "theirs", "status", "--porcelain") == "", "the other board is only read"
+    git(ben, "pull", "-q", "../shop", "main")
+    assert orc(ben, "add", "build", "More").status == 4
+    findings = orc(ben, "doctor", "--json").json["findings"]
+    assert [f["check"] for f in findings if f["level"] == "damage"] == ["snapshot"]
+    assert orc(ben, "doctor", "--fix", "--accept-log").status == 0
+    assert orc(ben, "add", "build", "More").status == 0
+    orc(shop, "add", "build", "Of ann")
+    git(shop, "commit", "-q", "-a", "-m", "More of ann")
+    git(ben, "commit", "-q", "-a", "-m", "More of ben")
+    with pytest.raises(subprocess.CalledProcessError):
+        git(shop, "pull", "-q", "--no-rebase", "../ben", "main")
+    hints = [f["hint"] for f in orc(shop, "doctor", "--json").json["findings"] if f["hint"]]
+    assert len(hints) == 1
+    assert "orc board merge" in hints[0]
+    merged = orc(shop, "board", "merge", str(ben / ".orchestrator"), "--json").json
+    assert (merged["taken"], merged["conflicts"]) == (1, [])
+    assert len(orc(shop, "ls", "--json").json) == 4
 
 
 def test_an_empty_board_of_a_linked_work_tree_is_passed_over(main: Path, linked: Path) -> None:

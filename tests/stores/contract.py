@@ -80,6 +80,17 @@ class StoreContract:
         *_, chunk = store.read(START)
         assert chunk.end == cursors[-1]
 
+    def test_two_logs_share_the_commits_up_to_the_first_difference(self, make: MakeStore) -> None:
+        """Not a part of a commit: the cursor after the shared commits reads the rest of the own log."""
+        store, other, stranger = make(), make(), make()
+        fill(store, ["a"], ["b", "c"], ["d", "e"], ["f"])
+        fill(other, ["a"], ["b", "c"], ["d", "x"])
+        fill(stranger, ["x"])
+        assert texts_of(store, store.end_shared_with(other)) == ["d", "e", "f"]
+        assert texts_of(other, other.end_shared_with(store)) == ["d", "x"]
+        assert store.end_shared_with(store) == end_of(store)
+        assert store.end_shared_with(stranger).id == store.end_shared_with(make()).id == 0
+
     def test_a_cursor_survives_as_json(self, store: Store) -> None:
         """A snapshot contains the cursor."""
         first, _ = fill(store, ["a"], ["b"])

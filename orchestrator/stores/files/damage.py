@@ -4,8 +4,18 @@ from orchestrator.core.errors import Damage
 from orchestrator.stores.files.lines import ParsedLines, Position
 from orchestrator.stores.files.segment import Segment
 
+OTHER_BOARD = (
+    "`git worktree add ../other BRANCH` checks the other branch out beside this one, and `orc board merge"
+    " ../other/.orchestrator` takes over the work of the board in it."
+)
+"""How the board of another branch becomes a part of this one."""
+
 _BLOCK = 1 << 20
 _REMEDY = "Nothing was changed. `orc doctor` shows what is readable and what a person can accept."
+_UNMERGED = (
+    "Nothing was changed; `orc doctor` shows what is readable. Bring the log back to what one of the two"
+    f" branches has. {OTHER_BOARD}"
+)
 _MARKERS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
 
 
@@ -14,12 +24,14 @@ def in_line(segment: Segment, parsed: ParsedLines) -> Damage:
     number = _count_lines(segment, parsed.offset) + 1
     line = segment.read(parsed.offset, _BLOCK).partition(b"\n")[0]
     cause = _cause(line, first=parsed.offset == 0)
+    is_conflict = line.startswith(_MARKERS)
     return Damage(
         f"{segment.path}:{number}: the {parsed.problem.removeprefix('the ')}{cause}",
-        hint=_REMEDY,
+        hint=_UNMERGED if is_conflict else _REMEDY,
         path=segment.path,
         line=number,
         byte=parsed.offset,
+        is_conflict=is_conflict,
     )
 
 
@@ -31,16 +43,18 @@ def no_event(segment: Segment, offset: int = 0) -> Damage:
 
 def behind(path: str, number: int, segment: Segment | None, offset: int = 0) -> Damage:
     """The error for a log that ends before a position that was read before, or has another line there."""
-    problem, cause = "it is not in the log any more", ""
+    problem, cause, is_conflict = "it is not in the log any more", "", False
     if segment is not None:
         first = segment.read(0, _BLOCK).partition(b"\n")[0]
         line = segment.read(offset, _BLOCK).partition(b"\n")[0]
         problem = "the log is shorter" if offset >= segment.size() else "another line is there"
         cause = _cause(first, first=True) or _cause(line, first=False)
+        is_conflict = first.startswith(_MARKERS) or line.startswith(_MARKERS)
+    hint = "Restore the newer log, or run `orc doctor`, which shows what a person can accept."
     return Damage(
         f"{path} does not hold event {number} as it was read before: {problem}{cause}",
         code="log_behind",
-        hint="Restore the newer log, or run `orc doctor`, which shows what a person can accept.",
+        hint=_UNMERGED if is_conflict else hint,
         path=path,
         event=number,
     )

@@ -6,10 +6,13 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 
 from orchestrator.core import system
+from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Recorded
+from orchestrator.core.git import Git
 from orchestrator.core.printable import amount
 from orchestrator.core.store import Cursor, Problem, Store
 from orchestrator.stores.files import disk, layout, salvage
+from orchestrator.stores.files.damage import OTHER_BOARD
 from orchestrator.stores.files.lines import Position
 
 
@@ -100,6 +103,12 @@ class FileUpkeep:
                     repair=lambda path=path, missing=missing: _append_lines(path, missing),  # type: ignore[misc]
                     touches=(path,),
                 )
+        if _is_unmerged(self._state):
+            yield Problem(
+                check="git",
+                message=f"git could not merge the log in {self._state}: it is that of one branch alone",
+                hint=f"{OTHER_BOARD} Then `git add` ends the conflict.",
+            )
 
     def back_up(self, paths: Iterable[str], now: str) -> str:
         folder = os.path.join(self._state, "backups", now.replace(":", "").replace(".", ""))
@@ -128,6 +137,14 @@ class FileUpkeep:
     def _folders(self) -> list[str]:
         """The folders of the board's files; formulas too, because their commands are run."""
         return [os.path.join(self._folder, name) for name in ("state", "knowledge", "formulas")]
+
+
+def _is_unmerged(folder: str) -> bool:
+    """Whether a merge of git waits for somebody to decide which log counts."""
+    try:
+        return bool(Git(folder).text("ls-files", "--unmerged", "--", "."))
+    except OrchestratorError:
+        return False
 
 
 def _mode(path: str) -> int:
