@@ -14,6 +14,7 @@ from orchestrator.core import clock, names
 from orchestrator.core.errors import Refused
 from orchestrator.core.git import Git, GitFailed
 from orchestrator.core.transaction import SYSTEM
+from orchestrator.domain.merges.policy import target_of
 from orchestrator.domain.tasks.lookup import find_live
 from orchestrator.domain.tasks.records import HELD, Task
 from orchestrator.domain.tasks.taking import TaskTaking
@@ -100,7 +101,8 @@ class Worktrees(WorktreeRecords, name="worktrees"):
 
         Args:
             task: Its id or a prefix.
-            base: The branch to begin with; else the one that is checked out in the main worktree.
+            base: The branch to begin with; else the target of the task's convoy, else the branch of the main
+                worktree.
             agent: Who takes the task; not needed if an agent has it.
             lease: How long the claim lasts, as ``30m`` or seconds.
 
@@ -211,7 +213,7 @@ class Worktrees(WorktreeRecords, name="worktrees"):
             base = base or before.base
         wanted = Wanted(
             branch=before.branch if before else branch_of(task.id, task.title),
-            base=base or repository.usual_base(),
+            base=base or target_of(self._state, task.id) or repository.usual_base(),
             path=before.path
             if before
             else os.path.join(preparation.folder(repository.main), task.id),

@@ -17,6 +17,7 @@ from orchestrator.domain.merges.policy import Handover, check_apart
 from orchestrator.domain.merges.records import Proposal
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.lookup import exists
+from orchestrator.domain.worktrees.records import folder_of
 
 PREFIX = "task/"
 """The begin of the name of a task's branch: ``task/<id>-<title>``."""
@@ -66,7 +67,8 @@ def look(handover: Handover, folder: str | None, owner: Callable[[str], str | No
     Raises:
         NotFound: There is no repository (``no_repository``), or no branch (``branch_not_found``), and one is
             needed; or the target does not exist (``target_not_found``).
-        Refused: Several branches carry the id of the task (``several_branches``).
+        Refused: Several branches carry the id of the task (``several_branches``), or its worktree is not on
+            its branch (``not_on_branch``).
     """
     place = place_of(folder)
     if place is None:
@@ -129,9 +131,32 @@ def _compare(git: Git, handover: Handover, head: str, board: str | None) -> Look
     if not int(git.text("rev-list", "--count", "--end-of-options", f"{base}..{head}")):
         return Look(None, _nothing_to_merge(handover))
     proposal = Proposal(branch=branch, target=target, commit=head, strategy=handover.strategy)
+    _check_on_branch(handover, board)
     tree = worktree_of(git, branch)
     dirty = changed_files(tree, board) if tree is not None else []
     return Look(proposal, _uncommitted(branch, dirty) if dirty else None)
+
+
+def _check_on_branch(handover: Handover, board: str | None) -> None:
+    """Refuse a task whose worktree has something else checked out: its last work is not in the branch.
+
+    Raises:
+        Refused: A rebase is under way there, or another branch is checked out.
+    """
+    if handover.worktree is None:
+        return
+    folder = folder_of(handover.worktree, board)
+    if not paths.is_folder(folder):
+        return
+    head = Git(folder).found("symbolic-ref", "--quiet", "HEAD")
+    if head != f"refs/heads/{handover.branch}":
+        raise Refused(
+            f"The worktree of task {handover.task} is not on its branch {escape(handover.branch)}",
+            code="not_on_branch",
+            hint="`git status` there says what is under way; end it, or switch to the branch.",
+            branch=handover.branch,
+            worktree=folder,
+        )
 
 
 def worktree_of(git: Git, branch: str) -> str | None:

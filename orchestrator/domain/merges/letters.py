@@ -64,7 +64,9 @@ def report_merge(tx: Transaction[State], submission: Submission) -> None:
     """Tell the author of a branch that it is merged."""
     subject = f"Merged: {_name(tx.state, submission)}"
     text = f"{submission.target} contains {submission.branch}: {submission.merge_commit}"
-    _write(tx, submission, subject, text, "", "", None)
+    has_tree = submission.task is not None and submission.task in tx.state.worktrees
+    advice = f"`worktree remove {submission.task}` removes its worktree." if has_tree else ""
+    _write(tx, submission, subject, text, advice, "", None)
 
 
 def _name(state: State, submission: Submission) -> str:

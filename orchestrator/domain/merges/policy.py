@@ -9,6 +9,7 @@ from orchestrator.domain.board.settings import MergeSettings, settings
 from orchestrator.domain.merges.records import Strategy
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.worktrees.records import Worktree
 
 
 class BranchRequest(NamedTuple):
@@ -32,6 +33,7 @@ class Handover(NamedTuple):
         task: The task; empty if it is only a branch.
         branch: The branch, if the board or the caller knows it; git knows that of a task by its name.
         is_named: Whether the caller named it, so that it is no other one.
+        worktree: The worktree of the task.
         target: The branch to merge it into.
         strategy: How.
         is_needed: Whether it is an error if there is no branch.
@@ -40,6 +42,7 @@ class Handover(NamedTuple):
     task: str
     branch: str
     is_named: bool
+    worktree: Worktree | None
     target: str
     strategy: Strategy
     is_needed: bool
@@ -70,11 +73,13 @@ def handover_of(
 ) -> Handover:
     """Return what a request, or without one the policy, hands in; with the usual values for what is open."""
     asked = request or BranchRequest()
-    last = state.merges.last_of_task(task) if task else None
+    worktree, last = state.worktrees.get(task), state.merges.last_of_task(task)
+    known = next((record.branch for record in (worktree, last) if record is not None), "")
     return Handover(
         task=task,
-        branch=asked.branch or (last.branch if last is not None else ""),
+        branch=asked.branch or known,
         is_named=bool(asked.branch),
+        worktree=worktree if worktree and asked.branch in ("", worktree.branch) else None,
         target=names.branch(asked.target or target_of(state, task) or policy.target),
         strategy=asked.strategy or policy.strategy,
         is_needed=request is not None,

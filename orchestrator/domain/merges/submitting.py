@@ -60,6 +60,7 @@ def land(desk: Desk[State], name: str, request: BranchRequest, agent: str | None
         task="",
         branch=branch,
         is_named=True,
+        worktree=None,
         target=names.branch(request.target or policy.target),
         strategy=request.strategy or policy.strategy,
         is_needed=True,
@@ -136,7 +137,9 @@ def _named(desk: Desk[State], state: State, what: str | None, agent: str | None)
         except NotFound:
             pass
     branch = names.branch(what.removeprefix(_HEADS))
-    known = next((s.task for s in state.merges.open() if s.branch == branch and s.task), None)
+    submitted = {s.branch: s.task for s in state.merges.open()}
+    made = {worktree.branch: worktree.task for worktree in state.worktrees.values()}
+    known = made.get(branch) or submitted.get(branch)
     return known or task_of_branch(state, branch) or "", branch
 
 

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from orchestrator.trees.worktrees import WorktreeView
 
 BASE = option(
-    "--base", "The branch to begin with; else that of the main worktree.", types.Type("BRANCH")
+    "--base",
+    "The branch to begin with; else the target of its convoy, else that of the main worktree.",
+    types.Type("BRANCH"),
 )
 
 

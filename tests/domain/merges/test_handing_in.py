@@ -1,5 +1,6 @@
 """Completing a task whose branch must be merged: what git must show, and how the task stands until then."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -343,3 +344,29 @@ def test_the_branches_of_a_convoy_are_collected_and_land_as_one(project: Project
     assert orc.merges.land("release").status == "merged"
     orc.convoys.create("plain", [task])
     assert code_of(lambda: orc.merges.land("plain")) == "no_target"
+
+
+def test_the_branch_of_a_worktree_is_handed_in_when_the_worktree_is_on_it(project: Project):
+    """The base is the convoy's own target. A detached head is refused, a folder that is gone is not."""
+    project.policy()
+    orc, task, gone = project.orc, project.task(), project.task()
+    project.git.run("branch", "release-1")
+    orc.convoys.create("release", [task], target="release-1")
+    made = orc.worktrees.add(task, agent="ann")
+    assert made.base == "release-1"
+    tree = Worktree(Path(made.path))
+    head = tree.commit()
+    tree.git.run("switch", "-q", "--detach")
+    assert code_of(lambda: orc.tasks.complete(task, agent="ann")) == "not_on_branch"
+    tree.git.run("switch", "-q", made.branch)
+    orc.tasks.complete(task, agent="ann")
+    (submission,) = orc.merges.all()
+    facts = (submission.branch, submission.target, submission.commit)
+    assert facts == (made.branch, "release-1", head)
+
+    made = orc.worktrees.add(gone, agent="ann")
+    Worktree(Path(made.path)).commit()
+    shutil.rmtree(made.path)
+    submitted = orc.merges.submit(made.branch, agent="ann")
+    assert isinstance(submitted, Submission)
+    assert submitted.task == gone
