@@ -8,6 +8,7 @@ comes, gives lines for the log of the agent, and at the end the result.
 import importlib
 import os
 import shutil
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +22,8 @@ from orchestrator.core.printable import escape
 from orchestrator.core.processes import passed_on
 from orchestrator.runtimes.output import OutputReader
 from orchestrator.supervisor.agent_files import AgentFile
-from orchestrator.supervisor.agent_schema import AgentSettings
+from orchestrator.supervisor.agent_schema import TASK_WORKTREE, AgentSettings
+from orchestrator.trees import entering
 
 NETWORK = (
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
@@ -140,7 +142,7 @@ class Runtime(ABC):
         variables = {**self._variables(run), **call.variables}
         program = find_program(call.words[0], folder, variables.get("PATH", ""), self.source)
         return Launch(
-            words=(program, *call.words[1:]),
+            words=(*_way_to_worktree(run), program, *call.words[1:]),
             folder=folder,
             variables=variables,
             stdin=call.stdin.encode("utf-8", "replace"),
@@ -162,18 +164,31 @@ class Runtime(ABC):
         }
         if run.task:
             variables["ORC_TASK"] = run.task
+        if agent.settings.workdir == TASK_WORKTREE and (data := given.get("XDG_DATA_HOME")):
+            variables["XDG_DATA_HOME"] = data  # where it stands whether setup commands are trusted
         if run.cause:
             variables["ORC_CAUSE"] = run.cause
         return variables
 
 
 def _working_folder(run: AgentRun) -> str:
-    if not run.agent.settings.workdir:
+    if run.agent.settings.workdir in ("", TASK_WORKTREE):
         return run.project
     folder = os.path.join(run.project, run.agent.settings.workdir)
     if inside(os.path.realpath(folder), os.path.realpath(run.project)) is None:
         raise Refused(f"The workdir {folder} leads out of the project by a link", code="symlink")
     return folder
+
+
+def _way_to_worktree(run: AgentRun) -> tuple[str, ...]:
+    """The words before the program of an agent that works in the worktree of its task.
+
+    What they start makes the worktree and becomes the program, so that its setup commands are a part of the
+    attempt, and keep no other agent waiting.
+    """
+    if run.agent.settings.workdir != TASK_WORKTREE or not run.task:
+        return ()
+    return (sys.executable, "-P", entering.__file__, run.board, run.task, "--")
 
 
 def runtime_of(settings: AgentSettings) -> Runtime:

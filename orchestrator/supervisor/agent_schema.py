@@ -221,6 +221,9 @@ def _pattern(value: Any) -> str:
     return check_pattern(_text(value))
 
 
+TASK_WORKTREE = "task"
+"""The ``workdir`` that stands for the worktree of the task."""
+
 FIELDS: dict[str, AgentField] = {
     "type": AgentField("busytown's word for `runtime`.", _choice("claude", "shell"), "claude"),
     "runtime": AgentField(
@@ -289,7 +292,11 @@ FIELDS: dict[str, AgentField] = {
     "env": AgentField(
         "Variables that it gets beside the usual ones.", _ListOf(_variable), "[NAME, ...]"
     ),
-    "workdir": AgentField("The folder that it works in, inside the project.", _folder, "DIR"),
+    "workdir": AgentField(
+        "The folder that it works in, inside the project; `task`: the worktree of its task, made first.",
+        _folder,
+        "DIR | task",
+    ),
     "unsafe": AgentField("Allow {{{...}}} in its script.", _truth, "false"),
 }
 """The fields of the frontmatter."""
@@ -324,6 +331,8 @@ def read_settings(metadata: Mapping[str, Any], lines: Lines, problems: Problems)
         reader.note(("command",), "the program is missing: write [PROGRAM, ARGUMENT]")
     if "every" in values and "cron" in values:
         reader.note(("cron",), "`every` and `cron` are both given: leave one out")
+    if values.get("workdir") == TASK_WORKTREE and not values.get("takes"):
+        reader.note(("workdir",), "`task` is the worktree of a task, and `takes` is missing")
     if "timezone" in metadata and "cron" not in metadata:
         reader.note(("timezone",), "`timezone` is that of `cron`, which is missing")
     return AgentSettings(**{**values, "runtime": runtime})

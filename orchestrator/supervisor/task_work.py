@@ -30,6 +30,7 @@ from orchestrator.engine import cause_mark
 from orchestrator.planning.work_brief import brief_text, brief_work
 from orchestrator.runtimes.output import AttemptResult, OutputReader
 from orchestrator.runtimes.port import Launch, find_program
+from orchestrator.supervisor.agent_schema import TASK_WORKTREE
 from orchestrator.supervisor.sources import AttemptInput, Check, Offer
 from orchestrator.supervisor.workers import Worker
 
@@ -179,7 +180,9 @@ class TaskWork:
         has_branch = due_with(engine.read(), engine.documents.read(FILE), task) is not None
         if checks.are_inert or not (checks.are_due or has_branch):
             return None
-        folder = os.path.join(self._project, worker.file.settings.workdir)
+        workdir = worker.file.settings.workdir
+        # The checks of a task with a worktree run there, wherever the command is started.
+        folder = os.path.join(self._project, "" if workdir == TASK_WORKTREE else workdir)
         mark = cause_mark(self._orc.engine.event(attempt.event))
         path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
         answer = _text(result.answer)

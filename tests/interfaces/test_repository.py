@@ -173,10 +173,11 @@ def test_the_hint_about_two_boards_runs_as_printed(
     assert "Carried over" in orc(main, "t", "ls").out
 
 
-def guide_block(number: int, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a block of the guide in a shell, with ``orc`` as a program."""
+def guide_blocks(folder: Path, *numbers: int) -> subprocess.CompletedProcess[str]:
+    """Run blocks of the guide in one shell, with ``orc`` as a program; ``NEXT`` is printed between them."""
     guide = (ROOT / "docs" / "guides" / "worktrees.md").read_text()
-    block = guide.split("```sh\n")[number].partition("```")[0]
+    blocks = guide.split("```sh\n")
+    script = "\necho NEXT\n".join(blocks[number].partition("```")[0] for number in numbers)
     program = folder / "orc"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT / "cli.py"} "$@"\n', newline="\n")
     program.chmod(0o755)
@@ -185,15 +186,19 @@ def guide_block(number: int, folder: Path) -> subprocess.CompletedProcess[str]:
         environment |= {f"GIT_{who}_NAME": "ann", f"GIT_{who}_EMAIL": "ann@example.org"}
     environment["PATH"] = f"{folder}{os.pathsep}{environment['PATH']}"
     shown = subprocess.run(
-        ["sh", "-e", "-c", block], cwd=folder, env=environment, capture_output=True, text=True
+        ["sh", "-e", "-c", script], cwd=folder, env=environment, capture_output=True, text=True
     )
     assert shown.returncode == 0, shown.stderr
     return shown
 
 
 def test_the_guide_runs(tmp_path: Path) -> None:
-    shown = guide_block(1, tmp_path)
-    lines = [line for line in shown.stdout.splitlines() if not line.startswith(("[", "Prep"))]
+    one_board, _, one_task = guide_blocks(tmp_path, 1, 2).stdout.partition("NEXT\n")
+    assert re.search(
+        r"^Worktree: .*/project.worktrees/\w+ \(branch task/\w+-write-the-printer\)", one_task
+    )
+    assert re.search(r"^Removed \w+: .* and its branch, which is merged$", one_task, re.MULTILINE)
+    lines = [line for line in one_board.splitlines() if not line.startswith(("[", "Prep"))]
     assert lines[-5].startswith("Claimed next task: ")
     assert lines[-4].startswith("No pending tasks")
     assert lines[-3] == "Lock acquired: src/lexer.py"
@@ -203,7 +208,7 @@ def test_the_guide_runs(tmp_path: Path) -> None:
 
 def test_two_clones_of_a_versioned_board_become_one_as_the_guide_says(tmp_path: Path) -> None:
     """A conflict of git leaves a sound log; doctor names the way, and both boards end with the same work."""
-    shown = guide_block(2, tmp_path)
+    shown = guide_blocks(tmp_path, 3)
     assert "CONFLICT (content): Merge conflict in .orchestrator/state/events.jsonl" in shown.stdout
     assert "Merged 1 event of ../theirs/.orchestrator, after event 1\n" in shown.stdout
     shop, ben = tmp_path / "shop", tmp_path / "ben"

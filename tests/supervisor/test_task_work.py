@@ -1,6 +1,8 @@
 """Tasks as work: agents get tasks and reviews; results, checks and deaths decide about the tasks."""
 
 import os
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -259,3 +261,26 @@ def test_events_and_tasks_take_turns(town: Town):
         runner.until_events("subscription.finished", 6)
         kinds = ["task" in payload(record) for record in runner.of_type("subscription.started")]
     assert kinds == [False, True] * 3
+
+
+def test_an_agent_with_workdir_task_works_in_the_worktree_of_its_task(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+):
+    """Its checks run there, a reviewer is there too, and what it reads on stdin is its brief as always."""
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "ann")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "ann@example.org")
+    for words in (("init", "-q", "-b", "main"), ("commit", "-q", "--allow-empty", "-m", "first")):
+        subprocess.run(["git", *words], cwd=town.project, check=True)
+    town.add("coder", "cat > brief; pwd", takes="[{}]", workdir="task")
+    town.add("critic", "test -s brief && pwd; echo approve", takes="[{}]", workdir="task")
+    id = town.add_task("Write it", verify=["grep -q Write brief"], review=True)
+    with town.running() as runner:
+        runner.until_events("task.approved")
+    folder = town.orc.worktrees.path(id)
+    assert folder == f"{town.project}.worktrees/{id}"
+    assert Path(folder, "brief").read_text().startswith("Task ")
+    done = task(town, id)
+    assert (done.status, done.result.strip()) == ("done", folder)
+    assert folder in done.evidence[-1].what
+    assert not (town.project / "brief").exists()

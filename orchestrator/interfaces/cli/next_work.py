@@ -24,6 +24,7 @@ from orchestrator.interfaces.cli.task_words import Words, done, refuse_more, spl
 if TYPE_CHECKING:
     from orchestrator.domain.mail.records import Message
     from orchestrator.domain.tasks.records import Task
+    from orchestrator.domain.worktrees.records import Worktree
     from orchestrator.planning.next_work import Next
     from orchestrator.planning.standstill import Standstill
     from orchestrator.planning.work_brief import WorkBrief
@@ -37,27 +38,55 @@ BRIEF = together(
 )
 """How much is printed after the first line of an answer that gives work."""
 
+_WORKTREE = flag("--worktree", "Also make its branch and its worktree, as `worktree add` does.")
+
 _ASKING = together(
     ONLY_WORKSTREAM,
     argument("[agent]", "Who takes it.", types.AGENT_NAME),
     LEASE,
     option("--wait", "How long to wait for work: 10m.", types.DURATION, default=0),
     flag("--no-mail", "Do not answer with new mail."),
+    _WORKTREE,
     BRIEF,
 )
 
 
-class BriefOfNext(msgspec.Struct):
+class ClaimedWorktree(msgspec.Struct):
+    """The worktree of the task that was claimed.
+
+    Attributes:
+        worktree: Only with ``--worktree``, and not for a review.
+    """
+
+    worktree: "Worktree | msgspec.UnsetType" = msgspec.UNSET
+
+    @property
+    def line(self) -> str:
+        """What a person reads of it; empty without one."""
+        if isinstance(self.worktree, msgspec.UnsetType):
+            return ""
+        from orchestrator.interfaces.cli.worktrees import worktree_line
+
+        return worktree_line(self.worktree)
+
+
+class BriefOfNext(ClaimedWorktree):
     """What an agent must know for the work that it was given."""
 
-    brief: "WorkBrief | None"
+    brief: "WorkBrief | None" = None
 
 
 @BOARD.command("next", example="next --wait 10m --agent agent-1")
 @_ASKING
 @flag("--no-review", "No reviews, only tasks.")
 def next_(
-    run: Run, workstream: str | None, agent: str | None, no_review: bool, no_mail: bool, **how: Any
+    run: Run,
+    workstream: str | None,
+    agent: str | None,
+    no_review: bool,
+    no_mail: bool,
+    worktree: bool,
+    **how: Any,
 ) -> "Answer[Joined[Next, BriefOfNext]]":
     """Take the next work, a review before a new task, with a brief.
 
@@ -68,18 +97,24 @@ def next_(
     answer = run.orc.next(
         workstream, agent=run.actor(agent), review=not no_review, mail=not no_mail, **how
     )
+    made = _worktree_for(run, answer.task, answer.agent, wanted=worktree)
     brief = _brief_for(run, answer.task, answer.agent, quiet=quiet)
     status = {"task": 0, "review": 0, "ended": NOTHING_LEFT}.get(answer.kind, _EMPTY)
-    value = Joined(answer, BriefOfNext(brief))
-    return Answer(value, lambda: _page(run, answer, brief, quiet, budget), status)
+    value = Joined(answer, BriefOfNext(worktree=made.worktree, brief=brief))
+    return Answer(value, lambda: _page(run, answer, made, brief, quiet, budget), status)
 
 
 @TASK.command("next", example="next build agent-1 --wait 30s")
 @_ASKING
 @flag("--review", "Also reviews of the work of others.")
 def next_task(
-    run: Run, workstream: str | None, agent: str | None, no_mail: bool, **how: Any
-) -> "Answer[Task | None]":
+    run: Run,
+    workstream: str | None,
+    agent: str | None,
+    no_mail: bool,
+    worktree: bool,
+    **how: Any,
+) -> "Answer[Joined[Task, ClaimedWorktree] | None]":
     """Take the next task: by workstream priority, task priority, age.
 
     It differs from ``orc next``: reviews only with ``--review``, the record of the task or null as JSON, and
@@ -87,26 +122,31 @@ def next_task(
     """
     quiet, budget = how.pop("quiet"), how.pop("budget")
     answer = run.orc.next(workstream, agent=run.actor(agent), mail=not no_mail, **how)
+    made = _worktree_for(run, answer.task, answer.agent, wanted=worktree)
     brief = None if run.settings.json else _brief_for(run, answer.task, answer.agent, quiet=quiet)
     status = _EMPTY if answer.task is None else 0
-    return Answer(answer.task, lambda: _page(run, answer, brief, quiet, budget), status)
+    value = None if answer.task is None else Joined(answer.task, made)
+    return Answer(value, lambda: _page(run, answer, made, brief, quiet, budget), status)
 
 
 @TASK.command("claim", example="claim build 299833bc agent-1", idempotent=True)
 @task_words("[AGENT]", "The task, and who takes it.")
 @LEASE
+@_WORKTREE
 @BRIEF
 def claim(
-    run: Run, words: Words, lease: str | None, quiet: bool, budget: int | None
-) -> "Answer[Task]":
+    run: Run, words: Words, lease: str | None, worktree: bool, quiet: bool, budget: int | None
+) -> "Answer[Joined[Task, ClaimedWorktree]]":
     """Take a task under a lease."""
     task, rest = split_task(run, words)
     agent = run.actor(rest[0] if rest else None)
     refuse_more(rest[1:])
     claimed = run.orc.tasks.claim(task, agent=agent, lease=lease)
     holder = claimed.assigned_to or ""
-    first = f"Claimed: {escape(claimed.title)} -> {escape(holder)}"
-    return with_brief(run, claimed, holder, first, quiet=quiet, budget=budget)
+    made = _worktree_for(run, claimed, holder, wanted=worktree)
+    first = parts(f"Claimed: {escape(claimed.title)} -> {escape(holder)}", made.line)
+    answer = with_brief(run, claimed, holder, first, quiet=quiet, budget=budget)
+    return Answer(Joined(claimed, made), answer.text)
 
 
 @TASK.command("review", example="review 299833bc bob")
@@ -142,6 +182,22 @@ def with_brief(
     return say(task, parts(first, run.unchanged, page))
 
 
+def _worktree_for(run: Run, task: "Task | None", agent: str, *, wanted: bool) -> ClaimedWorktree:
+    """Make the worktree of claimed work, if it is wanted; a reviewer needs none of its own.
+
+    Raises:
+        OrchestratorError: It cannot be made; the claim stands, and the hint says so.
+    """
+    if not wanted or task is None or task.status == "in_review":
+        return ClaimedWorktree()
+    try:
+        return ClaimedWorktree(run.orc.worktrees.add(task.id, agent=agent))
+    except OrchestratorError as error:
+        again = f"Task {task.id} is yours; `{run.prog} worktree add {task.id}` tries it again."
+        error.hint = f"{error.hint} {again}".strip()
+        raise
+
+
 def _brief_for(run: Run, task: "Task | None", agent: str, *, quiet: bool) -> "WorkBrief | None":
     """Return the brief of claimed work. The claim is committed, so a failure here is a warning."""
     if task is None or (quiet and not run.settings.json):
@@ -164,11 +220,17 @@ def _brief_page(run: Run, task: "Task", agent: str, brief: "WorkBrief", budget: 
 
 
 def _page(
-    run: Run, answer: "Next", brief: "WorkBrief | None", quiet: bool, budget: int | None
+    run: Run,
+    answer: "Next",
+    made: ClaimedWorktree,
+    brief: "WorkBrief | None",
+    quiet: bool,
+    budget: int | None,
 ) -> str:
     task = answer.task
     if task is not None:
         first = f"Claimed next {answer.kind}: {task.id} - {escape(task.title)}"
+        first = parts(first, made.line)
         page = _brief_page(run, task, answer.agent, brief, budget) if brief else ""
         return parts(first, page)
     first = f"No pending tasks{' in this workstream' if answer.workstream else ''}."
