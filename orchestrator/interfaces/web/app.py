@@ -1,5 +1,6 @@
 """The application: routes to the board, behind the gate of :mod:`.access`."""
 
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -103,7 +104,7 @@ class Service:
             return
         try:
             await self._beside.run(make_index, self._folder)
-        except (OrchestratorError, HttpProblem) as error:
+        except (OrchestratorError, HttpProblem, OSError, sqlite3.Error) as error:
             warn(f"the index was not made: {error}")
 
     async def on_board(self, request: Request, function: Callable[[Orchestrator], T]) -> T:

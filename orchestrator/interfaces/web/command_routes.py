@@ -24,6 +24,7 @@ _OF_THE_MACHINE = frozenset(
     [
         *(
             "agent/template",
+            "board/merge",
             "completion",
             "dashboard",
             "doctor",

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from orchestrator import Orchestrator
-from orchestrator.core.errors import BadInput
+from orchestrator.core.errors import BadInput, UsageError
 from orchestrator.core.strict_json import strict_json
 
 
@@ -74,13 +74,14 @@ def decoded_body(data: bytes, kind: type[msgspec.Struct]) -> Any:
     """The body as a record.
 
     Raises:
-        BadInput: It is not the JSON that the route takes.
+        BadInput: It is not a JSON object.
+        UsageError: It is not the one that the route takes.
     """
     value = json_object(data)
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise BadInput(f"The body does not fit: {error}") from None
+        raise UsageError(f"The body does not fit: {error}") from None
 
 
 def json_object(data: bytes) -> dict[str, Any]:
@@ -102,9 +103,9 @@ def decoded_query(pairs: list[tuple[str, str]], kind: type[msgspec.Struct]) -> A
     """The query as a record.
 
     Raises:
-        BadInput: It has a value that the route does not take.
+        UsageError: It has a value that the route does not take.
     """
     try:
         return msgspec.convert(dict(pairs), kind, strict=False)
     except msgspec.ValidationError as error:
-        raise BadInput(f"The query does not fit: {error}") from None
+        raise UsageError(f"The query does not fit: {error}") from None

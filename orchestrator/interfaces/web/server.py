@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import secrets
 import socket
 import ssl
@@ -178,6 +179,8 @@ class Serving:
 
     def run(self, orc: Orchestrator, agent: str) -> None:
         """Answer requests until SIGINT or SIGTERM."""
+        # The processes beside it import nothing from the folder in which it was started.
+        os.environ["PYTHONSAFEPATH"] = "1"
         address = self._address
         host = f"[{address.host}]" if ":" in address.host else address.host
         rules = rules_of(

@@ -1,6 +1,7 @@
 """Commands that compute for long keep nobody waiting, and their answers are those of any other command."""
 
 import threading
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -8,6 +9,7 @@ from starlette.testclient import TestClient
 from orchestrator import Orchestrator
 
 from .conftest import client_of
+from .process import serving
 
 
 def test_what_computes_long_is_answered_while_another_request_waits_for_the_board(
@@ -60,3 +62,13 @@ def test_a_server_of_a_large_board_makes_its_index(
         while not board.index.status().exists:
             client.get("/api/status")
     assert board.index.status().event == board.status().event
+
+
+def test_no_file_of_the_folder_in_which_it_was_started_is_run(place: Path, home: Path):
+    """A repository may come from others, with modules that have the names of those of Python."""
+    with serving(place, home, "--port", "0") as server:
+        for name in ("pickle", "anyio", "orchestrator"):
+            text = "open('run', 'w').close()\nraise SystemExit\n"
+            (place / f"{name}.py").write_text(text)
+        status, _ = server.request("GET", "/api/commands/report")
+        assert (status, (place / "run").exists()) == (200, False)

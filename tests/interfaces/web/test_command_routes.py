@@ -28,6 +28,7 @@ def test_commands_of_the_board_are_routes_and_those_of_the_machine_are_not():
         "mcp/serve",
         "setup",
         "runner/run",
+        "board/merge",
         "mail/deliver",  # it types into a terminal
         "trust",
         "task/trust",

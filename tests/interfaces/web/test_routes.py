@@ -26,7 +26,7 @@ def test_workstreams(client: TestClient):
     assert (made.status_code, made.json() | new, made.json()["counts"]) == (201, made.json(), {})
     names = [stream["name"] for stream in client.get("/api/workstreams").json()]
     assert names == ["ops", "build"]
-    assert client.post("/api/workstreams", json={}).status_code == 422
+    assert client.post("/api/workstreams", json={}).status_code == 400
     assert client.post("/api/workstreams", json=new | {"priority": 7}).status_code == 409
 
 
@@ -65,7 +65,7 @@ def test_events(client: TestClient):
     assert types == ["workstream.created", "task.added"]
     assert len(client.get("/api/events?last=1").json()) == 1
     assert len(client.get("/api/events?action=task_added&agent=kim&since=1h").json()) == 1
-    assert client.get("/api/events?last=many").status_code == 422
+    assert client.get("/api/events?last=many").status_code == 400
 
 
 def test_knowledge(client: TestClient):
@@ -101,7 +101,7 @@ def test_locks(client: TestClient):
         ("PATCH", "/api/status", None, 405, "method"),
         ("PUT", "/api/knowledge/..%2f..%2fsecret", {"content": "x"}, 400, "bad_name"),
         ("GET", "/api/knowledge/..%2f..%2fsecret", None, 400, "bad_name"),
-        ("PUT", "/api/knowledge/a", {"content": "x", "more": 1}, 422, "bad_input"),
+        ("PUT", "/api/knowledge/a", {"content": "x", "more": 1}, 400, "usage"),
         ("GET", "/api/workstreams?page=0", None, 400, "usage"),
         ("GET", "/api/commands/none", None, 404, "no_command"),
         ("GET", "/api/commands/init", None, 404, "no_command"),
