@@ -18,9 +18,11 @@ from orchestrator.core.printable import escape, is_plain
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.delivery.terminal import Pane
 from orchestrator.domain.mail.commands import Mail
+from orchestrator.domain.tasks.lookup import resolve
 from orchestrator.domain.terminals.commands import TerminalRecords, TerminalStart
 from orchestrator.domain.terminals.records import Outcome, Terminal
 from orchestrator.domain.validation import check_required
+from orchestrator.domain.worktrees.commands import WorktreeRecords
 from orchestrator.runtimes.port import NETWORK, find_program
 from orchestrator.supervisor.places import command_line
 from orchestrator.supervisor.processes import MARK, kill_all
@@ -81,7 +83,8 @@ class Terminals(TerminalRecords, name="terminals"):
         """Start the command of an agent in a window of tmux.
 
         No shell reads the command. Its environment has a few variables of this process, as agents of the
-        runner have, and who the agent is. It works in the folder of this process.
+        runner have, and who the agent is. It works in the worktree of the task, or of the only task that the
+        agent has; if there is none, in the folder of this process.
 
         Args:
             id: The agent.
@@ -94,11 +97,12 @@ class Terminals(TerminalRecords, name="terminals"):
         Raises:
             UsageError: The extra is not installed.
             NotFound: There is no tmux or no such program (``program_not_found``), or no such task.
-            Refused: See :meth:`TerminalRecords._start`.
+            Refused: The agent has a terminal, or is retired; as many run as the board allows; the task has
+                ended, another agent has it, or the folder of its worktree is gone.
             InputOutputError: tmux failed.
         """
         board = self._board()
-        folder = os.getcwd()
+        folder = self._folder(id, task)
         variables = _variables(names.agent(id), board, env)
         path = find_program(program, folder, variables["PATH"])
         if "=" in path:  # `env` would set a variable
@@ -226,6 +230,18 @@ class Terminals(TerminalRecords, name="terminals"):
             raise UsageError("A board in memory has no terminals")
         self._desk.pause()
         return os.path.abspath(self._desk.folder)
+
+    def _folder(self, id: str, task: str | None) -> str:
+        """The working folder for an agent."""
+        state = self._state
+        agent = state.agents.aliases.get(id, id)
+        tasks = (
+            [t.id for t in state.schedule.held_by(agent)]
+            if task is None
+            else [resolve(state, task)]
+        )
+        trees = [task for task in tasks if task in state.worktrees]
+        return WorktreeRecords(self._desk).path(trees[0]) if len(trees) == 1 else os.getcwd()
 
     def _socket(self, board: str) -> str:
         """The server of tmux for a new terminal: the one that runs, even if its usual place has changed."""

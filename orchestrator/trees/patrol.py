@@ -7,17 +7,22 @@ ends no process and removes nothing.
 from collections.abc import Iterable
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.core import clock
+from orchestrator.core.errors import NotFound
+from orchestrator.core.git import Git, GitFailed
 from orchestrator.core.printable import times
 from orchestrator.domain.agents.commands import AgentView
 from orchestrator.domain.agents.records import OVERSEER
 from orchestrator.domain.patrols.commands import PatrolRecords, PatrolRound
-from orchestrator.domain.patrols.findings import PatrolFinding, TreeFacts
+from orchestrator.domain.patrols.findings import PatrolFinding, TreeFacts, is_in_hands, owner_of
 from orchestrator.domain.patrols.records import WatchedConcern
 from orchestrator.domain.patrols.steps import next_step
 from orchestrator.domain.tasks.lookup import find_live
 from orchestrator.domain.tasks.records import HELD
+from orchestrator.domain.worktrees.records import folder_of
+from orchestrator.trees.losses import changes
 
 
 class ExplainedFinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +108,7 @@ class Patrols(PatrolRecords, name="patrols"):
         Args:
             agent: Who patrols; ``patrol`` if nobody is named.
         """
+        self._desk.pause()
         return self._patrol(self._trees(), agent)
 
     def findings(self) -> list[PatrolFinding]:
@@ -120,7 +126,7 @@ class Patrols(PatrolRecords, name="patrols"):
         """
         state, now = self._state, self._desk.now()
         known = find_live(state, task)
-        trees = self._trees()
+        trees = self._trees(known.id)
         holder = known.assigned_to if known.status in HELD else known.reviewer
         view: AgentView | None = self._agents(state, now).get(holder or "")
         about = (f for f in self._found(state, now, trees) if known.id in f.tasks)
@@ -143,9 +149,33 @@ class Patrols(PatrolRecords, name="patrols"):
             ),
         )
 
-    def _trees(self) -> dict[str, TreeFacts]:
-        """The worktrees of tasks as they stand."""
-        return {}
+    def _trees(self, task: str = "") -> dict[str, TreeFacts]:
+        """The worktrees of tasks; git is asked about those that no agent works in, and about one more."""
+        state, now = self._state, self._desk.now()
+        agents = self._agents(state, now) if state.worktrees else {}
+        trees: dict[str, TreeFacts] = {}
+        for worktree in state.worktrees.values():
+            tree = TreeFacts(
+                task=worktree.task,
+                agent=worktree.agent,
+                branch=worktree.branch,
+                made_at=worktree.made_at,
+            )
+            owner = agents.get(owner_of(state, tree))
+            is_used = is_in_hands(state, tree.task, now) and owner is not None and not owner.stale
+            if not is_used or tree.task == task:
+                tree = replace(tree, is_dirty=_is_dirty(folder_of(worktree, self._desk.folder)))
+            trees[tree.task] = tree
+        return trees
+
+
+def _is_dirty(folder: str) -> bool:
+    """Whether something in a worktree is not committed; not if it is gone, or git cannot read it."""
+    try:
+        found = changes(Git(folder))
+    except (GitFailed, NotFound):
+        return False
+    return bool(found.changed or found.untracked)
 
 
 def _explained(

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 from boards import SettableClock, add, check_law
+from trees.repositories import Repo
 
 from orchestrator import BadInput, NotFound, Orchestrator, Refused, UsageError
 from orchestrator.core import system
@@ -216,6 +217,26 @@ def test_names_that_tmux_would_read_otherwise_are_apart(board: Board):
     assert {v.agent for v in board.terminals.views() if v.condition == "running"} == {*names} - {
         "a"
     }
+
+
+def test_an_agent_works_in_the_worktree_of_its_task(board: Board, tmp_path: Path):
+    repository = Repo(tmp_path / "repo")
+    inside = Board(repository.folder / ".orchestrator")
+    first, second = add(inside.orc, "first"), add(inside.orc, "second")
+    folders = [inside.orc.worktrees.add(task, agent="ann").path for task in (first, second)]
+    show = (sys.executable, "-c", "import os; print(os.path.basename(os.getcwd()))")
+    inside.spawn("ann", *show, task=second[:6])
+    assert inside.wait_for_line("ann", second)
+    assert inside.wait_for_end("ann") == ("exited", 0)
+    inside.orc.tasks.release(second, agent="ann")
+    inside.spawn("ann", *show)  # the only task that she has
+    assert inside.wait_for_line("ann", first)
+    shutil.rmtree(folders[1])
+    with pytest.raises(Refused, match="is gone"):
+        inside.spawn("ben", *show, task=second)
+    inside.spawn("ben", *show)
+    assert inside.wait_for_line("ben", tmp_path.name)
+    check_law(inside.orc)
 
 
 def test_huge_and_strange_output_is_shown_safely(board: Board):

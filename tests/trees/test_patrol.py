@@ -1,6 +1,7 @@
 """What a patrol finds, tells and gives back; that it does nothing twice, and nothing against a live lease."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ from orchestrator import BadInput, Orchestrator, Refused
 from orchestrator.core import clock as times
 from orchestrator.domain.patrols.findings import TreeFacts
 from orchestrator.stores.memory import MemoryStore
+
+from .repositories import Repo
 
 ROOT = Path(__file__).parents[2]
 MINUTE, HOUR = 60.0, 3600.0
@@ -174,7 +177,7 @@ def test_worktrees_that_nobody_has_and_dirty_ones_of_the_gone_are_told(
         free: TreeFacts(task=free, agent="lead", branch="task/free", made_at=made),
         left: TreeFacts(task=left, agent="ann", branch="task/left", made_at=made, is_dirty=True),
     }
-    monkeypatch.setattr(type(board.orc.patrols), "_trees", lambda self: trees)
+    monkeypatch.setattr(type(board.orc.patrols), "_trees", lambda self, task="": trees)
     assert board.kinds() == []
     board.later(HOUR + 1)
     found = {finding.kind: finding for finding in board.orc.patrols.findings()}
@@ -189,6 +192,30 @@ def test_worktrees_that_nobody_has_and_dirty_ones_of_the_gone_are_told(
     assert told.worktree is not None
     assert told.worktree.is_dirty
     assert "Nothing is wrong with it." in told.lines(board.orc.engine.now())
+
+
+def test_changes_that_a_gone_agent_left_are_told_and_stay(
+    orc: Orchestrator, repository: Repo, clock: SettableClock
+):
+    left, free = add(orc, "left"), add(orc, "free")
+    folder = Path(orc.worktrees.add(left, agent="ann", lease="10m").path)
+    orc.worktrees.add(free, agent="ann")
+    orc.tasks.release(free, agent="ann")
+    (folder / "half a thought.txt").write_text("so far")
+    assert orc.patrols.findings() == []
+    assert orc.patrols.explain(left).worktree.is_dirty  # type: ignore[union-attr]
+    (repository.folder / ".orchestrator" / "state" / "presence" / "ann").unlink()
+    clock.advance(HOUR + 1)
+    found = {finding.kind: finding for finding in orc.patrols.findings()}
+    assert found["gone_agent"].text == f"ann is gone, and left changes in the worktree of {left}"
+    assert found["idle_worktree"].subject == free
+    done = orc.patrols.run()
+    assert [given.what for given in done.tasks] == [left]
+    assert {concern.subject for told in done.nudged for concern in told.concerns} == {"ann", free}
+    assert (folder / "half a thought.txt").read_text() == "so far"
+    shutil.rmtree(folder)  # by hand
+    assert not orc.patrols.explain(left).worktree.is_dirty  # type: ignore[union-attr]
+    assert [concern.kind for concern in orc.patrols.run().settled] == ["gone_agent"]
 
 
 def test_explain_says_what_is_known_what_was_told_and_what_comes_next(board: Board):

@@ -103,18 +103,19 @@ class PatrolRecords(Noun[State], name="patrols"):
         """Do what is due; without anything to do, the board is not locked."""
         if not self._steps(self._state, self._desk.now(), trees):
             return PatrolRound()
-        return self._round(msgspec.json.encode(trees), agent)
+        return self._round(trees, agent)
 
     @command(done, answers_request=False)
-    def _round(self, tx: Transaction[State], trees: bytes, agent: str | None) -> PatrolRound | None:
+    def _round(
+        self, tx: Transaction[State], trees: Mapping[str, TreeFacts], agent: str | None
+    ) -> PatrolRound | None:
         if act_now(tx, agent) == SYSTEM:
             tx.act_as(PATROL)
-        facts = msgspec.json.decode(trees, type=dict[str, TreeFacts])
-        if not self._steps(tx.state, tx.now, facts):
+        if not self._steps(tx.state, tx.now, trees):
             return PatrolRound()
         upgrade_for(tx, "patrol")
         _give_back(tx)
-        due = self._steps(tx.state, tx.now, facts)  # with what went back
+        due = self._steps(tx.state, tx.now, trees)  # with what went back
         if due.settled:
             tx.record(PatrolSettled(concerns=tuple(_concern(watch) for watch in due.settled)))
         for to, found in due.nudges.items():

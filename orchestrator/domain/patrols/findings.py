@@ -263,7 +263,7 @@ def _idle_worktrees(
     for tree in trees.values():
         task = state.tasks.get(tree.task)
         since = max(tree.made_at, task.updated_at if task is not None else "")
-        if since > oldest or _is_in_hands(state, task, now):
+        if since > oldest or is_in_hands(state, tree.task, now):
             continue
         owner = agents.get(owner_of(state, tree))
         if tree.is_dirty and (owner is None or owner.presence == "gone"):
@@ -284,8 +284,9 @@ def _idle_worktrees(
         )
 
 
-def _is_in_hands(state: State, task: Task | None, now: str) -> bool:
+def is_in_hands(state: State, task_id: str, now: str) -> bool:
     """Whether an agent has a task or reviews it, or its branch waits to be merged."""
+    task = state.tasks.get(task_id)
     if task is None:
         return False
     is_held = task.status in HELD and task.lease_until > now
