@@ -10,8 +10,8 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.core import clock
-from orchestrator.core.errors import NotFound
-from orchestrator.core.git import Git, GitFailed
+from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.git import Git
 from orchestrator.core.printable import times
 from orchestrator.domain.agents.commands import AgentView
 from orchestrator.domain.agents.records import OVERSEER
@@ -173,7 +173,7 @@ def _is_dirty(folder: str) -> bool:
     """Whether something in a worktree is not committed; not if it is gone, or git cannot read it."""
     try:
         found = changes(Git(folder))
-    except (GitFailed, NotFound):
+    except OrchestratorError:
         return False
     return bool(found.changed or found.untracked)
 
