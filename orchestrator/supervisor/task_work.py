@@ -13,7 +13,7 @@ from orchestrator.core import clock
 from orchestrator.core.errors import Refused
 from orchestrator.core.events import Recorded, is_reserved
 from orchestrator.core.printable import escape
-from orchestrator.domain.board.settings import FILE
+from orchestrator.domain.board import FILE
 from orchestrator.domain.event_log import queue_event
 from orchestrator.domain.merges.policy import due_with
 from orchestrator.domain.state import State

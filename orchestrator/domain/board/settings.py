@@ -8,9 +8,8 @@ from msgspec import Meta
 from orchestrator.core.clock import duration
 from orchestrator.core.decoding import decode_text
 from orchestrator.core.errors import BadInput, UsageError
+from orchestrator.domain.board import FILE as FILE
 from orchestrator.domain.merges.records import Strategy
-
-FILE = "config.toml"
 
 
 class SavedQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

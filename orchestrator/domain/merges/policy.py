@@ -1,15 +1,17 @@
 """What completing a task hands to the merge queue: the policy of the board, and what the caller asks for."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.core import names
 from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape
-from orchestrator.domain.board.settings import MergeSettings, settings
 from orchestrator.domain.merges.records import Strategy
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.worktrees.records import Worktree
+
+if TYPE_CHECKING:
+    from orchestrator.domain.board.settings import MergeSettings
 
 
 class BranchRequest(NamedTuple):
@@ -59,9 +61,11 @@ def due_with(
         task: The task.
         request: What the caller wants submitted.
     """
-    # Most boards have no policy, and completing a task is a hot command: it does not parse the file.
+    # Most boards have no policy, and completing a task is a hot command: it does not read settings then.
     if request is None and (data is None or b"merge" not in data):
         return None
+    from orchestrator.domain.board.settings import settings
+
     policy = settings(data).merge
     if request is None and not policy.required:
         return None
@@ -69,7 +73,7 @@ def due_with(
 
 
 def handover_of(
-    state: State, policy: MergeSettings, task: str, request: BranchRequest | None
+    state: State, policy: "MergeSettings", task: str, request: BranchRequest | None
 ) -> Handover:
     """Return what a request, or without one the policy, hands in; with the usual values for what is open."""
     asked = request or BranchRequest()

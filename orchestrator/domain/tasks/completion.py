@@ -20,7 +20,7 @@ from orchestrator.core.transaction import (
     no_result,
 )
 from orchestrator.domain.agents.identity import act_in_session
-from orchestrator.domain.board.settings import FILE
+from orchestrator.domain.board import FILE
 from orchestrator.domain.merges.policy import BranchRequest, due_with
 from orchestrator.domain.merges.records import Proposal
 from orchestrator.domain.state import State

@@ -7,7 +7,7 @@ from orchestrator.core import clock
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Committed, Transaction, command
 from orchestrator.domain.agents.identity import act_in_session
-from orchestrator.domain.board.settings import FILE
+from orchestrator.domain.board import FILE
 from orchestrator.domain.merges.policy import due_with
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks import archive

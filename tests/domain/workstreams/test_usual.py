@@ -4,6 +4,7 @@ import pytest
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import BadInput, NotFound, UsageError
+from orchestrator.domain.board.settings import BoardSettings
 
 
 def set_to(orc: Orchestrator, text: str) -> None:
@@ -57,7 +58,8 @@ def test_settings_that_cannot_be_used_are_refused_with_what_they_may_be(
     orc.engine.documents.write("config.toml", text.encode("latin-1"))
     with pytest.raises(BadInput, match=r"config\.toml cannot be used") as error:
         orc.tasks.add(title="A")
-    assert error.value.hint == "It may set: workstream, saved, merge."
+    known = ", ".join(BoardSettings.__struct_fields__)
+    assert error.value.hint == f"It may set: {known}."
     assert orc.tasks.all() == []
 
 
