@@ -1,5 +1,6 @@
 """Answers over HTTP: JSON with entity tags and pages, and errors as problem details (RFC 9457)."""
 
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -42,6 +43,9 @@ PAGE = 100
 """The size of a page, if only its number is given."""
 
 LARGEST_PAGE = 1000
+
+FIELDS = "^[a-z_]+(,[a-z_]+)*$"
+"""The form of the names of fields."""
 
 SELECTING = ("page", "per_page", "fields")
 """What a query may have beside the arguments of a route: which part of the answer is wanted."""
@@ -150,7 +154,7 @@ def answer(
         wanted = page_of(request.query_params)
         if wanted is not None and isinstance(value, list):
             value = _page(request, value, *wanted, all_headers)
-        value = chosen(value, request.query_params.get("fields", ""))
+        value = chosen(value, fields_of(request.query_params))
     return tagged(request, to_json(value), "application/json", status, all_headers)
 
 
@@ -177,6 +181,28 @@ def page_of(query: QueryParams) -> tuple[int, int] | None:
     if "page" not in query and "per_page" not in query:
         return None
     return _number(query, "page", 1), _number(query, "per_page", PAGE, LARGEST_PAGE)
+
+
+def fields_of(query: QueryParams) -> str:
+    """The fields of records that a query wants; empty: all.
+
+    Raises:
+        UsageError: They are no names.
+    """
+    given = query.getlist("fields")
+    if given and (len(given) > 1 or not re.fullmatch(FIELDS, given[0])):
+        raise UsageError("fields is one list of names with commas", hint="fields=id,title")
+    return "".join(given)
+
+
+def check_selection(query: QueryParams) -> None:
+    """Check what a query says of the part of the answer that is wanted, before anything is done.
+
+    Raises:
+        UsageError: It is wrong.
+    """
+    page_of(query)
+    fields_of(query)
 
 
 def _page(

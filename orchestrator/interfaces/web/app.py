@@ -28,7 +28,7 @@ from orchestrator.interfaces.web.answers import (
     SELECTING,
     HttpProblem,
     answer,
-    page_of,
+    check_selection,
     problem,
     tagged,
     to_json,
@@ -132,8 +132,8 @@ class Service:
 
         async def respond(request: Request) -> Response:
             given = decoded_body(await read_body(request), route.body)
-            page_of(request.query_params)
-            query = decoded_query(_arguments(request), route.query)
+            check_selection(request.query_params)
+            query = decoded_query(_arguments(request, route), route.query)
 
             def work(orc: Orchestrator) -> Response:
                 value = route.run(orc, Given(self.agent, request.path_params, query, given))
@@ -179,7 +179,7 @@ class Service:
             taken = " and ".join(methods)
             raise HttpProblem(405, "method", f"This command takes {taken}", Allow=allow)
         body = await read_body(request)
-        page_of(request.query_params)
+        check_selection(request.query_params)
         if method == "GET":
             arguments = command_routes.arguments_of(call, request.query_params)
             command_routes.check_question(call, arguments)
@@ -267,9 +267,11 @@ def _rendered(
     return tagged(request, text, "text/plain", 200, headers)
 
 
-def _arguments(request: Request) -> list[tuple[str, str]]:
+def _arguments(request: Request, route: Endpoint) -> list[tuple[str, str]]:
+    """The query without what selects a part of an answer in JSON."""
+    selecting = SELECTING if route.media_type == "application/json" else ()
     pairs = request.query_params.multi_items()
-    return [(name, text) for name, text in pairs if name not in SELECTING]
+    return [(name, text) for name, text in pairs if name not in selecting]
 
 
 class Answered:

@@ -8,7 +8,7 @@ import msgspec
 from orchestrator.interfaces.catalogue import CommandCall, Parameter
 from orchestrator.interfaces.result_schemas import ResultSchemas
 from orchestrator.interfaces.web import command_routes
-from orchestrator.interfaces.web.answers import LARGEST_PAGE, PROBLEM, ProblemDetails
+from orchestrator.interfaces.web.answers import FIELDS, LARGEST_PAGE, PROBLEM, ProblemDetails
 from orchestrator.interfaces.web.endpoints import Endpoint, Nothing
 from orchestrator.interfaces.web.original import ORIGINAL
 from orchestrator.version import __version__
@@ -33,7 +33,7 @@ _FIELDS: dict[str, Any] = {
     "name": "fields",
     "in": "query",
     "description": "Of each record only these fields: `id,title`; the schema is that of whole records.",
-    "schema": {"type": "string", "pattern": "^[a-z_]+(,[a-z_]+)*$"},
+    "schema": {"type": "string", "pattern": FIELDS},
 }
 _PAGES: list[dict[str, Any]] = [
     {
@@ -92,7 +92,7 @@ def _operation(route: Endpoint, results: ResultSchemas) -> dict[str, Any]:
         "operationId": _name(route),
         "summary": route.about,
         "tags": ["original"],
-        "parameters": [*_parameters(route), *_shared(route.method, _is_list(route))],
+        "parameters": [*_parameters(route), *_selecting(route)],
         "responses": {
             str(route.status): _content("Done.", results.of(_result_of(route)), route.media_type),
             **_others(route.method, route.errors),
@@ -142,8 +142,10 @@ def _parameters(route: Endpoint) -> Iterator[dict[str, Any]]:
         yield {"name": field.name, "in": "query", "schema": _schema(field.type)}
 
 
-def _is_list(route: Endpoint) -> bool:
-    return get_origin(route.result) is list
+def _selecting(route: Endpoint) -> list[dict[str, Any]]:
+    if route.method == "GET" and route.media_type != "application/json":
+        return [_TAG]
+    return _shared(route.method, get_origin(route.result) is list)
 
 
 def _shared(method: str, is_list: bool = True) -> list[dict[str, Any]]:

@@ -197,6 +197,9 @@ def test_fields_of_one_record_but_not_of_a_text(client: TestClient):
     assert client.get("/api/status?fields=event").json() == {"event": 2}
     path = "/api/commands/task/list?fields=title"
     assert client.get(path, headers={"Accept": "text/plain"}).status_code == 400
+    for wrong in ("status/text?fields=event", "status?fields=", "locks?fields=a&fields=b"):
+        assert client.get(f"/api/{wrong}").status_code == 400
+    assert client.get("/api/knowledge?fields=name").json() == []
 
 
 def test_head_is_get_without_a_body(client: TestClient):
