@@ -26,6 +26,7 @@ LACKING: dict[str, str] = {
         "fifo": "there are no fifos in folders",
         "modes": "files have no modes",
         "groups": "there are no process groups",
+        "signals": "a signal of another program ends a program at once",
         "names": "names of files have no quotes, newlines and the like",
         "links": "making links needs a right of its own",
         "pty": "there are no pseudo-terminals",

@@ -7,7 +7,6 @@ shared.
 import os
 import stat
 from collections.abc import Callable
-from typing import Literal
 
 import msgspec
 
@@ -19,16 +18,11 @@ from orchestrator.core.files import open_file, read_whole
 from orchestrator.core.user_files import UserFile
 from orchestrator.domain.subscriptions.patterns import check_pattern, matches
 from orchestrator.domain.subscriptions.records import NOTICES
+from orchestrator.notices.kinds import ADDRESS_HINTS, Kind
 from orchestrator.notices.texts import check_template
-
-Kind = Literal["desktop", "webhook", "command", "email"]
-"""Where a notice goes."""
 
 EVERY = 30.0
 """Seconds between two notices of a rule unless another time is given."""
-
-WITH_ADDRESS = ("webhook", "email")
-"""The kinds that need an address."""
 
 
 class Rule(
@@ -39,7 +33,7 @@ class Rule(
     Attributes:
         on: Patterns of types of events.
         address: The address as a URL, ``env:NAME`` or ``file:PATH``.
-        words: The program and its arguments.
+        words: The program and its arguments; a program that is named by a path has the whole one.
         agents: Who caused the event.
         workstreams: The workstream of a task of the event.
         tasks: A task of the event.
@@ -175,7 +169,7 @@ def checked(name: str, rule: Rule) -> Rule:
         _check_pattern(pattern)
     for template in (rule.title, rule.body):
         check_template(template)
-    if (rule.to in WITH_ADDRESS) != bool(rule.address):
+    if (rule.to in ADDRESS_HINTS) != bool(rule.address):
         if rule.address:
             raise UsageError(f"A {rule.to} has no address", hint="Leave --url out.")
         raise UsageError(f"{_article(rule.to)} needs an address", hint=ADDRESS_HINTS[rule.to])
@@ -188,13 +182,6 @@ def checked(name: str, rule: Rule) -> Rule:
     if rule.every < 0:
         raise UsageError("The time between two notices is less than 0")
     return rule
-
-
-ADDRESS_HINTS = {
-    "webhook": "Give --url https://..., or env:NAME, file:PATH or - to keep it out of the line.",
-    "email": "Give --url 'mailtos://USER:PASSWORD@HOST?to=ADDRESS', or env:NAME, file:PATH or -.",
-}
-"""What to do without an address."""
 
 
 def _article(kind: str) -> str:

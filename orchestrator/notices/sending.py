@@ -1,9 +1,11 @@
 """Send a notice: a program of the person with the notice on stdin, or apprise in a process of its own."""
 
 import os
+import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
@@ -54,11 +56,13 @@ def check_installed() -> None:
 def check_address(rule: Rule) -> str:
     """Why a rule cannot send notices, else empty; nothing is sent."""
     if rule.to == "command":
-        return ""
+        return "" if shutil.which(rule.words[0]) else f"there is no program {rule.words[0]}"
     return _through_apprise(rule, {"only_check": True})
 
 
-def send(rule: Rule, notice: NoticeText, until: float) -> str:
+def send(
+    rule: Rule, notice: NoticeText, until: float, hear: Callable[[str], object] = lambda _: None
+) -> str:
     """Send a notice; why it was not sent, in a sentence without secrets, else empty.
 
     Args:
@@ -66,20 +70,22 @@ def send(rule: Rule, notice: NoticeText, until: float) -> str:
         notice: The notice.
         until: The end of the lease, in seconds since 1970. If so little is left of it that another process
             could begin before the end, nothing is sent: this one was stopped, or the machine slept.
+        hear: Gets what a program of the person has written, which may hold secrets.
     """
     latest = until - TIMEOUT
     if time.time() > latest:
         return "it is too late to send it"
     if rule.to == "command":
-        return _through_command(rule, notice)
+        return _through_command(rule, notice, hear)
     return _through_apprise(rule, {**msgspec.to_builtins(notice), "latest": latest})
 
 
-def _through_command(rule: Rule, notice: NoticeText) -> str:
+def _through_command(rule: Rule, notice: NoticeText, hear: Callable[[str], object]) -> str:
     try:
         result = _run(list(rule.words), msgspec.json.encode(notice))
     except OSError as error:
         return f"its program cannot be started: {error.strerror}"
+    hear(result.output)
     if result.status is None:
         return f"its program did not end within {TIMEOUT:g} s"
     return f"its program ended with status {result.status}" if result.status else ""
@@ -90,7 +96,7 @@ def _through_apprise(rule: Rule, request: dict[str, Any]) -> str:
         address = address_of(rule)
     except OrchestratorError as error:
         return error.message
-    place = {"desktops": system.DESKTOPS, "needs": system.DESKTOP_NEEDS}
+    place = {"desktop": system.DESKTOP, "bus": system.session_bus(), "needs": system.DESKTOP_NEEDS}
     data = msgspec.json.encode({**request, **place, "to": rule.to, "address": address})
     try:
         result = _run([sys.executable, "-P", _SENDER], data)

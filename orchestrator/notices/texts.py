@@ -1,7 +1,7 @@
 """The texts of a notice: plain, on lines of a limited length, and without markup or mentions.
 
 What agents have written is data. Titles have one line, so no header of a mail can begin in them, and nothing
-in a text is a tag, a link or a mention for the program that shows it.
+in a text is a tag, a link with another text, or a mention for the program that shows it.
 """
 
 import re

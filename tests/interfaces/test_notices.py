@@ -50,13 +50,32 @@ def test_the_reason_of_a_failure_is_listed(cli: CommandLine, out: Path):
     assert shown == (
         "Not sent yet bad: board: x (1 event), attempt 1: its program ended with status 3\n"
     )
-    assert (
-        "attempt 1 of 5 failed: its program ended with status 3" in cli("notify", "show", "bad").out
-    )
+    assert "attempt 1 of 5 failed, the next one at" in cli("notify", "show", "bad").out
+    assert ": its program ended with status 3" in cli("notify", "show", "bad").out
     refused = cli("notify", "test", "bad", status=1).err
     assert "The test of bad was not sent: its program ended with status 3" in refused
     assert cli("runner", "status").out == "No runner runs here.\n"
     assert "Dead letters" not in cli("prime", "--agent", "ann").out
+
+
+def test_a_program_that_cannot_run_is_refused_and_what_it_writes_is_shown_by_a_test_alone(
+    cli: CommandLine, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    add = ("notify", "add", "x", "--on", "x", "--to", "command", "--")
+    for word in ("no-such-program", "./no"):
+        assert "there is no program" in cli(*add, word, status=1).err
+    (tmp_path / "shout").write_text("#!/bin/sh\necho s3cret is missing >&2; exit 3\n")
+    (tmp_path / "shout").chmod(0o755)
+    cli(*add, "./shout", "./as-it-is")
+    assert cli("--json", "notify", "show", "x").json["words"] == [
+        str(tmp_path / "shout"),
+        "./as-it-is",
+    ]
+    assert "s3cret is missing" in cli("notify", "test", "x", status=1).err
+    cli("events", "push", "--type", "x", "--agent", "ann")
+    assert "s3cret" not in cli("notify", "run", "--once", status=1).out
+    assert "s3cret" not in cli("events").out
 
 
 def test_an_added_rule_hears_only_what_happens_from_then_on(cli: CommandLine, out: Path):

@@ -3,12 +3,14 @@
 import email
 import email.policy
 import json
-import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,11 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+
+if sys.platform == "linux":
+    from jeepney import HeaderFields, new_error, new_method_return
+    from jeepney.bus_messages import message_bus
+    from jeepney.io.blocking import open_dbus_connection
 
 from orchestrator import UsageError
 from orchestrator.notices import sending
@@ -220,90 +227,94 @@ class TestCommands:
         assert SECRET not in out.read_text()
 
 
-DESKTOP = """
-import dbus, dbus.service
-from dbus.mainloop.glib import DBusGMainLoop
-from gi.repository import GLib
-DBusGMainLoop(set_as_default=True)
-class Desktop(dbus.service.Object):
-    @dbus.service.method("org.freedesktop.Notifications", in_signature="susssasa{sv}i", out_signature="u")
-    def Notify(self, app, id, icon, summary, body, actions, hints, timeout):
-        import json
-        print(json.dumps([str(summary), str(body)]), flush=True)
-        return 1
-bus = dbus.SessionBus()
-name = dbus.service.BusName("org.freedesktop.Notifications", bus)
-desktop = Desktop(bus, "/org/freedesktop/Notifications")
-print("ready", flush=True)
-GLib.MainLoop().run()
-"""
-"""A desktop that prints the notices that it would show."""
+class Desktop:
+    """A desktop on a session bus of its own that keeps the notices it would show, or refuses them."""
 
-PACKAGES = "/usr/lib/python3/dist-packages"
-
-
-def has_desktop() -> bool:
-    script = "import dbus, dbus.mainloop.glib, gi.repository.GLib"
-    return shutil.which("dbus-daemon") is not None and not subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": PACKAGES},
-        capture_output=True,
-        check=False,
-    ).returncode  # fmt: skip
-
-
-class TestDesktops:
-    @pytest.fixture
-    def desktop(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> Iterator["subprocess.Popen[str]"]:
-        """A desktop on a session bus of its own; the sender has the packages of the system."""
-        if sys.platform != "linux" or not has_desktop():
-            pytest.skip("needs dbus-daemon and dbus-python for this version of Python")
-        bus = subprocess.Popen(
-            ["dbus-daemon", "--session", "--nofork", "--print-address"],
+    def __init__(self) -> None:
+        self.shown: list[tuple[str, str]] = []
+        self.capabilities = ["body"]
+        self.refuses = False
+        self._folder = tempfile.TemporaryDirectory(prefix="bus")
+        self.folder = self._folder.name
+        words = ["dbus-daemon", "--session", "--nofork", "--print-address"]
+        self._bus = subprocess.Popen(
+            [*words, f"--address=unix:path={self.folder}/bus"],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        assert bus.stdout is not None
-        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", bus.stdout.readline().strip())
-        desktop = subprocess.Popen(
-            [sys.executable, "-c", DESKTOP],
-            env={**os.environ, "PYTHONPATH": PACKAGES},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert desktop.stdout is not None
-        assert desktop.stdout.readline() == "ready\n"
-        python = tmp_path / "python"
-        python.write_text(f'#!/bin/sh\nPYTHONPATH={PACKAGES} exec {sys.executable} "$@"\n')
-        python.chmod(0o755)
-        monkeypatch.setattr(sys, "executable", str(python))
-        yield desktop
-        for process in (desktop, bus):
-            process.kill()
-            process.communicate()
+        assert self._bus.stdout is not None
+        self.address = self._bus.stdout.readline().strip()
+        self._connection = open_dbus_connection(self.address)
 
-    def test_a_desktop_shows_the_notice(self, desktop: "subprocess.Popen[str]"):
-        assert sent(Rule(on=("*",), to="desktop")) == ""
-        assert desktop.stdout is not None
-        title, body = json.loads(desktop.stdout.readline())
-        assert (title, body.splitlines()) == (NOTICE.title, NOTICE.body.splitlines())
+    def appear(self) -> None:
+        """Begin to show notices; before, no program on the bus does."""
+        bus = message_bus.RequestName("org.freedesktop.Notifications")
+        self._connection.send_and_get_reply(bus)
+        threading.Thread(target=self._answer, daemon=True).start()
 
-    def test_without_a_desktop_the_reason_says_what_it_needs(self):
-        reason = check_address(Rule(on=("*",), to="desktop"))
-        if reason:
-            assert reason.startswith("there is no desktop: it needs ")
+    def _answer(self) -> None:
+        with suppress(OSError, EOFError):
+            while True:
+                call = self._connection.receive()
+                member = call.header.fields.get(HeaderFields.member)
+                if member == "GetCapabilities":
+                    self._connection.send(new_method_return(call, "as", (self.capabilities,)))
+                elif member == "Notify" and self.refuses:
+                    self._connection.send(new_error(call, "org.example.Refused"))
+                elif member == "Notify":
+                    self.shown.append((call.body[3], call.body[4]))
+                    self._connection.send(new_method_return(call, "u", (1,)))
 
-    def test_without_a_session_bus_the_notice_fails(
-        self, desktop: "subprocess.Popen[str]", monkeypatch: pytest.MonkeyPatch
-    ):
+    def close(self) -> None:
+        self._bus.kill()
+        self._bus.communicate()
+        self._folder.cleanup()
+
+
+@pytest.fixture
+def desktop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desktop]:
+    if sys.platform != "linux" or shutil.which("dbus-daemon") is None:
+        pytest.skip("needs the dbus-daemon of Linux")
+    desktop = Desktop()
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", desktop.address)
+    yield desktop
+    desktop.close()
+
+
+class TestDesktops:
+    RULE = Rule(on=("*",), to="desktop")
+
+    def test_a_desktop_shows_the_notice_and_a_check_shows_none(self, desktop: Desktop):
+        desktop.appear()
+        assert check_address(self.RULE) == ""
+        assert desktop.shown == []
+        assert sent(self.RULE) == ""
+        assert desktop.shown == [(NOTICE.title, NOTICE.body)]
+
+    def test_a_desktop_that_reads_markup_gets_none(self, desktop: Desktop):
+        desktop.capabilities.append("body-markup")
+        desktop.appear()
+        assert sent(self.RULE, NoticeText(rule="x", title="a & b", body="<b> &", events=())) == ""
+        assert desktop.shown == [("a & b", "&lt;b&gt; &amp;")]
+
+    def test_why_it_was_not_shown_is_named(self, desktop: Desktop, monkeypatch: pytest.MonkeyPatch):
+        assert sent(self.RULE) == "no program on the session bus shows notices"
+        desktop.refuses = True
+        desktop.appear()
+        assert sent(self.RULE) == "the desktop refused it"
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
-        monkeypatch.delenv("DISPLAY", raising=False)
-        assert sent(Rule(on=("*",), to="desktop")) == (
-            "the desktop did not take it; it needs a session bus of this user"
-        )
+        no_bus = "there is no desktop: no session bus of this user answers"
+        assert sent(self.RULE) == check_address(self.RULE) == no_bus
+
+    def test_the_bus_is_found_without_the_variables_of_a_session(
+        self, desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+    ):
+        """As in a program that cron starts."""
+        desktop.appear()
+        monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS")
+        monkeypatch.setenv("XDG_RUNTIME_DIR", desktop.folder)
+        assert sent(self.RULE) == ""
 
 
 def test_without_apprise_the_error_has_the_remedy(monkeypatch: pytest.MonkeyPatch):

@@ -26,8 +26,8 @@ Processes                      ``identity`` and ``condition``: whether a process
                                the usual variables;
                                ``run_at_terminal``: one that the user works with;
                                ``shell_line``: words as a line of the shell
-Desktops                       ``DESKTOPS``: the schemes of apprise for those that may be there;
-                               ``DESKTOP_NEEDS``: what apprise needs for them
+Desktops                       ``DESKTOP``: the scheme of apprise for it, or ``dbus``; ``session_bus``:
+                               where it listens then; ``DESKTOP_NEEDS``: why there is none
 Folders                        ``user_data_folder``: where programs keep what is this user's
 Watching files                 ``FileAlarm``: waits until one changes; ``file_watches``: how many folders
                                may be watched

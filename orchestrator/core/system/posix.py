@@ -15,11 +15,11 @@ from typing import IO
 assert sys.platform != "win32"
 
 HAS_MODES = True
-DESKTOPS = ("macosx",) if sys.platform == "darwin" else ("dbus", "glib", "gnome")
+DESKTOP = "macosx" if sys.platform == "darwin" else "dbus"
 DESKTOP_NEEDS = (
-    "terminal-notifier (brew install terminal-notifier)"
+    "it needs terminal-notifier (brew install terminal-notifier)"
     if sys.platform == "darwin"
-    else "dbus-python or PyGObject in the environment of this program, and a session bus"
+    else "no session bus of this user answers"
 )
 HAS_FLOCK = True
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
@@ -30,6 +30,12 @@ _REST = 1024 * 1024  # the largest size of a pipe; a process that escaped may co
 _LONGEST_PAUSE = 50  # milliseconds between two checks of a program that prints nothing
 _own: set[int] = set()  # the programs of this process that are not reaped
 _starting = threading.Lock()  # held while a program is started that is not in _own yet
+
+
+def session_bus() -> str:
+    """The address of the bus of this user's desktop; programs that cron starts know it only by its place."""
+    folder = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    return os.environ.get("DBUS_SESSION_BUS_ADDRESS") or f"unix:path={folder}/bus"
 
 
 def open_file(path: str, flags: int, *, follow: bool = False) -> int:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 assert not TYPE_CHECKING or sys.platform == "win32"
 
 HAS_MODES = False
-DESKTOPS = ("windows",)
-DESKTOP_NEEDS = "pywin32 (pip install pywin32)"
+DESKTOP = "windows"
+DESKTOP_NEEDS = "it needs pywin32 (pip install pywin32)"
 HAS_FLOCK = False
 INTERRUPTS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
 if hasattr(signal, "SIGBREAK"):
@@ -159,6 +159,11 @@ def shell_line(words: Sequence[str]) -> str:
     import subprocess
 
     return subprocess.list2cmdline(words)
+
+
+def session_bus() -> str:
+    """There is none."""
+    return ""
 
 
 def user_data_folder() -> str:

@@ -19,6 +19,7 @@ from orchestrator.interfaces.cli.layout import fields, shown_time
 from orchestrator.interfaces.cli.parameters import argument, flag, option
 from orchestrator.interfaces.cli.rendering import Answer, listing, say, warn, write
 from orchestrator.interfaces.cli.run import Run, given
+from orchestrator.notices.kinds import KINDS
 
 if TYPE_CHECKING:
     from orchestrator import Orchestrator
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from orchestrator.notices.rules import NoticeRules, Rule
 
 _NAME = argument("name", "The name of the rule.", types.NAME)
-_KIND = types.choice("desktop", "webhook", "command", "email")
+_KIND = types.choice(*KINDS)
 _STATE = 60  # characters of a reason in a table
+_WRITTEN = 300  # characters of what a program wrote
 
 
 class RuleStatus(msgspec.Struct, frozen=True):
@@ -45,7 +47,7 @@ class RuleStatus(msgspec.Struct, frozen=True):
 @NOTIFY.command("add", example="add failures --on task.failed --to desktop")
 @_NAME
 @argument("[words...]", "With --to command: the program and its arguments, after --.")
-@option("--on", "Events: task.failed, task.*, permission.requested.", many=True, required=True)
+@option("--on", "Events: task.failed, task.*, permission.request.", many=True, required=True)
 @option("--to", "Where notices go.", _KIND, required=True)
 @option(
     "--url",
@@ -99,7 +101,7 @@ def add(
             on=on,
             to=to,
             address=_absolute((address or "").strip()),
-            words=words,
+            words=_with_whole_path(words),
             agents=by or (),
             tasks=tuple(run.orc.tasks.get(task).id for task in tasks or ()),
             **given(**more, every=None if every is None else clock.duration(every)),
@@ -200,7 +202,10 @@ def test(run: Run, name: str) -> "Answer[dict[str, str]]":
     board = safe(board_name(run.orc.folder or "board"))
     body = f"This is a test of the rule {name}. It gives notices on {', '.join(rule.on)}."
     notice = NoticeText(rule=name, title=f"{board}: a test", body=safe(body), events=())
-    if reason := send(rule, notice, time.time() + LEASE):
+    written: list[str] = []
+    if reason := send(rule, notice, time.time() + LEASE, written.append):
+        if any(written):
+            warn(f"The end of what its program wrote: {one_line(written[0][-_WRITTEN:], _WRITTEN)}")
         raise Refused(f"The test of {name} was not sent: {reason}", code="not_sent")
     subscriber = subscriber_of(name)
     if subscriber in run.orc.engine.read().subscriptions:
@@ -295,12 +300,19 @@ def _state(subscriber: "Subscriber | None", letters: "list[DeadLetter]", now: st
     elif attempt is not None and subscriber is not None and subscriber.rest is not None:
         due = max(attempt.due, subscriber.rest.until)
         parts.append(
-            f"attempt {attempt.number} of {attempt.most} failed: {subscriber.rest.reason};"
-            f" the next one at {clock.local_time(due, now)}"
+            f"attempt {attempt.number} of {attempt.most} failed, the next one at"
+            f" {clock.local_time(due, now)}: {subscriber.rest.reason}"
         )
     if letters:
         parts.append(f"gave up {amount(len(letters), 'notice')}: {letters[-1].reason}")
     return "; ".join(parts) or "ok"
+
+
+def _with_whole_path(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a command, whose program was named as a shell does: by a path, or to be searched for."""
+    if not any(os.path.dirname(word) for word in words[:1]):
+        return words
+    return os.path.abspath(os.path.expanduser(words[0])), *words[1:]
 
 
 def _absolute(address: str) -> str:
