@@ -1,7 +1,6 @@
 """The facade: one board with its nouns, ``orc.tasks`` ..., and its queries, ``orc.status()`` ..."""
 
 import os
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cached_property, wraps
@@ -197,7 +196,7 @@ class Orchestrator(Facade):
         request_id: The request that the first changing command answers.
         light: The process ends after one command (see :class:`orchestrator.engine.Engine`).
         timeout: Seconds to wait for the board's lock.
-        now: The clock, in seconds since 1970.
+        now: The clock, in seconds since 1970; that of the store if None.
         warn: Receives sentences that a person should know although a command succeeded.
 
     Attributes:
@@ -217,7 +216,7 @@ class Orchestrator(Facade):
         request_id: str | None = None,
         light: bool = False,
         timeout: float = 10.0,
-        now: Clock = time.time,
+        now: Clock | None = None,
         warn: Callable[[str], None] = _silent,
         folder: str | None = None,
     ) -> None:
@@ -250,7 +249,7 @@ class Orchestrator(Facade):
         request_id: str | None = None,
         light: bool = False,
         timeout: float = 10.0,
-        now: Clock = time.time,
+        now: Clock | None = None,
         warn: Callable[[str], None] = _silent,
         start: str | None = None,
         checkout: str | None = None,
@@ -259,8 +258,8 @@ class Orchestrator(Facade):
         """Open a board; :func:`orchestrator.board.locate` finds a board on disk.
 
         Args:
-            board: Its folder, or its URL (``memory:``, ``file:///...``). A folder that does not exist or is
-                empty becomes a board, unless ``reads``.
+            board: Its folder, or its URL (``memory:``, ``file:///...``, ``postgresql://...``). What does not
+                exist or is an empty folder becomes a board, unless ``reads``.
             agent: The acting agent of a command that names none; else ``$ORC_AGENT``, else ``system``.
             session: The number of the agent's session; else ``$ORC_SESSION``.
             request_id: The request that the first changing command answers; else

@@ -7,8 +7,9 @@ import msgspec
 
 from orchestrator import stores
 from orchestrator.core import paths
-from orchestrator.core.errors import NoBoard
-from orchestrator.core.store import Store
+from orchestrator.core.errors import NoBoard, Refused, UsageError
+from orchestrator.core.store import START, Store
+from orchestrator.stores.files import disk
 from orchestrator.stores.files.disk import FOLDER, refuse_links
 
 
@@ -26,17 +27,24 @@ class Located(msgspec.Struct, frozen=True):
 
 
 def named(board: str | None) -> tuple[str, str | None]:
-    """The scheme and location of the board that the caller or ``$ORCHESTRATOR_DIR`` names.
+    """The scheme and location of the board that the caller or the environment names.
+
+    The variables are ``$ORCHESTRATOR_DIR``, and ``$ORCHESTRATOR_URL`` if that is not set.
 
     Raises:
         UsageError: No store has the URL's scheme.
     """
-    scheme, location = stores.parse(board or os.environ.get("ORCHESTRATOR_DIR") or None)
+    variables = ("ORCHESTRATOR_DIR", "ORCHESTRATOR_URL")
+    given = (value for name in variables if (value := os.environ.get(name)))
+    scheme, location = stores.parse(board or next(given, None))
     return scheme, os.path.expanduser(location) if location and scheme == "file" else location
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """The store of a board, its folder (None if it has none), and whether the board was just created."""
+    """The store of a board, its folder (None if it has none), and whether the board was just created.
+
+    The folder of a board in a database has what belongs to this machine.
+    """
 
     store: Store
     folder: str | None
@@ -58,14 +66,79 @@ def open_store(
         UsageError: No store has the URL's scheme.
     """
     scheme, location = named(board)
+    folder: str | None = None
     is_new = False
     if scheme == "file":
         located = locate(location, start=start, checkout=checkout, reads=reads)
-        location, is_new = located.folder, located.is_new
+        location = folder = located.folder
+        is_new = located.is_new
         if located.warning:
             warn(located.warning)
-    store = stores.open_store(scheme, location, warn=warn)
-    return Opened(store, location if scheme == "file" else None, is_new)
+        if url := store_of(folder):
+            scheme, location = stores.parse(url)
+    store, is_made = stores.open_store(scheme, location, reads=reads, warn=warn)
+    return Opened(store, folder, is_new or is_made)
+
+
+def store_of(folder: str) -> str:
+    """The URL of the board to which a folder leads by its ``config.toml``; empty if it is the board itself.
+
+    Raises:
+        BadInput: The file cannot be read.
+    """
+    try:
+        with open(os.path.join(folder, "config.toml"), "rb") as file:
+            data = file.read()
+    except OSError:
+        return ""
+    if b"store" not in data:
+        return ""
+    from orchestrator.domain.board.settings import settings  # few boards have such a file
+
+    return settings(data).store
+
+
+def lead_to(folder: str, url: str) -> bool:
+    """Let a folder lead to a board in a database, which is made if it is not there.
+
+    Args:
+        folder: A new folder of a board; nothing has happened on its own board.
+        url: The URL of the board.
+
+    Returns:
+        Whether the board in the database was made.
+
+    Raises:
+        Refused: The folder has events of its own, or leads to another board.
+        UsageError: The URL does not name a database.
+    """
+    scheme, location = stores.parse(url)
+    if scheme in ("file", "memory"):
+        raise UsageError(f"{url!a} does not name a board in a database", hint=_FOR_EXAMPLE)
+    path = os.path.join(folder, "config.toml")
+    if store_of(folder) != url and (os.path.lexists(path) or _has_events(folder)):
+        raise Refused(
+            f"{folder} is a board of its own already",
+            code="not_empty",
+            hint=f"`orc copy` copies it to a database; then write `store` into a new {path}.",
+        )
+    _, is_made = stores.open_store(scheme, location, warn=_ignore)
+    if not os.path.lexists(path):
+        disk.replace(path, f"store = {msgspec.json.encode(url).decode()}\n".encode())
+    return is_made
+
+
+_FOR_EXAMPLE = "For example: --store 'postgresql://localhost/work?board=website'"
+
+
+def _has_events(folder: str) -> bool:
+    return (
+        next(iter(stores.open_store("file", folder, warn=_ignore)[0].read(START)), None) is not None
+    )
+
+
+def _ignore(_sentence: str) -> None:
+    """Ignore a warning about a store that is only looked into."""
 
 
 def locate(

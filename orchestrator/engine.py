@@ -6,7 +6,6 @@ a new command gets them for free.
 """
 
 import functools
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
@@ -45,7 +44,7 @@ class Engine:
         light: The process ends after this command: write the snapshot at once, and keep signals back
             after a commit until it ends.
         timeout: Seconds to wait for the board's lock.
-        now: The clock.
+        now: The clock; that of the store if None.
         warn: Receives a sentence that a person should know although the command succeeded.
         cook: Compiles a formula; see :meth:`orchestrator.formulas.commands.Formulas.cook`.
         folder: The folder of the board; None if the store has none.
@@ -64,7 +63,7 @@ class Engine:
         request_id: str | None = None,
         light: bool = False,
         timeout: float = 10.0,
-        now: clock.Clock = time.time,
+        now: clock.Clock | None = None,
         warn: Callable[[str], None],
         cook: Callable[..., Any],
         folder: str | None = None,
@@ -83,7 +82,7 @@ class Engine:
         self._requests: dict[flow.Flow | None, str | None] = {None: opening}
         self._light = light
         self.timeout = timeout
-        self._clock = now
+        self._clock = now or store.now
         self.warn = warn
         self.show_progress: ShowProgress = no_progress
         self._owner = flow.Ownership(timeout)

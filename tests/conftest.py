@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import postgres_server
 import pytest
 from boards import SettableClock, check_law
 from hypothesis import HealthCheck, settings
@@ -55,6 +56,15 @@ def memory_path(tmp_path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="orchestrator-test-") as folder:
         yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_server.Server]:
+    """A PostgreSQL server for this process of tests."""
+    if postgres_server.programs() is None or not postgres_server.user_exists():
+        pytest.skip("no PostgreSQL server is installed here")
+    with postgres_server.running() as server:
+        yield server
 
 
 @pytest.fixture

@@ -73,7 +73,9 @@ def with_ids(text: str, ids: dict[str, str]) -> str:
     [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))],
     ids=lambda path: path.name,
 )
-def test_the_commands_of_a_document_do_what_it_shows(document: Path, tmp_path: Path) -> None:
+def test_the_commands_of_a_document_do_what_it_shows(
+    document: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """All commands run from top to bottom in a new folder."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ORC")}
     environment |= {"PYTHONPATH": str(ROOT)}
@@ -82,6 +84,8 @@ def test_the_commands_of_a_document_do_what_it_shows(document: Path, tmp_path: P
         if not shutil.which("tmux"):
             pytest.skip("tmux is not installed")
         environment["TMUX_TMPDIR"] = str(tmp_path)  # what it leaves is a server without sessions
+    if document.name == "database.md":
+        environment |= request.getfixturevalue("postgres").variables("work")
     ids: dict[str, str] = {}
     for name, text in files(document):
         (tmp_path / name).parent.mkdir(exist_ok=True)

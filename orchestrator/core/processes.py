@@ -28,6 +28,7 @@ PASSED_ON = (
     *("LANG", "LANGUAGE", "TERM", "TZ"),
     *system.VARIABLES,
     "ORCHESTRATOR_DIR",
+    "ORCHESTRATOR_URL",
     "ORC_PROCESS",  # the mark by which what an attempt has started is found when it must end
 )
 """Variables that are passed to a program, together with those of the locale (``LC_*``)."""

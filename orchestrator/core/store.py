@@ -165,6 +165,12 @@ class Store(Protocol):
     cursors: Cursors
     cursor_type: type[Cursor]
 
+    def now(self) -> float:
+        """The time of the board in seconds since 1970, the same for all its writers.
+
+        The files of a board have the clock of their machine; a database has a clock of its own.
+        """
+
     @property
     def upkeep(self) -> Upkeep | None:
         """The checks and repairs of this store; None if it has none."""

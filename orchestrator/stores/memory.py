@@ -117,6 +117,7 @@ class MemoryStore:
 
     cursor_type: type[Cursor] = MemoryCursor
     upkeep = None
+    now = staticmethod(time.time)
 
     def __init__(self) -> None:
         self.presence: Presence = MemoryPresence()

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from postgres_server import Server
 
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.memory import MemoryStore
+from orchestrator.stores.postgres import PostgresStore
 
 from .building import with_filelock
 from .contract import MakeStore, StoreContract
@@ -42,6 +44,12 @@ class TestFileStoreOfManySegments(TestFileStore):
 
 class TestFileStoreOfASegmentACommit(TestFileStore):
     options = {"segment_size": 1}
+
+
+class TestPostgresStore(StoreContract):
+    @pytest.fixture
+    def make(self, postgres: Server) -> MakeStore:
+        return lambda: PostgresStore(postgres.new_board())
 
 
 class TestMemoryStore(StoreContract):

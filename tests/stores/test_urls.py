@@ -28,7 +28,7 @@ def test_a_board_in_memory_has_no_folder_and_is_new_each_time():
         assert not orc.engine.read().workstreams
 
 
-@pytest.mark.parametrize("url", ["postgres://db/board", "https://example.com", "mem://x"])
+@pytest.mark.parametrize("url", ["mysql://db/board", "https://example.com", "mem://x"])
 def test_another_scheme_is_refused_and_those_that_exist_are_named(url: str):
     with pytest.raises(UsageError, match="no store has the scheme") as caught:
         Orchestrator.open(url)

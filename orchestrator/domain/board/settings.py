@@ -108,6 +108,7 @@ class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         terminal: Terminals of agents.
         worktree: The worktrees of tasks.
         patrol: Patrols.
+        store: The URL of the board, if this folder only leads to it.
     """
 
     workstream: str = ""
@@ -116,6 +117,7 @@ class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     terminal: TerminalSettings = TerminalSettings()
     worktree: WorktreeSettings = WorktreeSettings()
     patrol: PatrolSettings = PatrolSettings()
+    store: str = ""
 
 
 def settings(data: bytes | None) -> BoardSettings:

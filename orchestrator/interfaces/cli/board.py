@@ -4,16 +4,17 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.errors import UsageError
-from orchestrator.core.printable import escape
+from orchestrator.core.printable import amount, escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, COMPLETE
 from orchestrator.interfaces.cli.layout import fitted, lines, paint, shown_time
 from orchestrator.interfaces.cli.parameters import argument, flag, option
-from orchestrator.interfaces.cli.rendering import Answer, say
+from orchestrator.interfaces.cli.rendering import Answer, say, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.version import __version__
 
 if TYPE_CHECKING:
+    from orchestrator.maintenance.copying import Copied
     from orchestrator.maintenance.doctor import Examination
     from orchestrator.reports.status import Status
 
@@ -29,12 +30,16 @@ def status(run: Run, at: int | None) -> "Answer[Status]":
 @BOARD.command("init", example="init")
 @argument("[folder]", "Where; .orchestrator if not given.", types.FOLDER, metavar="DIR")
 @flag("--versioned", "Git is to keep the board; else it leaves it alone.")
-def init(run: Run, folder: str | None, versioned: bool) -> "Answer[dict[str, Any]]":
+@option("--store", "Keep it in this database: postgresql://HOST/DATABASE?board=NAME.", name="url")
+def init(
+    run: Run, folder: str | None, versioned: bool, url: str | None
+) -> "Answer[dict[str, Any]]":
     """Make a board; an existing one stays as it is.
 
-    All work trees of a git repository have one board, in the main work tree.
+    All work trees of a git repository have one board, in the main work tree. With --store the folder leads to
+    the board in the database, and has what belongs to this machine.
     """
-    from orchestrator.board import named
+    from orchestrator.board import lead_to, named
     from orchestrator.board_search import place_for_new
     from orchestrator.stores.files.layout import git_care, make
 
@@ -44,6 +49,8 @@ def init(run: Run, folder: str | None, versioned: bool) -> "Answer[dict[str, Any
     folder = location or place_for_new()
     known = os.path.isdir(os.path.join(folder, "state"))
     made = make(folder, versioned=versioned)
+    if url is not None:
+        known = not lead_to(made, url)
     git = git_care(made)
     text = f"{'There is already a board' if known else 'Made a board'}: {escape(made)}"
     return say(
@@ -57,6 +64,26 @@ _GIT = {
     "": [],
 }
 """The message of `init` about git, by the way git treats the board."""
+
+
+@BOARD.command("copy", example="copy .orchestrator postgresql://localhost/work?board=website")
+@argument("source", "The board: a folder or a URL.", types.FOLDER, metavar="FROM")
+@argument(
+    "target", "Where to: an empty board, or one that a copy began.", types.FOLDER, metavar="TO"
+)
+def copy(run: Run, source: str, target: str) -> "Answer[Copied]":
+    """Copy a whole board to another store, and compare both afterwards.
+
+    The log stays the same, event by event. Nobody can write to either board meanwhile.
+    """
+    from orchestrator import Orchestrator
+    from orchestrator.maintenance.copying import copy_board
+
+    old = Orchestrator.open(source, reads=True, warn=warn)
+    new = Orchestrator.open(target, warn=warn)
+    copied = copy_board(old.engine, new.engine, run.progress)
+    texts = [amount(copied.events, "event"), amount(copied.documents, "document")]
+    return say(copied, f"Copied {' and '.join(texts)}; both boards have the same state")
 
 
 @BOARD.command("doctor", example="doctor --fix", reads=("fix", "salvage_log"))

@@ -258,7 +258,7 @@ BOARD = Group(
     {
         "task_editing": "add",
         "next_work": "next",
-        "board": "status/s init doctor completion version",
+        "board": "status/s init copy doctor completion version",
         "hooks": "sling unsling dispatch",
         "sessions": "prime handoff done escalate",
         "reports": "stats metrics",

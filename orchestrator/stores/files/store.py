@@ -35,6 +35,7 @@ class FileStore:
     """
 
     cursor_type: type[Cursor] = Position
+    now = staticmethod(time.time)
 
     def __init__(
         self,

@@ -1,0 +1,178 @@
+"""A connection to the database of a board, which is opened again when it has broken."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator.core.errors import InputOutputError, Refused, UsageError
+from orchestrator.core.printable import escape
+from orchestrator.stores.postgres.address import BoardAddress
+
+if TYPE_CHECKING:
+    from psycopg import Cursor, Notify
+    from psycopg.sql import Composed
+
+_OPTIONS: Final = (
+    r"-c default_transaction_isolation=read\ committed -c client_encoding=UTF8"
+    " -c bytea_output=hex -c search_path=pg_catalog"
+)
+
+_CHECKED: Final = """
+    SELECT current_setting('server_encoding'), current_setting('fsync'),
+           current_setting('synchronous_commit')
+"""
+
+Values = Sequence[object] | Mapping[str, object] | None
+"""What a statement has at its placeholders."""
+
+_abandoned: list[object] = []
+"""Connections of the parent process: closing them here would end them there."""
+
+
+class Lost(InputOutputError):
+    """The connection broke: whether the statement had its effect is not known."""
+
+
+class Connection:
+    """Statements that are each a transaction of their own, unless :meth:`transaction` joins them.
+
+    Args:
+        address: The address of the board.
+        patience: Seconds to wait for the server.
+
+    Attributes:
+        patience: The same.
+    """
+
+    def __init__(self, address: BoardAddress, patience: float = 10.0) -> None:
+        try:
+            import psycopg
+        except ImportError:
+            raise UsageError(
+                "A board in a database needs the package psycopg",
+                hint="Install the extra: pip install 'orchestrator[postgres]'",
+            ) from None
+        self._psycopg = psycopg
+        self._address = address
+        self.patience = patience
+        self._open: psycopg.Connection[Any] | None = None
+        self._pid = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the last statement left a connection that works."""
+        return self._open is not None and not self._open.closed and self._pid == os.getpid()
+
+    def connect(self) -> None:
+        """Connect if there is no connection.
+
+        Raises:
+            InputOutputError: The server cannot be reached.
+            Refused: It could lose what it has acknowledged.
+        """
+        if self.is_open:
+            return
+        if self._open is not None and self._pid != os.getpid():
+            _abandoned.append(self._open)
+        try:
+            self._open = self._psycopg.connect(
+                self._address.database,
+                autocommit=True,
+                connect_timeout=max(2, round(self.patience)),
+                application_name="orc",
+                options=_OPTIONS,
+                prepare_threshold=2,
+            )
+            settings = self._open.execute(_CHECKED).fetchone()
+        except self._psycopg.Error as error:
+            raise InputOutputError(
+                f"The database {self._address.database} cannot be used: {_first_line(error)}",
+                hint="Check the address, the server and PGPASSWORD or the password file.",
+            ) from None
+        self._pid = os.getpid()
+        self._check(settings)
+
+    def _check(self, settings: Any) -> None:
+        encoding, fsync, commit = settings
+        problem = ""
+        if encoding != "UTF8":
+            problem = f"its encoding is {encoding}, not UTF8"
+        elif not self._address.allows_loss and fsync == "off":
+            problem = "fsync is off there, so a power failure could lose what was acknowledged"
+        elif not self._address.allows_loss and commit == "off":
+            problem = "synchronous_commit is off there, so a crash could lose what was acknowledged"
+        if problem:
+            self.close()
+            raise Refused(
+                f"The database {self._address.database} is not used: {problem}",
+                code="unsafe_database",
+                hint="Change the setting; `?commit=asynchronous` in the URL accepts such losses."
+                if encoding == "UTF8"
+                else "Create the database with ENCODING 'UTF8'.",
+            )
+
+    def execute(self, query: "str | Composed", values: "Values" = None) -> "Cursor[Any]":
+        """Run a statement.
+
+        Raises:
+            InputOutputError: The server refused it, so nothing changed.
+            Lost: The connection broke meanwhile.
+        """
+        self.connect()
+        assert self._open is not None
+        try:
+            return self._open.execute(query, values)
+        except self._psycopg.Error as error:
+            raise self._translated(error) from error
+
+    def value(self, query: str, values: "Values" = None) -> Any:
+        """Run a statement again if the connection broke; return the first value of its first row, or None."""
+        row = self.repeatable(query, values).fetchone()
+        return None if row is None else row[0]
+
+    def repeatable(self, query: str, values: "Values" = None) -> "Cursor[Any]":
+        """Run a statement that may run twice: once more on a new connection if this one broke."""
+        try:
+            return self.execute(query, values)
+        except Lost:
+            return self.execute(query, values)
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """Join the statements of the block to one transaction."""
+        self.connect()
+        assert self._open is not None
+        return self._open.transaction()
+
+    def notified(self, timeout: float) -> "list[Notify]":
+        """Wait for notifications on the channels that this connection listens to.
+
+        Raises:
+            Lost: The connection broke.
+        """
+        self.connect()
+        assert self._open is not None
+        try:
+            return list(self._open.notifies(timeout=timeout, stop_after=1))
+        except self._psycopg.Error as error:
+            raise self._translated(error) from error
+
+    def close(self) -> None:
+        """Close the connection; the next statement opens a new one."""
+        if self._open is not None and self._pid == os.getpid():
+            self._open.close()
+        self._open = None
+
+    def is_timeout(self, error: BaseException) -> bool:
+        """Whether an error says that a lock was not free in time."""
+        return isinstance(error.__cause__, self._psycopg.errors.LockNotAvailable)
+
+    def _translated(self, error: Exception) -> InputOutputError:
+        text = f"The database {self._address.database} refused a statement: {_first_line(error)}"
+        if self.is_open:
+            return InputOutputError(text)
+        return Lost(f"The connection to {self._address.database} broke: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return escape(next(iter(str(error).splitlines()), type(error).__name__))

@@ -1,0 +1,175 @@
+"""What a database keeps beside the log: presence, documents and the positions of readers."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+
+from orchestrator.core.errors import InputOutputError, OrchestratorError
+from orchestrator.stores.postgres.address import BoardAddress
+from orchestrator.stores.postgres.connection import Connection
+from orchestrator.stores.postgres.schema import ATTENDING
+
+_FRESH = 1.0
+"""Seconds in which a process does not say again that an agent is active."""
+
+_PRESENT = """
+    SELECT agent, id IN (
+        SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted
+        AND classid::bigint = %s AND objsubid = 2
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    ) FROM orchestrator.attendance WHERE board = %s AND kind = %s
+"""
+
+
+class RowPresence:
+    """When each agent was last active, by the clock of the database.
+
+    A process that waits or serves holds an advisory lock as long as it runs: the database frees it with the
+    connection, however the process ends and whichever machine it runs on.
+    """
+
+    def __init__(self, board: int, connection: Connection, address: BoardAddress) -> None:
+        self._board = board
+        self._connection = connection
+        self._address = address
+        self._touched: dict[str, float] = {}
+
+    def touch(self, agent: str) -> None:
+        now = time.monotonic()
+        if now - self._touched.get(agent, -_FRESH) < _FRESH:
+            return
+        with suppress(
+            OrchestratorError
+        ):  # a heartbeat is a hint; no command may fail because of it
+            self._connection.repeatable(
+                "INSERT INTO orchestrator.presence VALUES (%s, %s, clock_timestamp())"
+                " ON CONFLICT (board, agent) DO UPDATE SET seen_at = excluded.seen_at",
+                (self._board, agent),
+            )
+            self._touched[agent] = now
+
+    def knows(self, agent: str) -> bool:
+        """See :class:`orchestrator.core.store.Presence`."""
+        if agent in self._touched:
+            return True
+        question = "SELECT 1 FROM orchestrator.presence WHERE board = %s AND agent = %s"
+        return self._connection.value(question, (self._board, agent)) is not None
+
+    def seen(self, *, needed: bool = False) -> dict[str, float]:
+        try:
+            rows = self._connection.repeatable(
+                "SELECT agent, extract(epoch FROM seen_at)::float8"
+                " FROM orchestrator.presence WHERE board = %s",
+                (self._board,),
+            )
+            times: dict[str, float] = dict(rows.fetchall())
+            now = self._connection.value("SELECT extract(epoch FROM clock_timestamp())::float8")
+        except InputOutputError:
+            if needed:
+                raise
+            return {}
+        return times | dict.fromkeys(self.waiting(), now)
+
+    def waiting(self) -> set[str]:
+        return {agent for agent, is_there in self._attending("waiting") if is_there}
+
+    def waiting_as(self, agent: str) -> AbstractContextManager[None]:
+        return self._attend("waiting", agent)
+
+    def serving(self) -> dict[str, bool]:
+        served: dict[str, bool] = {}
+        for agent, is_there in self._attending("serving"):
+            served[agent] = served.get(agent, False) or is_there
+        return served
+
+    def serving_as(self, agent: str) -> AbstractContextManager[None]:
+        return self._attend("serving", agent)
+
+    def _attending(self, kind: str) -> list[tuple[str, bool]]:
+        with suppress(OrchestratorError):
+            return self._connection.repeatable(_PRESENT, (ATTENDING, self._board, kind)).fetchall()
+        return []
+
+    @contextmanager
+    def _attend(self, kind: str, agent: str) -> Iterator[None]:
+        own = Connection(self._address)
+        own.execute(  # rows of processes that were killed
+            "DELETE FROM orchestrator.attendance WHERE board = %s AND kind = %s AND agent = %s"
+            " AND pg_try_advisory_xact_lock(%s, id)",
+            (self._board, kind, agent, ATTENDING),
+        )
+        number = own.value(
+            "INSERT INTO orchestrator.attendance (board, kind, agent) VALUES (%s, %s, %s)"
+            " RETURNING id, pg_advisory_lock(%s, id)",
+            (self._board, kind, agent, ATTENDING),
+        )
+        try:
+            yield
+        finally:
+            with suppress(OrchestratorError):
+                own.execute("DELETE FROM orchestrator.attendance WHERE id = %s", (number,))
+            own.close()
+
+
+class RowDocuments:
+    """Texts by their path."""
+
+    def __init__(self, board: int, connection: Connection, address: BoardAddress) -> None:
+        self._board = board
+        self._connection = connection
+        self._address = address
+
+    def where(self, path: str) -> str:
+        return f"{path} in {self._address}"
+
+    def names(self, folder: str) -> list[str]:
+        return sorted(name for name in self._below(folder) if "/" not in name)
+
+    def folders(self, folder: str) -> list[str]:
+        deeper = (name.partition("/") for name in self._below(folder))
+        return sorted({name for name, slash, _ in deeper if slash})
+
+    def _below(self, folder: str) -> list[str]:
+        rows = self._connection.repeatable(
+            "SELECT substr(path, length(%s) + 1) FROM orchestrator.documents"
+            " WHERE board = %s AND starts_with(path, %s)",
+            (f"{folder}/", self._board, f"{folder}/"),
+        )
+        return [name for (name,) in rows]
+
+    def read(self, path: str) -> bytes | None:
+        question = "SELECT data FROM orchestrator.documents WHERE board = %s AND path = %s"
+        data: bytes | None = self._connection.value(question, (self._board, path))
+        return data
+
+    def write(self, path: str, data: bytes) -> None:
+        self._connection.repeatable(
+            "INSERT INTO orchestrator.documents VALUES (%s, %s, %s)"
+            " ON CONFLICT (board, path) DO UPDATE SET data = excluded.data",
+            (self._board, path, data),
+        )
+
+    def delete(self, path: str) -> None:
+        self._connection.repeatable(
+            "DELETE FROM orchestrator.documents WHERE board = %s AND path = %s",
+            (self._board, path),
+        )
+
+
+class RowCursors:
+    """The texts of readers."""
+
+    def __init__(self, board: int, connection: Connection) -> None:
+        self._board = board
+        self._connection = connection
+
+    def read(self, reader: str) -> str:
+        question = "SELECT text FROM orchestrator.cursors WHERE board = %s AND reader = %s"
+        return self._connection.value(question, (self._board, reader)) or ""
+
+    def write(self, reader: str, text: str) -> None:
+        self._connection.repeatable(
+            "INSERT INTO orchestrator.cursors VALUES (%s, %s, %s)"
+            " ON CONFLICT (board, reader) DO UPDATE SET text = excluded.text",
+            (self._board, reader, text),
+        )

@@ -1,0 +1,120 @@
+"""The tables of the boards in a database, and how a database of an older version becomes one of this version.
+
+All boards of a database share one schema, ``orchestrator``. Its tables are:
+
+- ``boards``: each board, with the id and the checksum of its last event;
+- ``events``: the log, one row for each line; the lines are those of the files of a board;
+- ``documents`` and ``cursors``: texts beside the log;
+- ``snapshots``, ``presence`` and ``attendance``: caches and signs of life. They are unlogged: they cost no
+  write-ahead log, and are empty after a crash of the server.
+"""
+
+from typing import TYPE_CHECKING, Final, LiteralString
+
+from orchestrator.core.errors import Refused
+
+if TYPE_CHECKING:
+    from orchestrator.stores.postgres.connection import Connection
+
+NEW_COMMITS: Final = "orchestrator_commits"
+"""The channel on which each commit is announced; its payload is the number of the board."""
+
+WRITERS, ATTENDING, UPGRADING = 0x4F524301, 0x4F524302, 0x4F524303
+"""The classes of advisory locks: for the right to write, for processes that are there, for an upgrade."""
+
+_VERSIONS: tuple[LiteralString, ...] = (
+    """
+    CREATE TABLE orchestrator.boards (
+        id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        name text COLLATE "C" NOT NULL UNIQUE,
+        head bigint NOT NULL DEFAULT 0,
+        crc bigint NOT NULL DEFAULT 0,
+        created_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE TABLE orchestrator.events (
+        board integer NOT NULL REFERENCES orchestrator.boards,
+        id bigint NOT NULL,
+        line text NOT NULL,
+        PRIMARY KEY (board, id)
+    );
+    CREATE TABLE orchestrator.documents (
+        board integer NOT NULL REFERENCES orchestrator.boards,
+        path text COLLATE "C" NOT NULL,
+        data bytea NOT NULL,
+        PRIMARY KEY (board, path)
+    );
+    CREATE TABLE orchestrator.cursors (
+        board integer NOT NULL REFERENCES orchestrator.boards,
+        reader text COLLATE "C" NOT NULL,
+        text text NOT NULL,
+        PRIMARY KEY (board, reader)
+    );
+    CREATE UNLOGGED TABLE orchestrator.snapshots (
+        board integer PRIMARY KEY,
+        data bytea NOT NULL,
+        saved_at timestamptz NOT NULL
+    );
+    CREATE UNLOGGED TABLE orchestrator.presence (
+        board integer NOT NULL,
+        agent text COLLATE "C" NOT NULL,
+        seen_at timestamptz NOT NULL,
+        PRIMARY KEY (board, agent)
+    );
+    CREATE UNLOGGED TABLE orchestrator.attendance (
+        id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        board integer NOT NULL,
+        kind text NOT NULL,
+        agent text NOT NULL
+    );
+    """,
+)
+
+_HAS_TABLES: Final = """
+    SELECT 1 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE nspname = 'orchestrator' AND relname = 'version'
+"""
+
+VERSION: Final = len(_VERSIONS)
+
+
+def prepare(connection: "Connection", *, create: bool) -> bool:
+    """Bring the tables to this version.
+
+    Args:
+        connection: A connection to the database.
+        create: Make them in a database that has none.
+
+    Returns:
+        Whether the database has the tables.
+
+    Raises:
+        Refused: A newer version of the program made them.
+    """
+    version = _version(connection)
+    if version == VERSION or (version is None and not create):
+        return version is not None
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", (UPGRADING,))
+        version = _version(connection) or 0
+        if version > VERSION:
+            raise Refused(
+                f"The boards of this database have version {version}; this program knows {VERSION}",
+                code="newer_version",
+                hint="Use the newer version of the program.",
+            )
+        if version == 0:
+            connection.execute("CREATE SCHEMA IF NOT EXISTS orchestrator")
+            connection.execute("CREATE TABLE orchestrator.version (number integer NOT NULL)")
+            connection.execute("INSERT INTO orchestrator.version VALUES (0)")
+        for statements in _VERSIONS[version:]:
+            connection.execute(statements)
+        connection.execute("UPDATE orchestrator.version SET number = %s", (VERSION,))
+    return True
+
+
+def _version(connection: "Connection") -> int | None:
+    # Not by `to_regclass`, which may answer from a cache of before the lock.
+    if connection.value(_HAS_TABLES) is None:
+        return None
+    number: int = connection.value("SELECT number FROM orchestrator.version")
+    return number

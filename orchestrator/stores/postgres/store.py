@@ -1,0 +1,436 @@
+"""The store of a board in a PostgreSQL database.
+
+The right to write is an advisory lock of the connection that appends, so a statement that appends is proof
+that the lock is held. A commit is one statement: it moves the head of the board from the event that the
+writer has read, inserts the lines and announces them. So the ids have no gaps, whatever happens.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import LiteralString
+
+from orchestrator.core import clock
+from orchestrator.core.errors import (
+    Damage,
+    InputOutputError,
+    NoBoard,
+    NotFound,
+    OrchestratorError,
+    OutcomeUnknown,
+    TimedOut,
+)
+from orchestrator.core.events import Recorded
+from orchestrator.core.store import (
+    START,
+    Chunk,
+    Cursor,
+    Cursors,
+    Documents,
+    Presence,
+    Store,
+    Upkeep,
+)
+from orchestrator.stores.files.lines import Position, crc_of, decode_line, encode_line, parse
+from orchestrator.stores.postgres import address as addresses
+from orchestrator.stores.postgres import schema
+from orchestrator.stores.postgres.address import BoardAddress
+from orchestrator.stores.postgres.connection import Connection, Lost
+from orchestrator.stores.postgres.rows import RowCursors, RowDocuments, RowPresence
+
+_PAGE, _PAGE_BYTES = 2000, 8 << 20
+"""The most events that are read at once, and about the most bytes."""
+
+_LONGEST_NAME = 63
+"""The length to which PostgreSQL cuts the name of a program."""
+
+_CLOCK_CHECK = 5.0
+"""Seconds after which a reader asks the database for the time again; a writer does with each lock."""
+
+_AGAIN = 0.2
+"""Seconds between two tries to reach a server that does not answer."""
+
+_APPEND: LiteralString = """
+    WITH moved AS (
+        UPDATE orchestrator.boards SET head = %(head)s, crc = %(crc)s
+        WHERE id = %(board)s AND head = %(after)s AND crc = %(after_crc)s RETURNING id
+    ), added AS (
+        INSERT INTO orchestrator.events
+        SELECT moved.id, line.number + %(after)s, line.text
+        FROM moved, unnest(%(lines)s::text[]) WITH ORDINALITY AS line (text, number)
+    )
+    SELECT pg_notify(%(channel)s, id::text) FROM moved
+"""
+
+_FORWARD: LiteralString = """
+    SELECT line FROM (
+        SELECT id, line, sum(octet_length(line)) OVER (ORDER BY id) - octet_length(line) AS before
+        FROM (
+            SELECT id, line FROM orchestrator.events
+            WHERE board = %s AND id >= %s ORDER BY id LIMIT %s
+        ) page
+    ) sized WHERE before <= %s ORDER BY id
+"""
+
+_BACKWARD: LiteralString = """
+    SELECT line FROM orchestrator.events
+    WHERE board = %s AND id < %s ORDER BY id DESC LIMIT %s
+"""
+
+_HOLDER: LiteralString = """
+    SELECT coalesce(application_name, ''), extract(epoch FROM state_change)::float8
+    FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND granted AND classid::bigint = %s AND objid::bigint = %s
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+_NOW: LiteralString = "SELECT extract(epoch FROM clock_timestamp())::float8"
+
+_HEAD: LiteralString = "SELECT head FROM orchestrator.boards WHERE id = %s"
+
+_ONE: LiteralString = "SELECT line FROM orchestrator.events WHERE board = %s AND id = %s"
+
+
+class RowCursor(Cursor, frozen=True, gc=False):
+    """A position in a log; ``crc`` is the checksum of its line, which covers all lines before."""
+
+    crc: int = 0
+
+
+class PostgresStore:
+    """The log, snapshot, presence and documents of a board as rows; implements the Store port.
+
+    Args:
+        url: The URL of the board; see :mod:`orchestrator.stores.postgres.address`.
+        create: Make the board if the database does not have it.
+
+    Raises:
+        NoBoard: The database has no such board, unless ``create``.
+        InputOutputError: The server cannot be reached.
+        Refused: It could lose what it has acknowledged, or a newer version of the program made its tables.
+    """
+
+    cursor_type: type[Cursor] = RowCursor
+    upkeep: Upkeep | None = None
+
+    def __init__(self, url: str, *, create: bool = True) -> None:
+        self.address: BoardAddress = addresses.parse(url)
+        self._connection = Connection(self.address)
+        self.is_new = False
+        self._board = self._find_board(create)
+        self.presence: Presence = RowPresence(self._board, self._connection, self.address)
+        self.documents: Documents = RowDocuments(self._board, self._connection, self.address)
+        self.cursors: Cursors = RowCursors(self._board, self._connection)
+        self._threads = threading.Lock()
+        self._owner = 0
+        self._holder = ""
+        self._head = START
+        self._asked = float("-inf")
+        self._offset = 0.0
+        self._listening: list[Connection] = []
+
+    def _find_board(self, create: bool) -> int:
+        question = "SELECT id FROM orchestrator.boards WHERE name = %s"
+        board: int | None = None
+        if schema.prepare(self._connection, create=create):
+            board = self._connection.value(question, (self.address.board,))
+        if board is None and create:
+            rows = self._connection.execute(
+                "INSERT INTO orchestrator.boards (name) VALUES (%s) ON CONFLICT DO NOTHING",
+                (self.address.board,),
+            )
+            self.is_new = rows.rowcount == 1
+            board = self._connection.value(question, (self.address.board,))
+        if board is None:
+            raise NoBoard(
+                f"There is no board {self.address}",
+                hint=f"`orc init --store '{self.address}'` makes it, and so does the first change.",
+            )
+        return board
+
+    # The right to write
+
+    @contextmanager
+    def locked(self, command: str, timeout: float) -> Iterator[None]:
+        if self._owner == threading.get_ident():
+            raise RuntimeError("this thread holds the lock of the board already")
+        deadline = time.monotonic() + timeout
+        if not self._threads.acquire(timeout=min(max(timeout, 0), threading.TIMEOUT_MAX)):
+            raise self._timed_out(self._holder, timeout)
+        try:
+            self._acquire(command, deadline, timeout)
+            self._owner = threading.get_ident()
+            since = clock.timestamp(time.time())
+            self._holder = f"thread {self._owner} (`{command}`), since {since}"
+            yield
+        finally:
+            self._owner = 0
+            try:
+                self._release()
+            finally:
+                self._threads.release()
+
+    def _acquire(self, command: str, deadline: float, timeout: float) -> None:
+        from psycopg.sql import SQL, Literal
+
+        # One message to the server; each statement in it sees what was committed before it began.
+        query = SQL(
+            "SET lock_timeout = {}; SET application_name = {}; SELECT pg_advisory_lock({}, {});"
+            " SELECT head, crc, extract(epoch FROM clock_timestamp())::float8"
+            " FROM orchestrator.boards WHERE id = {}"
+        )
+        name = f"{command[:32]} {os.getpid()}@{socket.gethostname()}"[:_LONGEST_NAME]
+        board = Literal(self._board)
+        for attempt in range(2):
+            left = max(1, round(1000 * (deadline - time.monotonic())))
+            try:
+                answers = self._connection.execute(
+                    query.format(left, Literal(name), Literal(schema.WRITERS), board, board)
+                )
+            except Lost:
+                if attempt:
+                    raise
+                continue  # nothing was changed, and the lock went with the connection
+            except InputOutputError as error:
+                if self._connection.is_timeout(error):
+                    raise self._timed_out(self._describe_holder(), timeout) from None
+                raise
+            break
+        while answers.nextset():
+            pass
+        head, crc, seconds = answers.fetchone() or (0, 0, 0.0)
+        self._head = RowCursor(head, crc)
+        self._set_clock(seconds)
+
+    def _release(self) -> None:
+        if self._connection.is_open:
+            with suppress(OrchestratorError):  # a broken connection has lost the lock already
+                self._connection.execute(
+                    "SELECT pg_advisory_unlock(%s, %s)", (schema.WRITERS, self._board)
+                )
+
+    def _describe_holder(self) -> str:
+        with suppress(OrchestratorError):
+            row = self._connection.execute(_HOLDER, (schema.WRITERS, self._board)).fetchone()
+            if row is not None:
+                name, since = row
+                return f"`{name}`, since {clock.timestamp(since)}"
+        return "another program"
+
+    @staticmethod
+    def _timed_out(holder: str, timeout: float) -> TimedOut:
+        return TimedOut(
+            f"The board is locked by {holder}; waited {timeout:g} s",
+            hint="Repeat the command; if this continues, check what that process does.",
+        )
+
+    # The log
+
+    def read(self, after: Cursor) -> Iterator[Chunk]:
+        if self._owner == threading.get_ident() and after == self._head:
+            return
+        position = _position(after)
+        if after.id:
+            first = self._lines(_FORWARD, after.id, 1, 0)
+            if not first or crc_of(first[0]) != position.crc:
+                raise self._behind(after.id)
+        most, seen = _PAGE, 0
+        while lines := self._lines(_FORWARD, position.id + 1, most, _PAGE_BYTES * most // _PAGE):
+            parsed = parse(b"\n".join([*lines, b""]), position)
+            if parsed.events:
+                position = Position(id=parsed.end.id, crc=parsed.end.crc)
+                yield Chunk(parsed.events, RowCursor(position.id, position.crc))
+                most, seen = _PAGE, 0
+            if parsed.problem and (not parsed.torn or len(lines) == seen):
+                raise self._damaged(position.id + 1, parsed.problem)
+            if not parsed.events:
+                most, seen = most * 4, len(lines)  # the commit is longer than a page
+
+    def _lines(self, query: LiteralString, number: int, *limits: int) -> list[bytes]:
+        rows = self._connection.repeatable(query, (self._board, number, *limits))
+        return [line.encode() for (line,) in rows.fetchall()]
+
+    def _behind(self, number: int) -> Damage:
+        return Damage(
+            f"The log of {self.address} does not hold event {number} as it was read before",
+            code="log_behind",
+            hint="Was the database restored, or another board put in its place? `orc doctor` shows more.",
+            event=number,
+        )
+
+    def _damaged(self, number: int, problem: str) -> Damage:
+        return Damage(
+            f"The log of {self.address} is damaged at event {number}: the {problem}",
+            hint="Nothing was changed. Restore the database from a backup.",
+            event=number,
+        )
+
+    def end_shared_with(self, other: Store) -> RowCursor:
+        if not isinstance(other, PostgresStore):
+            return RowCursor()
+        # A line has a checksum of all lines before it: equal lines have equal logs before them.
+        low, high = 0, min(self._last(), other._last())  # noqa: SLF001  the same class
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._line(middle) == other._line(middle):  # noqa: SLF001
+                low = middle
+            else:
+                high = middle - 1
+        while low and decode_line(self._line(low) or b"").more:
+            low -= 1
+        return RowCursor(low, crc_of(self._line(low) or b"")) if low else RowCursor()
+
+    def _last(self) -> int:
+        head: int = self._connection.value(_HEAD, (self._board,))
+        return head
+
+    def _line(self, number: int) -> bytes | None:
+        line: str | None = self._connection.value(_ONE, (self._board, number))
+        return None if line is None else line.encode()
+
+    def fingerprint(self, end: Cursor, known: str = "") -> str:
+        if known:
+            number, _, crc = known.partition(":")
+            line = self._line(int(number))
+            if int(number) and (line is None or f"{crc_of(line):08x}" != crc):
+                raise self._behind(int(number))
+        position = _position(end)
+        return f"{position.id}:{position.crc:08x}"
+
+    def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
+        number = 1 << 62 if before is None else before
+        while lines := self._lines(_BACKWARD, number, _PAGE // 10):
+            records = list(map(decode_line, lines))
+            yield from records
+            number = records[-1].id
+
+    def event(self, number: int) -> Recorded:
+        line = self._line(number) if number > 0 else None
+        if line is None:
+            raise NotFound(f"The log has no event {number}", event=number)
+        return decode_line(line)
+
+    def append(self, records: list[Recorded], after: Cursor) -> RowCursor:
+        if self._owner != threading.get_ident():
+            raise RuntimeError("append outside of locked()")
+        crc = before = _position(after).crc
+        lines: list[str] = []
+        for record in records:
+            line, crc = encode_line(record, crc)
+            lines.append(line[:-1].decode())
+        end = RowCursor(records[-1].id, crc)
+        values = {
+            "board": self._board,
+            "head": end.id,
+            "crc": end.crc,
+            "after": after.id,
+            "after_crc": before,
+            "lines": lines,
+            "channel": schema.NEW_COMMITS,
+        }
+        try:
+            if not self._connection.is_open:
+                raise InputOutputError(f"The connection to {self.address.database} broke")
+            moved = self._connection.execute(_APPEND, values).rowcount
+        except Lost as error:
+            self._find_out(end, error)
+        else:
+            if not moved:
+                raise Damage(
+                    "The log does not end at the position that was read", code="log_changed"
+                )
+        self._head = end
+        return end
+
+    def _find_out(self, end: RowCursor, error: Lost) -> None:
+        """Return if the commit that ends with ``end`` has happened, although the connection broke.
+
+        Who gets the lock knows: the writer before has ended, with its commit or without.
+
+        Raises:
+            InputOutputError: It has not happened.
+            OutcomeUnknown: The server does not answer, or the lost connection still has the lock there.
+        """
+        deadline = time.monotonic() + self._connection.patience
+        while time.monotonic() < deadline:
+            try:
+                self._acquire("outcome", deadline, self._connection.patience)
+            except TimedOut:
+                break
+            except OrchestratorError:
+                time.sleep(_AGAIN)
+                continue
+            line = self._line(end.id)
+            if line is not None and crc_of(line) == end.crc:
+                return
+            raise InputOutputError(
+                f"{error.message}. Nothing was changed.", hint="Repeat the command."
+            ) from error
+        raise OutcomeUnknown(
+            f"{error.message} during a commit, and the server does not say whether it has happened",
+            hint="Repeat the command with the same --request-id once the server answers.",
+        ) from error
+
+    def mark(self) -> object:
+        question = "SELECT head, crc FROM orchestrator.boards WHERE id = %s"
+        return self._connection.repeatable(question, (self._board,)).fetchone()
+
+    def now(self) -> float:
+        if time.monotonic() - self._asked > _CLOCK_CHECK:
+            self._set_clock(self._connection.value(_NOW))
+        return time.monotonic() + self._offset
+
+    def _set_clock(self, seconds: float) -> None:
+        self._asked = time.monotonic()
+        self._offset = seconds - self._asked
+
+    def wait(self, after: Cursor, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        connection = self._listening.pop() if self._listening else Connection(self.address)
+        try:
+            while True:
+                try:
+                    if not connection.is_open:
+                        connection.execute(f"LISTEN {schema.NEW_COMMITS}")
+                    (head,) = connection.execute(_HEAD, (self._board,)).fetchone() or (0,)
+                    left = deadline - time.monotonic()
+                    if head != after.id or left <= 0:
+                        return bool(head != after.id)
+                    connection.notified(left)
+                except (
+                    InputOutputError
+                ):  # the server restarts: wait for it as long as for the commit
+                    if time.monotonic() + _AGAIN >= deadline:
+                        raise
+                    time.sleep(_AGAIN)
+        finally:
+            self._listening.append(connection)
+
+    # The snapshot
+
+    def load_snapshot(self) -> bytes | None:
+        question = "SELECT data FROM orchestrator.snapshots WHERE board = %s"
+        data: bytes | None = self._connection.value(question, (self._board,))
+        return data
+
+    def snapshot_age(self) -> float:
+        question = (
+            "SELECT extract(epoch FROM clock_timestamp() - saved_at)::float8"
+            " FROM orchestrator.snapshots WHERE board = %s"
+        )
+        age: float | None = self._connection.value(question, (self._board,))
+        return float("inf") if age is None else abs(age)
+
+    def save_snapshot(self, data: bytes) -> None:
+        self._connection.repeatable(
+            "INSERT INTO orchestrator.snapshots VALUES (%s, %s, clock_timestamp())"
+            " ON CONFLICT (board) DO UPDATE SET data = excluded.data, saved_at = excluded.saved_at",
+            (self._board, data),
+        )
+
+
+def _position(cursor: Cursor) -> Position:
+    return Position(id=cursor.id, crc=getattr(cursor, "crc", 0))

@@ -1,0 +1,380 @@
+"""What only a store in a database promises: connections break, servers die, machines have other clocks."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from postgres_server import Server, running
+
+from orchestrator import Orchestrator
+from orchestrator.core.errors import (
+    BadName,
+    Damage,
+    InputOutputError,
+    NoBoard,
+    OutcomeUnknown,
+    Refused,
+    UsageError,
+)
+from orchestrator.core.store import START
+from orchestrator.interfaces.cli.main import main
+from orchestrator.stores.postgres import PostgresStore, address, schema
+
+from .building import WAIT, add, end_of, fill, texts_of
+
+
+@pytest.fixture
+def url(postgres: Server) -> str:
+    return postgres.new_board()
+
+
+@pytest.fixture
+def admin(postgres: Server) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def mortal() -> Iterator[Server]:
+    """A server that the test may kill."""
+    with running() as server:
+        yield server
+
+
+# The address
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:secret@db/work",
+        "postgresql://ann@db/work?password=secret",
+        "postgresql://ann@db/work?board=b&sslpassword=secret",
+    ],
+)
+def test_an_address_with_a_password_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        address.parse(url)
+    assert raised.value.code == "password_in_url"
+    assert "secret" not in f"{raised.value.message} {raised.value.hint}"
+
+
+def test_an_address_has_the_board_and_leaves_the_rest_to_the_library() -> None:
+    parsed = address.parse("postgres://ann@db:5433/work?sslmode=require&board=web")
+    assert parsed.database == "postgresql://ann@db:5433/work?sslmode=require"
+    assert parsed.board == "web"
+    assert str(parsed) == "postgresql://ann@db:5433/work?sslmode=require&board=web"
+    assert address.parse("postgresql:///work").board == "main"
+    assert address.parse("postgresql:///work?board=web").database == "postgresql:///work"
+
+
+def test_the_name_of_a_board_is_checked_like_every_name() -> None:
+    with pytest.raises(BadName):
+        address.parse("postgresql:///work?board=..")
+
+
+def test_an_unknown_kind_of_commit_is_refused() -> None:
+    with pytest.raises(UsageError):
+        address.parse("postgresql:///work?commit=never")
+
+
+# Opening
+
+
+def test_who_only_reads_makes_no_board(url: str) -> None:
+    with pytest.raises(NoBoard):
+        PostgresStore(url, create=False)
+    assert PostgresStore(url).is_new
+    assert not PostgresStore(url, create=False).is_new
+
+
+def test_boards_of_one_database_know_nothing_of_each_other(postgres: Server) -> None:
+    one, other = PostgresStore(postgres.new_board()), PostgresStore(postgres.new_board())
+    fill(one, ["a"])
+    fill(other, ["x"], ["y"])
+    one.documents.write("knowledge/a.md", b"a")
+    assert (texts_of(one), texts_of(other)) == (["a"], ["x", "y"])
+    assert other.documents.read("knowledge/a.md") is None
+
+
+def test_a_server_that_may_lose_commits_is_refused_unless_that_is_asked_for(
+    url: str, admin: psycopg.Connection
+) -> None:
+    name = "careless"
+    admin.execute(f"CREATE ROLE {name} LOGIN SUPERUSER")
+    admin.execute(f"ALTER ROLE {name} SET synchronous_commit = off")
+    careless = url.replace("orc@", f"{name}@")
+    with pytest.raises(Refused) as raised:
+        PostgresStore(careless)
+    assert raised.value.code == "unsafe_database"
+    fill(PostgresStore(f"{careless}&commit=asynchronous"), ["a"])
+
+
+def test_tables_of_a_newer_version_are_refused(mortal: Server) -> None:
+    PostgresStore(mortal.url)
+    with psycopg.connect(mortal.url, autocommit=True) as admin:
+        admin.execute("UPDATE orchestrator.version SET number = %s", (schema.VERSION + 1,))
+    with pytest.raises(Refused) as raised:
+        PostgresStore(mortal.url)
+    assert raised.value.code == "newer_version"
+
+
+def test_processes_that_open_a_new_database_at_once_make_its_tables_once(mortal: Server) -> None:
+    errors: list[BaseException] = []
+
+    def open_it() -> None:
+        try:
+            fill(PostgresStore(mortal.url), ["a"])
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert texts_of(PostgresStore(mortal.url)) == ["a"] * 6
+
+
+def test_a_server_that_is_not_there_is_an_error_that_names_it_without_a_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--board", "postgresql://orc@127.0.0.1:1/none", "status"]) == 74
+    assert "postgresql://orc@127.0.0.1:1/none cannot be used" in capsys.readouterr().err
+
+
+# Damage
+
+
+def test_a_changed_line_is_damage_and_what_is_before_it_is_read(
+    url: str, admin: psycopg.Connection
+) -> None:
+    store = PostgresStore(url)
+    fill(store, ["a"], ["b"], ["c"])
+    board = (store._board,)
+    admin.execute(
+        "UPDATE orchestrator.events SET line = replace(line, '\"b\"', '\"x\"')"
+        " WHERE board = %s AND id = 2",
+        board,
+    )
+    read: list[str] = []
+    with pytest.raises(Damage, match="event 2"):
+        read += [str(chunk.end.id) for chunk in store.read(START)]
+    admin.execute("DELETE FROM orchestrator.events WHERE board = %s AND id = 2", board)
+    with pytest.raises(Damage, match="event 2"):
+        list(store.read(START))
+
+
+def test_a_commit_that_is_longer_than_a_page_is_read_as_a_whole(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from orchestrator.stores.postgres import store as module
+
+    monkeypatch.setattr(module, "_PAGE", 3)
+    store = PostgresStore(url)
+    texts = [str(number) for number in range(40)]
+    fill(store, ["a"], texts, ["b"])
+    assert texts_of(store) == ["a", *texts, "b"]
+    sizes = [len(chunk.events) for chunk in store.read(START)]
+    assert sum(sizes) == 42
+
+
+# Connections that break
+
+
+def test_a_connection_that_breaks_between_commands_is_opened_again(
+    url: str, admin: psycopg.Connection
+) -> None:
+    store = PostgresStore(url)
+    fill(store, ["a"])
+    _break_all(admin)
+    assert texts_of(store) == ["a"]
+    _break_all(admin)
+    with store.locked("test", WAIT):
+        add(store, end_of(store), "b")
+    assert texts_of(store) == ["a", "b"]
+
+
+def test_a_connection_that_breaks_under_the_lock_loses_the_lock_and_changes_nothing(
+    url: str, admin: psycopg.Connection
+) -> None:
+    store, other = PostgresStore(url), PostgresStore(url)
+    (end,) = fill(store, ["a"])
+    with store.locked("test", WAIT):
+        _break_all(admin)
+        fill(other, ["of another"])
+        with pytest.raises(InputOutputError):
+            add(store, end, "b")
+    assert texts_of(store) == ["a", "of another"]
+
+
+def test_a_commit_whose_answer_is_lost_is_found_out(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks after the server has committed, and before it answers."""
+    store = PostgresStore(url)
+    (end,) = fill(store, ["a"])
+    connection = store._connection
+    execute = connection.execute
+
+    def lose_the_answer(query: object, values: object = None) -> object:
+        answer = execute(query, values)  # type: ignore[arg-type]
+        if "moved" in str(query):
+            monkeypatch.undo()
+            assert connection._open is not None
+            pid = connection._open.info.backend_pid
+            with psycopg.connect(store.address.database, autocommit=True) as admin:
+                admin.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
+            return execute("SELECT 1")
+        return answer
+
+    monkeypatch.setattr(connection, "execute", lose_the_answer)
+    with store.locked("test", WAIT):
+        end = add(store, end, "b")
+        add(store, end, "c")  # the lock was taken again
+    assert texts_of(store) == ["a", "b", "c"]
+
+
+def test_a_commit_is_unknown_while_the_server_does_not_answer(mortal: Server) -> None:
+    store = PostgresStore(mortal.url)
+    (end,) = fill(store, ["a"])
+    store._connection.patience = 0.5
+    with store.locked("test", WAIT):
+        mortal.kill()
+        with pytest.raises(OutcomeUnknown):
+            add(store, end, "b")
+    mortal.start()
+    store._connection.patience = WAIT
+    with store.locked("test", WAIT):
+        add(store, end_of(store), "c")
+    assert texts_of(store)[-1] == "c"
+
+
+WRITER = """
+import sys
+from orchestrator import Orchestrator
+from orchestrator.core.errors import InputOutputError, OutcomeUnknown, TimedOut
+orc = Orchestrator.open(sys.argv[1], timeout=30)
+for number in range(10_000):
+    request = f"{sys.argv[2]}-{number}"
+    while True:
+        try:
+            with orc.engine.request(request):
+                orc.tasks.add("build", title=request)
+            break
+        except (InputOutputError, OutcomeUnknown, TimedOut):
+            pass
+    print(request, flush=True)
+"""
+
+
+def test_no_acknowledged_change_is_lost_or_doubled_when_the_server_is_killed(
+    mortal: Server,
+) -> None:
+    """Two writers repeat each request until it is acknowledged; the server dies three times meanwhile."""
+    orc = Orchestrator.open(mortal.url)
+    orc.workstreams.create("build")
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, mortal.url, name], stdout=subprocess.PIPE)
+        for name in ("ann", "bob")
+    ]
+    done: list[str] = []
+    try:
+        for _ in range(3):
+            for writer in writers:
+                assert writer.stdout is not None
+                done += [writer.stdout.readline().decode().strip() for _ in range(5)]
+            mortal.kill()
+            mortal.start()
+    finally:
+        for writer in writers:
+            writer.kill()
+            assert writer.stdout is not None
+            done += [line.decode().strip() for line in writer.stdout]
+            writer.wait()
+            writer.stdout.close()
+    titles = [task.title for task in Orchestrator.open(mortal.url).tasks.list()]
+    assert len(titles) == len(set(titles))
+    assert set(done) - {""} <= set(titles)
+
+
+def test_a_wait_goes_on_when_the_server_was_started_again(mortal: Server) -> None:
+    store = PostgresStore(mortal.url)
+    (end,) = fill(store, ["a"])
+    woken = threading.Event()
+
+    def wait() -> None:
+        if store.wait(end, WAIT):
+            woken.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    mortal.kill()
+    mortal.start()
+    fill(PostgresStore(mortal.url), ["b"])
+    waiting.join()
+    assert woken.is_set()
+
+
+def test_a_process_that_was_killed_does_not_wait_or_serve_any_more(url: str) -> None:
+    program = (
+        "import sys, time\n"
+        "from orchestrator.stores.postgres import PostgresStore\n"
+        "presence = PostgresStore(sys.argv[1]).presence\n"
+        "with presence.waiting_as('ann'), presence.serving_as('bob'):\n"
+        "    print(flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-c", program, url], **pipes)  # type: ignore[call-overload]
+    process.stdout.readline()
+    presence = PostgresStore(url).presence
+    assert (presence.waiting(), presence.serving()) == ({"ann"}, {"bob": True})
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    while presence.waiting():  # the server notices the end of the connection
+        pass
+    assert presence.serving() == {"bob": False}
+
+
+def test_a_fork_does_not_share_the_connection_of_its_parent(url: str) -> None:
+    store = PostgresStore(url)
+    fill(store, ["a"])
+    child = os.fork()
+    if child == 0:
+        try:
+            fill(store, ["of the child"])
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    fill(store, ["of the parent"])
+    assert texts_of(store) == ["a", "of the child", "of the parent"]
+
+
+# Clocks
+
+
+def test_time_is_that_of_the_database_whatever_clock_the_machine_has(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orc = Orchestrator.open(url)
+    orc.workstreams.create("build")
+    task = orc.tasks.add("build", title="Ship")
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    other = Orchestrator.open(url)
+    claimed = other.tasks.claim(task.id, agent="ann", lease="1h")
+    assert claimed.lease_until > task.created_at
+    assert orc.tasks.get(task.id).assigned_to == "ann"
+
+
+def _break_all(admin: psycopg.Connection) -> None:
+    admin.execute(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
