@@ -38,12 +38,13 @@ _MOST_CONFLICTS = 127
 
 
 class Version(msgspec.Struct, frozen=True):
-    """A version of a text."""
+    """A version of a text; ``newline``: the last character of the text was added to the file only."""
 
     text: str
     author: str
     at: str
     event: int = 0
+    newline: bool = False
 
 
 class MergedTopic(msgspec.Struct):
@@ -84,13 +85,11 @@ class Texts:
                 and known.digest == digest_of(event.content.encode())
             ):
                 merging.leave()
-                topic.theirs = Version(
-                    event.content, event.author, merging.record.ts, known.versions[-1]
-                )
+                topic.theirs = _version_of(event, merging.record.ts, known.versions[-1])
                 topic.is_deleted_there = False
                 return
             record = merging.copy(self._written(name, event))
-            topic.theirs = Version(event.content, event.author, merging.record.ts, record.id)
+            topic.theirs = _version_of(event, merging.record.ts, record.id)
             topic.is_deleted_there = False
             return
         known = merging.state.knowledge.get(name)
@@ -111,7 +110,7 @@ class Texts:
         assert isinstance(event, VersionEvent)
         if event.topic in self._topics:
             topic = self._topics[event.topic]
-            topic.theirs = Version(event.content, event.author, record.ts, known)
+            topic.theirs = _version_of(event, record.ts, known)
             topic.is_deleted_there = False
 
     def _name_here(self, name: str) -> str:
@@ -145,7 +144,7 @@ class Texts:
         record = tx.event(number)
         event = decode(record, tx.state.board.format_at(number))
         assert isinstance(event, VersionEvent)
-        return Version(event.content, event.author, record.ts, number)
+        return _version_of(event, record.ts, number)
 
     def _written(self, name: str, event: VersionEvent) -> KnowledgeWritten:
         """A version for the log of this board, where a command writes the file."""
@@ -238,9 +237,10 @@ class Texts:
         tags = head.get("tags", ())
         written = KnowledgeWritten(
             topic=name,
-            text=version.text,
+            text=version.text.removesuffix("\n") if version.newline else version.text,
             author=version.author,
             tags=tuple(map(str, tags)) if isinstance(tags, list) else (),
+            newline=version.newline,
             replaces=digest_of(tx.documents.get(document_path(name))),
         )
         tx.record(written)
@@ -341,6 +341,11 @@ class Texts:
         for record, _ in merging.tx.events[before:]:
             merging.logs.change(("decision", known.number), record.id)
         return merging.state.decisions[known.number], digest_of(data)
+
+
+def _version_of(event: VersionEvent, at: str, number: int) -> Version:
+    newline = getattr(event, "newline", False)
+    return Version(event.content, event.author, at, number, newline)
 
 
 def three_way(mine: str, base: str | None, theirs: str) -> str | None:
