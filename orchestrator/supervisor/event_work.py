@@ -188,6 +188,8 @@ class EventWork:
             is_here = attempt.event in worker.running or attempt.task
             if not is_here and attempt.may_begin(now):
                 return Offer(worker, self, attempt.event)
+        while ear.pending and subscriber.has_passed(ear.pending[0]):
+            ear.pending.popleft()
         if ear.pending and len(subscriber.in_work) < worker.file.settings.concurrency:
             return Offer(worker, self, ear.pending[0])
         return None

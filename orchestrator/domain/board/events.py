@@ -63,6 +63,8 @@ class BoardMerged(Event):
         left: How many were not, by their type: they count only there, or had lost.
         renamed: What has another name here: ``task abc.1``, ``decision 3``.
         conflicts: What both boards say differently.
+        settled: For each agent that events start, the first and the last event of those that it settled on
+            the other board.
     """
 
     other: str
@@ -72,6 +74,10 @@ class BoardMerged(Event):
     left: dict[str, int] = {}
     renamed: dict[str, str] = {}
     conflicts: tuple[MergeConflict, ...] = ()
+    settled: dict[str, tuple[int, int]] = {}
 
     def apply(self, state: State, record: Recorded) -> None:
-        """Do nothing: the events that were copied have changed the state."""
+        for agent, span in self.settled.items():
+            if (known := state.subscriptions.get(agent)) is not None:
+                later = (passed for passed in known.passed if passed[1] > known.position)
+                state.subscriptions.change(agent, passed=(*later, span))

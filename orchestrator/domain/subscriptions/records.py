@@ -128,6 +128,7 @@ class Subscriber(Record, frozen=True, kw_only=True):
         session: The last reported session of its runtime.
         rest: Its failures since the last success; None if there are none.
         noticed: When the first attempt at its last notice began; empty for an agent.
+        passed: The first and the last event of what it settled on another board, before that was merged.
     """
 
     agent: str
@@ -138,6 +139,11 @@ class Subscriber(Record, frozen=True, kw_only=True):
     rest: Rest | None = None
     usage: Usage = Usage()
     noticed: str = ""
+    passed: tuple[tuple[int, int], ...] = ()
+
+    def has_passed(self, event: int) -> bool:
+        """Whether it settled an event on another board, which was merged."""
+        return any(first <= event <= last for first, last in self.passed)
 
     def attempt(self, event: int) -> Attempt | None:
         """The attempt at an event that runs or waits."""

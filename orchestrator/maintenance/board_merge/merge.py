@@ -222,7 +222,8 @@ def _consider(
 
 def _close(merging: MergeInProgress, logs: TwoLogs) -> None:
     """Record what the merge did."""
-    for conflicts in _batches(merging.conflicts):
+    batches = _batches(merging.conflicts)
+    for conflicts in batches:
         merging.tx.record(
             BoardMerged(
                 other=merging.other.name,
@@ -232,6 +233,7 @@ def _close(merging: MergeInProgress, logs: TwoLogs) -> None:
                 left=merging.left,
                 renamed=merging.renamed,
                 conflicts=tuple(conflicts),
+                settled=merging.settled() if conflicts is batches[0] else {},
             )
         )
 

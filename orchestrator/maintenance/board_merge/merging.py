@@ -63,6 +63,7 @@ class MergeInProgress:
         self.lost_claims: dict[str, tuple[Recorded, TaskClaimed]] = {}
         self.untrusted: dict[str, None] = {}
         self._ids: dict[int, int] = {}
+        self._in_order: list[tuple[int, int]] = []
         self._commit = (0, 0)  # the first event of the current commit there, and its copy
 
     @property
@@ -110,6 +111,7 @@ class MergeInProgress:
             event: The event as it is to be recorded here; None for a type that agents define.
             source: The record there; None: the one that is considered.
         """
+        is_current = source is None
         source = source or self.record
         like = replace(
             source,
@@ -123,6 +125,8 @@ class MergeInProgress:
         else:
             record = self.tx.record(event, origin=like.origin, like=like)
         self._ids[source.id] = record.id
+        if is_current:
+            self._in_order.append((source.id, record.id))
         self.taken += 1
         return record
 
@@ -130,8 +134,10 @@ class MergeInProgress:
         """Copy an event of a type that agents define; of a type that is reserved here, under another name."""
         if is_reserved(record.type, self.state.board.format):
             self.renamed[f"type {record.type}"] = f"type event.{record.type}"
-            record = replace(record, type=f"event.{record.type}")
-        self.copy(None, record)
+            self.record = record = replace(
+                record, type=f"event.{record.type}", origin=origin_of(record)
+            )
+        self.copy(None)
 
     def follow(self, event: Event) -> Recorded:
         """Record an event of this board that the one of the other board makes necessary."""
@@ -188,6 +194,15 @@ class MergeInProgress:
     def id_of(self, number: int) -> int | None:
         """The id here of an event of the other board."""
         return self._ids.get(number) or self.logs.id_here(number)
+
+    def settled(self) -> dict[str, tuple[int, int]]:
+        """The first and last copy of the events that each agent of both boards settled on the other one."""
+        spans: dict[str, tuple[int, int]] = {}
+        for agent, subscriber in self.other.state.subscriptions.items():
+            copies = [copy for there, copy in self._in_order if there <= subscriber.position]
+            if copies and agent in self.state.subscriptions:
+                spans[agent] = copies[0], copies[-1]
+        return spans
 
     def concurrent(self, subject: Subject) -> Iterator[tuple[Recorded, Event]]:
         """The events of this board that changed something without the other board's knowledge."""
