@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 DAY :=
 
-.PHONY: help demo demo-runner day test test-systems lint types imports openapi stress-quick stress check runtimes docs bench clean
+.PHONY: help demo demo-runner demo-merge day test test-systems lint types imports openapi stress-quick stress check runtimes docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ demo: $(READY) ## import a real board, plan, brief, work with four processes, co
 
 demo-runner: $(READY) ## agents that events start: plan, code, review until approved; live, without a model
 	@$(BIN)/python examples/demo_runner.py
+
+demo-merge: $(READY) ## four workers in worktrees, a merge queue, a conflict and a red test; without a model
+	@$(BIN)/python examples/demo_merge.py
 
 day: $(READY) ## four agents work a board to its end; --show in DAY prints all they read
 	@$(BIN)/python examples/day.py $(DAY)

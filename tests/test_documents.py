@@ -26,6 +26,10 @@ def blocks(language: str, document: Path = ROOT / "README.md") -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
 
 
+IN_A_SHELL = ("worktrees.md", "merging.md")
+"""Guides about git: test_repository.py and test_merge_runner.py in tests/interfaces run them."""
+
+
 def steps(document: Path) -> Iterator[tuple[str, str | None]]:
     """The commands of a document in order, each with its output, or None."""
     for language, text in re.findall(r"```(console|sh)\n(.*?)```", document.read_text(), re.DOTALL):
@@ -33,9 +37,7 @@ def steps(document: Path) -> Iterator[tuple[str, str | None]]:
             for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
                 line, _, shown = part.partition("\n")
                 yield line, shown
-        elif (
-            document.name != "worktrees.md"
-        ):  # about git; tests/interfaces/test_repository.py has it
+        elif document.name not in IN_A_SHELL:
             yield from ((line, None) for line in text.splitlines() if line.startswith("orc "))
 
 

@@ -5,37 +5,43 @@
    while: what follows demands that the refs are as their runner left them.
 2. The refs become *intents*: for each change the commit of the target that would contain it.
 3. The target is moved by a compare-and-swap (``update-ref``), in one transaction that checks the intents too.
-4. Work trees that have the target checked out are brought along (:meth:`Target.bring_along`).
+4. Worktrees that have the target checked out are brought along (:meth:`Target.bring_along`).
 
 After a kill the intents tell what has landed: a change whose intent is a commit that the target contains. A
-work tree is brought along only where nobody's work is in the way; if it is, the target is not moved.
+worktree is brought along only where nobody's work is in the way; if it is, the target is not moved.
 """
 
 import glob
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
 
-from orchestrator.core.errors import Refused
+from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.git import Git, GitFailed, decoded
 from orchestrator.core.printable import escape, first_of
 from orchestrator.trees.merging import UNATTENDED, SubmittedChange
 
 _INTENTS = "refs/orchestrator/landing/"
 _BEHIND = "refs/orchestrator/behind/"
-"""For each target that is moved while a work tree has it: the commit that the work tree may still be at."""
+"""For each target that is moved while a worktree has it: the commit that the worktree may still be at."""
 
 _SHOWN = 5
 """How many files an error names."""
 
 
 class TargetInUse(Refused):
-    """The target cannot be moved now, because of a work tree that has it checked out."""
+    """The target cannot be moved now, because of a worktree that has it checked out."""
 
     code = "target_in_use"
     retryable = True
+
+
+class TargetGone(NotFound):
+    """There is no such branch."""
+
+    code = "target_not_found"
 
 
 class TargetMoved(Exception):
@@ -46,8 +52,8 @@ class Target:
     """A branch that the merge queue moves.
 
     Args:
-        folder: Any work tree of the repository, or git's folder.
-        common: Git's folder, which all work trees share.
+        folder: Any worktree of the repository, or git's folder.
+        common: Git's folder, which all worktrees share.
         name: The branch.
     """
 
@@ -58,10 +64,18 @@ class Target:
         self._common = common
         self._git = Git(folder, settings=UNATTENDED)
         self._set: dict[int, str] = {}  # what this runner has set the refs of changes to
+        self._may_be_behind = True
 
-    def tip(self) -> str | None:
-        """The commit of the target; None if there is no such branch."""
-        return self._git.commit(self._ref)
+    def tip(self) -> str:
+        """The commit of the target.
+
+        Raises:
+            TargetGone: There is no such branch.
+        """
+        tip = self._git.commit(self._ref)
+        if tip is None:
+            raise TargetGone(f"there is no branch {escape(self.name)}")
+        return tip
 
     # What has landed
 
@@ -76,21 +90,19 @@ class Target:
             that contains it.
 
         Raises:
-            TargetMoved: There is no target any more, or another program changes the same refs just now.
+            TargetGone: There is no target.
+            TargetMoved: Another program changes the same refs just now.
         """
-        known = self._refs()
-        intents = {
-            change: to
-            for change in changes
-            if (to := known.get(_ref_name(change), _NO_REF)).is_commit
-        }
+        refs = self._refs()
+        known = {change: refs.get(_ref_name(change), _NO_REF) for change in changes}
+        intents = {change: ref for change, ref in known.items() if ref.is_commit}
         found = self._landed(changes, intents)
+        self._set = {change.number: ref.to for change, ref in known.items() if ref.to}
         left = [change for change in changes if change.number not in found]
         if left:
             mark = self._git.text("hash-object", "-w", "--stdin", stdin=os.urandom(16))
-            before = {change: known.get(_ref_name(change), _NO_REF).to for change in left}
-            self._swap(before, dict.fromkeys(left, mark))
-            self._set = dict.fromkeys((change.number for change in left), mark)
+            self._swap({change: known[change].to for change in left}, dict.fromkeys(left, mark))
+            self._set |= dict.fromkeys((change.number for change in left), mark)
             if intents:  # one may have landed meanwhile
                 found |= self._landed(left, intents)
         return found
@@ -110,8 +122,6 @@ class Target:
     ) -> dict[int, str]:
         """The changes that the target contains, each with the commit that contains it."""
         tip = self.tip()
-        if tip is None:
-            raise TargetMoved
         asked = [change.commit for change in changes] + [intent.to for intent in intents.values()]
         outside = self._not_in(tip, asked)
         found = {}
@@ -138,16 +148,18 @@ class Target:
 
     def forget(self, changes: Iterable[SubmittedChange]) -> None:
         """Remove the refs of changes that this runner has taken: they have ended, or are given back."""
-        known = self._refs()
-        mine = {_ref_name(change): self._set.pop(change.number, "") for change in changes}
-        with suppress(
-            GitFailed
-        ):  # another runner takes one just now; the next one to take it replaces it
-            self._update(
-                f"delete {name}\0{to}\0"
-                for name, to in mine.items()
-                if known.get(name, _NO_REF).to == to
-            )
+        named = {_ref_name(change): self._set.pop(change.number, "") for change in changes}
+        mine = {name: to for name, to in named.items() if to}
+        try:
+            self._delete(mine)
+        except GitFailed:  # another runner has taken one of them
+            known = self._refs()
+            left = {name: to for name, to in mine.items() if known.get(name, _NO_REF).to == to}
+            with suppress(GitFailed):  # or takes one just now, and so replaces the ref
+                self._delete(left)
+
+    def _delete(self, refs: Mapping[str, str]) -> None:
+        self._update(f"delete {name}\0{to}\0" for name, to in refs.items())
 
     def _refs(self) -> dict[str, "_Ref"]:
         """The refs of all changes, by their names."""
@@ -159,7 +171,7 @@ class Target:
     def _swap(
         self, before: Mapping[SubmittedChange, str], after: Mapping[SubmittedChange, str]
     ) -> None:
-        """SubmittedChange the refs of changes.
+        """Change the refs of changes.
 
         Raises:
             TargetMoved: One of them is not what it was.
@@ -181,7 +193,7 @@ class Target:
         return all(known.get(_ref_name(c), _NO_REF).to == to for c, to in expected.items())
 
     def _update(self, lines: Iterable[str], reason: str = "") -> None:
-        """SubmittedChange refs in one transaction."""
+        """Change refs in one transaction."""
         text = "".join(lines)
         if text:
             words = ("-m", reason) if reason else ()
@@ -198,11 +210,13 @@ class Target:
             new: The tested commit, a successor of ``old``.
 
         Raises:
+            TargetGone: It is gone.
             TargetMoved: It is not at ``old`` any more, or another runner has taken the changes.
-            TargetInUse: A work tree that has the target checked out is in the way.
+            TargetInUse: A worktree that has the target checked out is in the way.
         """
         self.bring_along()
         trees = self._work_trees()
+        self._may_be_behind = bool(trees)
         for tree in trees:
             self._check_free(tree, old, new)
         self._swap({change: self._set[change.number] for change in changes}, changes)
@@ -211,7 +225,7 @@ class Target:
             self._update([f"update {self._behind}\0{old}\0\0"])
         self._move(changes, old, new)
         tip = self.tip()
-        if tip is None or (tip != new and self._not_in(tip, [new])):
+        if tip != new and self._not_in(tip, [new]):
             raise TargetMoved
 
     def _move(self, changes: Mapping[SubmittedChange, str], old: str, new: str) -> None:
@@ -226,26 +240,27 @@ class Target:
                 raise  # such as a lock file of another program
             raise TargetMoved from None
 
-    # Work trees that have it
+    # Worktrees that have it
 
     def bring_along(self) -> None:
-        """Give the work trees that have the target the files of its commit, if an earlier move did not.
+        """Give the worktrees that have the target the files of its commit, if an earlier move did not.
 
         Raises:
             TargetInUse: Somebody's work is in the way; it stays as it is.
         """
-        old = self._git.commit(self._behind)
-        if old is None:
+        if not self._may_be_behind:
             return
-        new = self.tip()
-        if new is not None:
+        old = self._git.commit(self._behind)
+        if old is not None:
             for tree in self._work_trees():
+                new = self.tip()
                 self._check_free(tree, old, new)
                 self._read_tree(tree, old, new)
-        self._update([f"delete {self._behind}\0\0"])
+            self._update([f"delete {self._behind}\0\0"])
+        self._may_be_behind = False
 
     def _work_trees(self) -> list[str]:
-        """The folders of the work trees that have the target checked out.
+        """The folders of the worktrees that have the target checked out.
 
         Raises:
             TargetInUse: One of them is in the middle of a rebase or a bisection of the target.
@@ -253,7 +268,7 @@ class Target:
         for name in _heads_in_progress(self._common):
             if name in (self._ref, self.name):
                 raise TargetInUse(
-                    f"A work tree is in the middle of a rebase or a bisection of {escape(self.name)}",
+                    f"A worktree is in the middle of a rebase or a bisection of {escape(self.name)}",
                     hint="The merge queue goes on when it has ended.",
                 )
         folder, trees = "", []
@@ -266,7 +281,7 @@ class Target:
         return trees
 
     def _check_free(self, tree: str, old: str, new: str) -> None:
-        """Check that a work tree can be brought along without a change of anybody's work.
+        """Check that a worktree can be brought along without a change of anybody's work.
 
         Raises:
             TargetInUse: It cannot.
@@ -303,6 +318,28 @@ class Target:
         )
 
 
+def left_behind(folder: str, common: str, has_ended: Callable[[int, str], bool]) -> list[Target]:
+    """Remove the intents of changes that have ended, which a killed runner has left.
+
+    Args:
+        folder: Any worktree of the repository, or git's folder.
+        common: Git's folder, which all worktrees share.
+        has_ended: Whether a change, given by its number and commit, has ended.
+
+    Returns:
+        The targets whose worktrees are not brought along yet.
+    """
+    git = Git(folder, settings=UNATTENDED)
+    targets = []
+    for ref in git.text("for-each-ref", "--format=%(refname)", _INTENTS, _BEHIND).splitlines():
+        number, _, commit = ref.removeprefix(_INTENTS).partition("-")
+        if ref.startswith(_BEHIND):
+            targets.append(Target(folder, common, ref.removeprefix(_BEHIND)))
+        elif number.isdecimal() and has_ended(int(number), commit):
+            git.run("update-ref", "-d", ref)
+    return targets
+
+
 class _Ref(msgspec.Struct, frozen=True):
     """What the ref of a change is set to: an intent, or a mark."""
 
@@ -319,7 +356,7 @@ def _ref_name(change: SubmittedChange) -> str:
 
 
 def _heads_in_progress(common: str) -> list[str]:
-    """The branches that a rebase or a bisection in some work tree goes back to."""
+    """The branches that a rebase or a bisection in some worktree goes back to."""
     names = []
     for top in (common, os.path.join(glob.escape(common), "worktrees", "*")):
         for file in ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START"):
@@ -331,7 +368,7 @@ def _heads_in_progress(common: str) -> list[str]:
 
 
 def _files_above(tree: str, paths: Iterable[str]) -> list[str]:
-    """The files in a work tree that are where some paths need a folder."""
+    """The files in a worktree that are where some paths need a folder."""
     above = {path[:i] for path in paths for i, letter in enumerate(path) if letter == "/"}
     places = ((path, os.path.join(tree, path)) for path in above)
     return [path for path, place in places if os.path.islink(place) or os.path.isfile(place)]

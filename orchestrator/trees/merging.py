@@ -78,7 +78,7 @@ class Merging:
     """Puts changes upon commits.
 
     Args:
-        git: The repository. In a work tree, its ``.gitattributes`` say how files are merged.
+        git: The repository. In a worktree, its ``.gitattributes`` say how files are merged.
     """
 
     def __init__(self, git: Git) -> None:

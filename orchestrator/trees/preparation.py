@@ -7,22 +7,21 @@ the repository, count only once a person has trusted them on this machine.
 import os
 from collections.abc import Callable
 
-import msgspec
-
 from orchestrator.core.errors import Refused
 from orchestrator.core.paths import inside
 from orchestrator.core.transaction import Desk
-from orchestrator.core.trust import Trust, digest_of
+from orchestrator.core.trust import Trust
 from orchestrator.domain.board.settings import FILE, WorktreeSettings, settings
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.verification import run_command
 from orchestrator.domain.worktrees.records import SetupResult
+from orchestrator.trees.trusted_settings import TrustedSettings
 
 LONGEST_SETUP = 30 * 60.0
 """Seconds that one setup command may take."""
 
 
-class Preparation:
+class Preparation(TrustedSettings[WorktreeSettings]):
     """The settings of worktrees of a board, and whether they are trusted.
 
     Args:
@@ -34,29 +33,8 @@ class Preparation:
     """
 
     def __init__(self, desk: Desk[State], trust: Trust | None = None) -> None:
-        self.settings: WorktreeSettings = settings(desk.documents.read(FILE)).worktree
-        self._board = desk.folder
-        self._trust = trust
-
-    @property
-    def is_trusted(self) -> bool:
-        """Whether a person has trusted these settings on this machine."""
-        return self._board is not None and self._trusted.is_trusted(self._path, self._digest)
-
-    def allow(self) -> None:
-        """Trust the settings as they are.
-
-        Raises:
-            Refused: The board is not in a folder, or an agent that an event started asks for it.
-        """
-        if self._board is None:
-            raise Refused("This board is not in a folder: nothing of it can be trusted here")
-        self._trusted.add({self._path: self._digest})
-
-    def revoke(self) -> None:
-        """Trust the settings no more."""
-        if self._board is not None:
-            self._trusted.remove([self._path])
+        given = settings(desk.documents.read(FILE)).worktree
+        super().__init__(desk, "worktree", given, trust)
 
     def folder(self, main: str) -> str:
         """The folder that contains the worktrees.
@@ -102,19 +80,3 @@ class Preparation:
                     seconds=seconds,
                 )
         return SetupResult(passed=True, seconds=seconds)
-
-    @property
-    def _trusted(self) -> Trust:
-        if self._trust is None:
-            self._trust = Trust(project=self._board)
-        return self._trust
-
-    @property
-    def _path(self) -> str:
-        """What the settings are trusted as: the other settings of the file may change."""
-        assert self._board is not None
-        return os.path.join(self._board, FILE, "worktree")
-
-    @property
-    def _digest(self) -> str:
-        return digest_of(msgspec.json.encode(self.settings))

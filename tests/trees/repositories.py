@@ -55,7 +55,7 @@ class Repo:
         return done.stdout.rstrip("\n")
 
     def write(self, files: dict[str, str | None]) -> None:
-        """Write files into the work tree; None removes one."""
+        """Write files into the worktree; None removes one."""
         for name, text in files.items():
             path = self.folder / name
             if text is None:
@@ -65,7 +65,7 @@ class Repo:
                 path.write_text(text)
 
     def commit(self, message: str) -> str:
-        """Commit all that the work tree has."""
+        """Commit all that the worktree has."""
         self.git("add", "-A")
         self.git("commit", "-q", "--allow-empty", "-F", "-", stdin=message)
         return self.tip("HEAD")

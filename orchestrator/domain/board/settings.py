@@ -34,7 +34,8 @@ class MergeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         test: Commands that must succeed on the merged tree, without a shell, once they are trusted on the
             machine of the queue's runner.
         batch: How many branches are merged and tested together.
-        retries: How often a test that fails is tried again.
+        retries: How often tests that fail are run again before a branch goes back.
+        timeout: Seconds after which a test is killed.
     """
 
     required: bool = False
@@ -42,7 +43,8 @@ class MergeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strategy: Strategy = "merge"
     test: tuple[str, ...] = ()
     batch: Annotated[int, Meta(ge=1, le=100)] = 8
-    retries: Annotated[int, Meta(ge=0, le=10)] = 1
+    retries: Annotated[int, Meta(ge=0, le=10)] = 0
+    timeout: Annotated[float, Meta(gt=0)] = 1800.0
 
 
 class TerminalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

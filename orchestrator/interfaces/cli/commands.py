@@ -127,7 +127,7 @@ CONVOY = Group(
 MERGE = Group(
     "merge",
     "The merge queue: branches that wait to be merged. Without a command: list them.",
-    {"merges": "submit list/ls show retry reject withdraw"},
+    {"merges": "submit list/ls show retry reject withdraw", "merge_runner": "run trust"},
     default="list",
 )
 FORMULA = Group(

@@ -39,6 +39,8 @@ _OF_THE_MACHINE = frozenset(
             "init",
             "mail/deliver",
             "mcp",
+            "merge/run",
+            "merge/trust",
             "notify",
             "onboard",
             "orphans",

@@ -1,0 +1,98 @@
+"""A worker of ``demo_merge.py``: it takes tasks, edits files in their worktrees, and hands the branches in.
+
+A program plays the part of a model here. It does what an agent does: ``orc next``, ``orc worktree add``,
+edit, commit, ``orc done``. If the merge queue sends its branch back, it looks why, mends it, and hands it in
+again.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+NOTHING_LEFT = 6
+"""The exit status of ``next`` when every task has ended."""
+
+
+def main(name: str, first: str, title: str) -> None:
+    """Work on a task that this worker has, and then on whatever comes next."""
+    task: tuple[str, str] | None = (first, title)
+    while task is not None:
+        number, title = task
+        orc("worktree", "add", number, "--agent", name)
+        folder = Path(orc("worktree", "path", number))
+        problem = sent_back(number)
+        if problem:
+            mend(folder, problem)
+        else:
+            work(folder, title)
+        git(folder, "add", "-A")
+        git(folder, "commit", "-q", "-m", f"{title}, mended" if problem else title)
+        print(f"{name}: {orc('done', number, title, '--agent', name).splitlines()[0]}", flush=True)
+        task = next_task(name)
+
+
+def next_task(name: str) -> tuple[str, str] | None:
+    """Take the next task; return its id and title, None if all have ended."""
+    words = ["orc", "next", "cafe", name, "--wait", "60s", "--no-mail", "--json"]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode == NOTHING_LEFT:
+        return None
+    task = json.loads(done.stdout)["task"]
+    return task["id"], task["title"]
+
+
+def sent_back(task: str) -> str:
+    """Why the merge queue sent the branch of a task back: ``conflict``, ``red``; empty if it did not."""
+    words = ["orc", "merge", "show", task, "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return json.loads(done.stdout)["kind"] if done.returncode == 0 else ""
+
+
+def work(folder: Path, title: str) -> None:
+    """Do what the title says: sell a thing, write its recipe, or put something on the notice board."""
+    verb, *_, thing = title.lower().split()
+    if verb == "sell":
+        add(folder / "menu.json", thing, len(thing))
+    elif verb == "bake":  # and the price is forgotten
+        add(folder / "recipes.json", thing, 20)
+    else:
+        (folder / f"{verb}.txt").write_text(f"{title}\n")
+
+
+def mend(folder: Path, problem: str) -> None:
+    """Merge the target, keep what both sides wanted, and add the price that the test asks for."""
+    git(folder, "merge", "-q", "--no-commit", "main", check=False)
+    for path in (folder / "menu.json", folder / "recipes.json"):
+        write(path, entries(path))
+    if problem == "red":
+        for thing in entries(folder / "recipes.json").keys() - entries(folder / "menu.json").keys():
+            add(folder / "menu.json", thing, len(thing))
+
+
+def entries(path: Path) -> dict[str, int]:
+    """What a file lists, on both sides of a conflict."""
+    return {name: int(number) for name, number in re.findall(r'"(\w+)": (\d+)', path.read_text())}
+
+
+def add(path: Path, name: str, number: int) -> None:
+    write(path, {**entries(path), name: number})
+
+
+def write(path: Path, listed: dict[str, int]) -> None:
+    path.write_text(json.dumps(listed, indent=2) + "\n")
+
+
+def orc(*words: str) -> str:
+    return subprocess.run(
+        ["orc", *words], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.rstrip("\n")
+
+
+def git(folder: Path, *words: str, check: bool = True) -> None:
+    subprocess.run(["git", *words], cwd=folder, stdout=subprocess.DEVNULL, check=check)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,136 @@
+"""``orc merge run`` and ``trust``: the runner of the merge queue, and the tests that it may run."""
+
+import gc
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orchestrator.core.errors import UsageError
+from orchestrator.core.printable import escape
+from orchestrator.interfaces.cli import types
+from orchestrator.interfaces.cli.commands import MERGE
+from orchestrator.interfaces.cli.event_queue import json_line
+from orchestrator.interfaces.cli.layout import parts
+from orchestrator.interfaces.cli.parameters import flag, option
+from orchestrator.interfaces.cli.rendering import Answer, note, say, write
+from orchestrator.interfaces.cli.run import Run, given
+
+if TYPE_CHECKING:
+    from orchestrator.domain.merges.records import Submission
+    from orchestrator.trees.merge_queue import QueueRound
+
+RUNNER = "merge-queue"
+"""The agent that merges, if none is named."""
+
+
+@MERGE.command("run", example="run --once --test 'make test'")
+@flag("--once", "End when nothing can be merged now; the default.")
+@flag("--watch", "Merge what is submitted until the process is ended.")
+@option("--batch", "How many branches are merged and tested together.", types.POSITIVE)
+@option(
+    "--test",
+    "A command that must succeed on the merged files, in place of those in config.toml; no shell reads it.",
+    name="tests",
+    many=True,
+    commas=False,
+)
+@option(
+    "--retries", "How often tests that fail are run again before a branch goes back.", types.COUNT
+)
+def run_(
+    run: Run,
+    once: bool,
+    watch: bool,
+    batch: int | None,
+    tests: tuple[str, ...] | None,
+    retries: int | None,
+) -> "Answer[QueueRound] | None":
+    """Merge the submitted branches: test the merged files, and then move the target.
+
+    Nobody's working tree is used but to bring along one that has the target checked out. Several runners
+    never take the same branch. A branch that conflicts, or with which a test fails, goes back to its author.
+    The exit status is 1 if a target takes nothing now.
+    """
+    from orchestrator.trees.merge_policy import policy_of
+    from orchestrator.trees.merge_queue import MergeQueue
+    from orchestrator.trees.preparation import Preparation
+    from orchestrator.trees.registered import RepositoryTrees
+
+    if once and watch:
+        raise UsageError("--once and --watch are given: leave one of them out")
+    gc.enable()  # `process` has disabled it for commands that end soon
+    with run.lasting() as orc:
+        place = RepositoryTrees(orc.engine.folder)
+        queue = MergeQueue(
+            orc,
+            place.git.folder,
+            Preparation(orc.engine).folder(place.main),
+            policy_of(orc.engine, tests=tests, batch=batch, retries=retries),
+            runner=run.settings.agent or RUNNER,
+            tell=note,
+            **given(report=(lambda ended: _report(run, ended)) if watch else None),
+        )
+        if watch:
+            queue.watch()
+        done = queue.round()
+    text = "\n".join([*map(_line, done.ended), *_reasons(done)]) or "Nothing waits to be merged."
+    return say(done, text, int(bool(done.waiting)))
+
+
+class _TestTrust(msgspec.Struct):
+    """The tests of the merge queue, and whether they are trusted.
+
+    Attributes:
+        test: The commands.
+    """
+
+    test: tuple[str, ...]
+    trusted: bool
+
+
+@MERGE.command("trust", example="trust --yes", reads=("yes", "revoke"))
+@flag("--yes", "Allow them on this machine.")
+@flag("--revoke", "They may run no more.")
+def trust(run: Run, yes: bool, revoke: bool) -> "Answer[_TestTrust]":
+    """Show the tests of `[merge]` in `config.toml`, and allow them on this machine with --yes.
+
+    A change of them takes the permission away.
+    """
+    from orchestrator.trees.merge_policy import merge_tests
+
+    if yes and revoke:
+        raise UsageError("--yes and --revoke are given: leave one of them out")
+    tests = merge_tests(run.orc.engine)
+    if yes:
+        tests.allow()
+    elif revoke:
+        tests.revoke()
+    view = _TestTrust(tests.settings.test, tests.is_trusted)
+    return Answer(view, lambda: _trust_page(view))
+
+
+def _trust_page(view: _TestTrust) -> str:
+    if not view.test:
+        return "config.toml names no tests for the merge queue."
+    return parts(
+        "\n".join(f"test: {escape(command)}" for command in view.test),
+        "Trusted on this machine."
+        if view.trusted
+        else "Not trusted: --yes allows them on this machine.",
+    )
+
+
+def _report(run: Run, ended: "Submission") -> None:
+    text = json_line(ended) if run.settings.json else _line(ended)
+    write(f"{text}\n".encode("utf-8", "replace"))
+
+
+def _line(submission: "Submission") -> str:
+    names = f"{submission.number}: {escape(submission.branch)} into {escape(submission.target)}"
+    if submission.status == "merged":
+        return f"Merged {names} as {submission.merge_commit[:12]}"
+    return f"Returned {names}: {escape(submission.reason)}"
+
+
+def _reasons(done: "QueueRound") -> list[str]:
+    return [f"{escape(target)} waits: {escape(why)}" for target, why in done.waiting.items()]

@@ -1,0 +1,171 @@
+"""The worktree of a runner of the merge queue, in which merged files are tested.
+
+Each runner has a place of its own, which a lock keeps: ``.merge-queue-0`` beside the other worktrees. The
+system gives the lock up when its process ends in any way, so the next runner removes what a killed one has
+left there: its files, and processes of its tests that still run.
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+
+import msgspec
+
+from orchestrator.core import system
+from orchestrator.core.errors import InputOutputError
+from orchestrator.core.git import Git, GitFailed
+from orchestrator.domain.tasks.verification import run_command
+from orchestrator.trees.merging import UNATTENDED
+
+_MARK = "ORC_PROCESS"
+_PLACES = 64
+_LONG = 3600.0  # seconds that git may take to write all files of a large repository
+
+
+class FailedTest(msgspec.Struct, frozen=True):
+    """A test that did not pass.
+
+    Attributes:
+        command: Its words.
+        problem: How it ended.
+        tail: The end of its output.
+    """
+
+    command: str
+    problem: str
+    tail: str
+
+
+class PrivateTree:
+    """A worktree that no other process uses, without a branch.
+
+    Args:
+        folder: The folder of the worktree.
+        git: The repository.
+        mark: What marks the processes of its tests.
+    """
+
+    def __init__(self, folder: str, git: Git, mark: str) -> None:
+        self.folder = folder
+        self.git = Git(folder, settings=UNATTENDED)
+        self._repository = git
+        self._mark = mark
+        self._is_made = False
+
+    def show(self, commit: str) -> None:
+        """Have the files of a commit, and no others: what a test has left is removed, ignored files too."""
+        if self._is_made:
+            with suppress(GitFailed):  # a test has damaged the worktree
+                self.git.run("clean", "-ffdxq", timeout=_LONG)
+                self.git.run("checkout", "--force", "--detach", "-q", commit, timeout=_LONG)
+                return
+        self.remove()
+        words = ("worktree", "add", "--force", "--force", "--detach", "--quiet")
+        self._repository.run(*words, self.folder, commit, timeout=_LONG)
+        self._is_made = True
+
+    def run(
+        self,
+        commands: Sequence[str],
+        *,
+        variables: Mapping[str, str],
+        timeout: float,
+        look: Callable[[], object],
+    ) -> FailedTest | None:
+        """Run tests until one fails; return that one.
+
+        Args:
+            commands: Each a program and its arguments; no shell reads them.
+            variables: More variables for them.
+            timeout: Seconds after which one is killed, with all processes of its group.
+            look: Called repeatedly meanwhile; an exception kills the test.
+        """
+        marked = {**variables, _MARK: self._mark}
+        try:
+            for command in commands:
+                ended = run_command(command, self.folder, marked, timeout, look)
+                if not ended.passed:
+                    return FailedTest(command, ended.problem, ended.output)
+        finally:
+            self.end_processes()
+        return None
+
+    def end_processes(self) -> None:
+        """Kill what the tests have started and left behind, also outside of their group."""
+        for pid in system.processes_with(_MARK, self._mark):
+            system.kill_group(pid)
+
+    def remove(self) -> None:
+        """Remove the worktree."""
+        self._is_made = False
+        if os.path.islink(self.folder) or os.path.isfile(self.folder):
+            os.unlink(self.folder)
+        elif os.path.isdir(self.folder):
+            _remove_folder(self.folder)
+
+    def forget(self) -> None:
+        """Remove the worktree, and what git knows of it."""
+        self.remove()
+        self._repository.run("worktree", "remove", "--force", "--force", self.folder, accepted=None)
+
+
+@contextmanager
+def private_tree(repository: Git, common: str, folder: str) -> Iterator[PrivateTree]:
+    """Have a worktree of one's own, until the end.
+
+    Args:
+        repository: The repository.
+        common: Git's folder, which all worktrees share.
+        folder: Where its worktrees are; made if it does not exist.
+
+    Raises:
+        InputOutputError: The folder cannot be written, or all places are taken.
+    """
+    locks = os.path.join(common, "orchestrator")
+    try:
+        os.makedirs(locks, exist_ok=True)
+        os.makedirs(folder, exist_ok=True)
+        fd, number = _free_place(locks)
+    except OSError as error:
+        raise InputOutputError(f"{error.filename!a} cannot be used: {error.strerror}") from None
+    place = os.path.join(folder, f".merge-queue-{number}")
+    tree = PrivateTree(place, repository, f"merge-queue {place}")
+    try:
+        tree.end_processes()
+        try:
+            yield tree
+        finally:
+            tree.forget()
+    finally:
+        os.close(fd)
+
+
+def _free_place(locks: str) -> tuple[int, int]:
+    """The lock of the first place that no runner has, and its number."""
+    for number in range(_PLACES):
+        path = os.path.join(locks, f"merge-queue-{number}.lock")
+        fd = system.open_file(path, os.O_RDWR | os.O_CREAT)
+        if system.try_lock(fd):
+            return fd, number
+        os.close(fd)
+    raise InputOutputError(f"{_PLACES} runners of the merge queue run in this repository")
+
+
+def _remove_folder(folder: str) -> None:
+    """Remove a folder, also where a test has made folders that cannot be written."""
+
+    def open_up(_function: object, path: str, _error: object) -> None:
+        for place in (os.path.dirname(path), path):
+            if not os.path.islink(place) and os.path.isdir(place):
+                os.chmod(place, stat.S_IRWXU)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+
+    try:
+        shutil.rmtree(folder, onerror=open_up)
+    except OSError as error:
+        raise InputOutputError(f"{folder!a} cannot be removed: {error.strerror}") from None
