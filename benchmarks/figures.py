@@ -29,6 +29,7 @@ from benchmarks import (
     serving,
     starting,
     web,
+    worktrees,
 )
 from benchmarks.boards import Boards
 from benchmarks.measure import Figure
@@ -73,6 +74,7 @@ ALL: dict[str, Measurement] = {
     "web": web.answering,
     "web-follow": web.following,
     "page": page.showing,
+    "worktree-add": worktrees.adding,
 }
 
 

@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import ClassVar, Generic, TypeVar
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from orchestrator.core import system
 from orchestrator.core.errors import InputOutputError, Refused, TimedOut
@@ -100,6 +99,8 @@ class UserFile(Generic[T]):
                 code="not_yours",
                 hint=f"A person runs `{self.COMMAND}` in a shell of their own.",
             )
+        from filelock import FileLock, Timeout  # most commands only read
+
         try:
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             with FileLock(f"{self.path}.lock", timeout=_PATIENCE, mode=0o600):

@@ -6,6 +6,7 @@ something would be lost: see :mod:`orchestrator.trees.losses`.
 
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -22,7 +23,6 @@ from orchestrator.domain.worktrees.commands import WorktreeRecords
 from orchestrator.domain.worktrees.records import SetupResult, Worktree, branch_of
 from orchestrator.trees.losses import changes
 from orchestrator.trees.making import Wanted, make
-from orchestrator.trees.preparation import Preparation
 from orchestrator.trees.registered import Registered, RepositoryTrees
 from orchestrator.trees.removal import (
     UNKNOWN,
@@ -33,6 +33,9 @@ from orchestrator.trees.removal import (
     remove,
     uses,
 )
+
+if TYPE_CHECKING:
+    from orchestrator.trees.preparation import Preparation
 
 
 class WorktreeView(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +117,8 @@ class Worktrees(WorktreeRecords, name="worktrees"):
             Refused: The task cannot be claimed, the folder is taken, or a setup command failed.
             GitFailed: Git could not make it.
         """
+        from orchestrator.trees.preparation import Preparation
+
         self._desk.pause()
         if base is not None:
             names.branch(base)
@@ -199,7 +204,7 @@ class Worktrees(WorktreeRecords, name="worktrees"):
     def _made(
         self,
         repository: RepositoryTrees,
-        preparation: Preparation,
+        preparation: "Preparation",
         task: Task,
         base: str | None,
         agent: str | None,
@@ -229,7 +234,9 @@ class Worktrees(WorktreeRecords, name="worktrees"):
         )
         return self.get(task.id)
 
-    def _set_up(self, preparation: Preparation, worktree: Worktree, agent: str | None) -> Worktree:
+    def _set_up(
+        self, preparation: "Preparation", worktree: Worktree, agent: str | None
+    ) -> Worktree:
         """Run the setup commands, unless they have succeeded already.
 
         Raises:

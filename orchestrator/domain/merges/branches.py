@@ -17,10 +17,7 @@ from orchestrator.domain.merges.policy import Handover, check_apart
 from orchestrator.domain.merges.records import Proposal
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.lookup import exists
-from orchestrator.domain.worktrees.records import folder_of
-
-PREFIX = "task/"
-"""The begin of the name of a task's branch: ``task/<id>-<title>``."""
+from orchestrator.domain.worktrees.records import PREFIX, folder_of
 
 _NAMED = 3
 """How many files of a dirty worktree are named."""

@@ -7,6 +7,9 @@ from orchestrator.core import repository
 from orchestrator.core.errors import Refused
 from orchestrator.domain.slices import MapSlice, Record
 
+PREFIX = "task/"
+"""The begin of the name of a task's branch: ``task/<id>-<title>``."""
+
 _LONGEST_SLUG = 40
 
 
@@ -64,7 +67,7 @@ def branch_of(task: str, title: str) -> str:
     """The name of the branch of a new worktree: ``task/299833bc-write-the-parser``."""
     words = re.findall("[a-z0-9]+", title.lower())
     slug = "-".join(words)[:_LONGEST_SLUG].strip("-")
-    return f"task/{task}-{slug}".removesuffix("-")
+    return f"{PREFIX}{task}-{slug}".removesuffix("-")
 
 
 def folder_of(worktree: Worktree, board: str | None) -> str:
