@@ -267,7 +267,7 @@ class Feed:
             elif noun == "workstream":
                 name = msgspec.json.decode(record.payload).get("workstream")
                 touched |= {t.id: None for t in state.tasks.values() if t.workstream == name}
-            elif noun in ("task", "agent", "workflow"):
+            elif noun in ("task", "agent", "workflow", "merge"):
                 # Any number of tasks may have changed; their records show which.
                 tasks = state.tasks.tasks
                 changed = [i for i, task in tasks.items() if self._known.get(i) is not task]
