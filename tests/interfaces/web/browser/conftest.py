@@ -123,7 +123,7 @@ class Window:
             self._picture(f"{name}-{scheme}")
         self.page.set_viewport_size({"width": 360, "height": 740})
         # Charts are drawn anew for the width that they have.
-        self.page.wait_for_function("document.documentElement.scrollWidth <= 360")
+        self.page.wait_for_function("() => document.documentElement.scrollWidth <= 360")
         check()
         self._picture(f"{name}-phone")
         self.page.set_viewport_size(size)

@@ -4,6 +4,7 @@ import { useEffect, useState } from "./dom.js";
 import { lastEvent, onEvents, onLive } from "./live.js";
 
 const FIELDS = "id,title,workstream,status,priority,assigned_to,open_needs,due,created_at,ended_at,labels,needs";
+const FIRST = 200; // more than a screen shows
 const PAGE = 1000;
 const MOST_NAMED = 50; // tasks in an expression, whose length is limited
 
@@ -25,8 +26,8 @@ const byId = (tasks, before) => new Map([...(before ?? []), ...tasks.map((task) 
 /** Read all tasks, page by page: no other request waits long. In the order of their age no task changes its page. */
 async function readAll() {
   if (!known.tasks) {
-    const first = await ask({ per_page: PAGE, page: 1 });
-    show(byId(first), first.length < PAGE);
+    const first = await ask({ per_page: FIRST, page: 1 });
+    show(byId(first), first.length < FIRST);
     if (known.isWhole) return;
   }
   let all = new Map();

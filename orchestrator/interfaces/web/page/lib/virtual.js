@@ -78,25 +78,35 @@ export function Groups({ items, row, height, tag = "tbody", size = 50, ...attrib
 }
 
 function Group({ items, begin, row, height, tag, attributes }) {
-  const box = useRef(null);
   const usual = useRef(height);
   const count = useRef(0);
-  const [isNear, setIsNear] = useState(begin === 0);
   count.current = items.length;
-  useEffect(() => {
-    const watcher = new IntersectionObserver((entries) => {
-      const { isIntersecting } = entries.at(-1);
-      // What has the focus stays: the focus would be lost with it.
-      if (!isIntersecting && box.current.contains(document.activeElement)) return;
-      if (!isIntersecting) usual.current = box.current.offsetHeight / count.current || height;
-      setIsNear(isIntersecting);
-    }, { rootMargin: `${NEAR} 0px` });
-    watcher.observe(box.current);
-    return () => watcher.disconnect();
-  }, []);
+  const [box, isNear] = useNear(begin === 0, (element) => (usual.current = element.offsetHeight / count.current || height));
   const space = { height: `${items.length * usual.current}px` };
   if (isNear) return html`<${tag} ref=${box} ...${attributes}>${items.map((item, index) => row(item, begin + index))}<//>`;
   return tag === "tbody"
     ? html`<tbody ref=${box} aria-hidden="true"><tr><td colspan="99" style=${space}></td></tr></tbody>`
     : html`<ul ref=${box} ...${attributes} aria-hidden="true"><li style=${space}></li></ul>`;
+}
+
+/**
+ * Whether an element is near the window, or has the focus, which would be lost with what is in it.
+ * @param {boolean} isFirst Whether it is near before that is known.
+ * @param {(element: Element) => void} [onLeave] Called before what is in it goes.
+ * @returns {[object, boolean]} The ref of the element, and whether it is near.
+ */
+export function useNear(isFirst, onLeave) {
+  const box = useRef(null);
+  const [isNear, setIsNear] = useState(isFirst);
+  useEffect(() => {
+    const watcher = new IntersectionObserver((entries) => {
+      const { isIntersecting } = entries.at(-1);
+      if (!isIntersecting && box.current.contains(document.activeElement)) return;
+      if (!isIntersecting) onLeave?.(box.current);
+      setIsNear(isIntersecting);
+    }, { rootMargin: `${NEAR} 0px`, scrollMargin: `${NEAR} 0px` });
+    watcher.observe(box.current);
+    return () => watcher.disconnect();
+  }, []);
+  return [box, isNear];
 }

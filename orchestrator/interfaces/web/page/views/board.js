@@ -5,7 +5,7 @@ import { CommandDialog, numbered } from "../lib/form.js";
 import { useAnswer } from "../lib/live.js";
 import { AgentNames } from "../lib/names.js";
 import { Empty, Failure, When } from "../lib/parts.js";
-import { VirtualList } from "../lib/virtual.js";
+import { VirtualList, useNear } from "../lib/virtual.js";
 import { useTasks } from "../lib/tasks.js";
 import { MoveDialog, useMoves } from "./board-moves.js";
 import { INPUTS } from "./task-facts.js";
@@ -14,6 +14,7 @@ import { useQuery } from "../lib/address.js";
 
 const CARD = 78; // pixels; as in board.css
 const LANE_CARDS = 4; // so many are in sight in a lane
+const NEAR_LANES = 2; // so many are filled before it is known which are in sight
 const OPEN_LANES = 8; // with more lanes they begin closed, but for the first ones
 
 /** The view. */
@@ -92,23 +93,24 @@ function Lanes({ lanes, isLanes, drag, moves, onKeyDown }) {
       <div class="board-row board-columns" style=${{ gridTemplateColumns: columns }}>
         ${COLUMNS.map(([status, name]) => html`<h2 key=${status} class=${`board-column ${status}${lanes.counts[status] ? "" : " is-empty"}`}>${name} <span class="board-count">${lanes.counts[status]}</span></h2>`)}
       </div>
-      ${lanes.all.map((lane, number) => html`<${Lane} key=${lane.name} lane=${lane} columns=${columns} isNamed=${isLanes} isOpenFirst=${number < OPEN_LANES} drag=${drag} moves=${moves} />`)}
+      ${lanes.all.map((lane, number) => html`<${Lane} key=${lane.name} lane=${lane} columns=${columns} isNamed=${isLanes} number=${number} drag=${drag} moves=${moves} />`)}
     </div>`;
 }
 
-function Lane({ lane, columns, isNamed, isOpenFirst, drag, moves }) {
-  const [isOpen, setIsOpen] = useState(isOpenFirst);
+function Lane({ lane, columns, isNamed, number, drag, moves }) {
+  const [isOpen, setIsOpen] = useState(number < OPEN_LANES);
+  const [box, isNear] = useNear(number < NEAR_LANES);
   const most = Math.max(...COLUMNS.map(([status]) => lane.cells[status].length));
   const height = isNamed ? { height: `${Math.min(most, LANE_CARDS + 0.5) * CARD + 8}px` } : {};
   return html`
-    <section class="board-lane" aria-label=${isNamed ? `Workstream ${lane.name}` : "All workstreams"}>
+    <section class="board-lane" ref=${box} aria-label=${isNamed ? `Workstream ${lane.name}` : "All workstreams"}>
       ${isNamed && html`
         <h3 class="board-lane-name"><button type="button" class="quiet" aria-expanded=${isOpen} onClick=${() => setIsOpen(!isOpen)}><span aria-hidden="true">${isOpen ? "▾" : "▸"}</span> <bdi>${lane.name}</bdi> <span class="board-count">${lane.count}</span></button></h3>`}
       ${(isOpen || !isNamed) && html`
         <div class="board-row board-cells" style=${{ gridTemplateColumns: columns, ...height }}>
           ${COLUMNS.map(([status, name]) => html`
             <div key=${status} class=${`board-cell${drag.over === `${lane.name} ${status}` ? " is-over" : ""}`} data-status=${status} data-lane=${lane.name}>
-              ${lane.cells[status].length > 0 && html`<${Cell} tasks=${lane.cells[status]} label=${isNamed ? `${name}, ${lane.name}` : name} drag=${drag} moves=${moves} />`}
+              ${isNear && lane.cells[status].length > 0 && html`<${Cell} tasks=${lane.cells[status]} label=${isNamed ? `${name}, ${lane.name}` : name} drag=${drag} moves=${moves} />`}
             </div>`)}
         </div>`}
     </section>`;
