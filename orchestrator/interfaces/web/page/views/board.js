@@ -41,8 +41,8 @@ export function View() {
     ${tasks === null
       ? html`<${Empty}>Reading the tasks…<//>`
       : lanes.count === 0
-        ? html`<${Empty}>${tasks.size ? "No task has this text." : "There are no tasks yet."}<//>`
-        : html`<${Lanes} lanes=${lanes} isLanes=${isLanes} drag=${drag} moves=${moves} onKeyDown=${onKeyDown} />`}
+        ? html`<${Empty}>${!isWhole ? "Reading the tasks…" : tasks.size ? "No task has this text." : "There are no tasks yet."}<//>`
+        : html`<${Lanes} lanes=${lanes} isWhole=${isWhole} isLanes=${isLanes} drag=${drag} moves=${moves} onKeyDown=${onKeyDown} />`}
     ${moves.chosen && html`<${MoveDialog} task=${moves.chosen} onMove=${moves.moveChosen} onClose=${() => moves.choose(null)} />`}
     ${moves.asked && html`<${AgentNames} /><${CommandDialog} ...${moves.asked} />`}`;
 }
@@ -85,19 +85,20 @@ function useAddKey(add) {
   }, []);
 }
 
-function Lanes({ lanes, isLanes, drag, moves, onKeyDown }) {
-  // An empty column is narrow, but a task can be dropped there.
-  const columns = COLUMNS.map(([status]) => (lanes.counts[status] ? "minmax(var(--column), 1fr)" : "3.5rem")).join(" ");
+function Lanes({ lanes, isWhole, isLanes, drag, moves, onKeyDown }) {
+  // An empty column is narrow, but a task can be dropped there. Which are empty, and how many there are, all tasks tell.
+  const count = (number) => (isWhole ? number : "…");
+  const columns = COLUMNS.map(([status]) => (lanes.counts[status] || !isWhole ? "minmax(var(--column), 1fr)" : "3.5rem")).join(" ");
   return html`
     <div class=${`board${drag.id ? " is-dragging" : ""}${isLanes ? " has-lanes" : ""}`} onKeyDown=${onKeyDown} ...${drag.handlers}>
       <div class="board-row board-columns" style=${{ gridTemplateColumns: columns }}>
-        ${COLUMNS.map(([status, name]) => html`<h2 key=${status} class=${`board-column ${status}${lanes.counts[status] ? "" : " is-empty"}`}>${name} <span class="board-count">${lanes.counts[status]}</span></h2>`)}
+        ${COLUMNS.map(([status, name]) => html`<h2 key=${status} class=${`board-column ${status}${lanes.counts[status] || !isWhole ? "" : " is-empty"}`}>${name} <span class="board-count">${count(lanes.counts[status])}</span></h2>`)}
       </div>
-      ${lanes.all.map((lane, number) => html`<${Lane} key=${lane.name} lane=${lane} columns=${columns} isNamed=${isLanes} number=${number} drag=${drag} moves=${moves} />`)}
+      ${lanes.all.map((lane, number) => html`<${Lane} key=${lane.name} lane=${lane} columns=${columns} isNamed=${isLanes} count=${count(lane.count)} number=${number} drag=${drag} moves=${moves} />`)}
     </div>`;
 }
 
-function Lane({ lane, columns, isNamed, number, drag, moves }) {
+function Lane({ lane, columns, isNamed, count, number, drag, moves }) {
   const [isOpen, setIsOpen] = useState(number < OPEN_LANES);
   const [box, isNear] = useNear(number < NEAR_LANES);
   const most = Math.max(...COLUMNS.map(([status]) => lane.cells[status].length));
@@ -105,7 +106,7 @@ function Lane({ lane, columns, isNamed, number, drag, moves }) {
   return html`
     <section class="board-lane" ref=${box} aria-label=${isNamed ? `Workstream ${lane.name}` : "All workstreams"}>
       ${isNamed && html`
-        <h3 class="board-lane-name"><button type="button" class="quiet" aria-expanded=${isOpen} onClick=${() => setIsOpen(!isOpen)}><span aria-hidden="true">${isOpen ? "▾" : "▸"}</span> <bdi>${lane.name}</bdi> <span class="board-count">${lane.count}</span></button></h3>`}
+        <h3 class="board-lane-name"><button type="button" class="quiet" aria-expanded=${isOpen} onClick=${() => setIsOpen(!isOpen)}><span aria-hidden="true">${isOpen ? "▾" : "▸"}</span> <bdi>${lane.name}</bdi> <span class="board-count">${count}</span></button></h3>`}
       ${(isOpen || !isNamed) && html`
         <div class="board-row board-cells" style=${{ gridTemplateColumns: columns, ...height }}>
           ${COLUMNS.map(([status, name]) => html`

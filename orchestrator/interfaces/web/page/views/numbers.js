@@ -13,7 +13,7 @@ const PERIODS = [
   ["30d", "the last 30 days"],
 ];
 
-const REST = 20; // the others wait while a forecast is played, which takes seconds on a large board
+const REST = 20; // a forecast takes seconds of a core on a large board
 
 export function View() {
   const [since, setSince] = useState("");
