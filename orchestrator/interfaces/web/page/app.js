@@ -136,7 +136,10 @@ function App() {
   const found = located(address.path);
   const { View, error } = useView(found?.view);
   const nav = useRef(null);
-  useEffect(() => nav.current.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [address]);
+  useEffect(() => {
+    const link = nav.current.querySelector("[aria-current]");
+    if (link) nav.current.scrollLeft = link.offsetLeft - (nav.current.clientWidth - link.offsetWidth) / 2;
+  }, [address]);
   useEffect(() => {
     document.title = `${found?.params.id ?? found?.view.name ?? "Not there"} · ${place.board}`;
     // A new view begins where a new page would: with its heading, or with the input that it is about.

@@ -300,6 +300,12 @@ def test_markdown_of_agents_is_text_and_its_links_lead_nowhere_else(
         expect(page.get_by_text("WWW")).to_be_visible()
 
 
+TO_END = """address => {
+    scrollTo(0, document.documentElement.scrollHeight);
+    return document.querySelector(`a[href="${address}"]`);
+}"""
+
+
 def test_hundreds_of_agents_and_topics_are_rows_only_near_the_window(
     window: Opened, tmp_path: Path
 ) -> None:
@@ -314,9 +320,7 @@ def test_hundreds_of_agents_and_topics_are_rows_only_near_the_window(
         rows = page.get_by_role("row")
         expect(page.get_by_role("row", name="agent-000")).to_be_visible()
         assert rows.count() < 200
-        page.keyboard.press("End")
-        page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
-        expect(page.get_by_role("row", name="agent-399")).to_be_visible()
+        page.wait_for_function(TO_END, arg="/agents/agent-399")
         assert rows.count() < 200
         page.get_by_role("searchbox", name="Filter").fill("AGENT-12 builder")
         expect(rows).to_have_count(11)
@@ -325,5 +329,4 @@ def test_hundreds_of_agents_and_topics_are_rows_only_near_the_window(
         topics = page.locator(".shelf a")
         expect(topics.first).to_have_text("topic-000")
         assert topics.count() < 200
-        page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
-        expect(page.get_by_role("link", name="topic-399")).to_be_visible()
+        page.wait_for_function(TO_END, arg="/knowledge/topic-399")
