@@ -110,7 +110,8 @@ def _computed(page: Any) -> Callable[[], float]:
 
     def computed() -> float:
         metrics = session.send("Performance.getMetrics")["metrics"]
-        return next(1000 * each["value"] for each in metrics if each["name"] == "TaskDuration")
+        values = {each["name"]: each["value"] for each in metrics}
+        return 1000 * float(values["TaskDuration"])
 
     return computed
 

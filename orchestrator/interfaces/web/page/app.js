@@ -3,7 +3,7 @@ import { useSaid } from "./lib/actions.js";
 import { go } from "./lib/address.js";
 import { place } from "./lib/api.js";
 import { html, render, useEffect, useRef, useState } from "./lib/dom.js";
-import { follow, useLive } from "./lib/live.js";
+import { follow, onLive, useLive } from "./lib/live.js";
 import { Dialog, Empty, Failure } from "./lib/parts.js";
 import { VIEWS } from "./views/all.js";
 
@@ -42,6 +42,7 @@ function onClick(event) {
   go(address);
 }
 
+const AFTER = 1000; // milliseconds after which the other views are loaded: this one comes first
 const THEMES = ["auto", "light", "dark"];
 
 function useTheme() {
@@ -58,20 +59,29 @@ function useTheme() {
 
 const loaded = new Map();
 
+/** Load the module of a view. */
+async function load(name) {
+  loaded.set(name, (await import(`./views/${name}.js`)).View);
+}
+
 /** The component of a view, whose module is loaded when the view is opened first: {View, error}. */
 function useView(view) {
-  const [answer, setAnswer] = useState({});
+  const [answer, setAnswer] = useState({ name: "", error: null });
+  const [attempt, setAttempt] = useState(0);
   const name = view?.file;
   useEffect(() => {
     if (!name || loaded.has(name)) return;
-    import(`./views/${name}.js`).then(
-      (module) => {
-        loaded.set(name, module.View);
-        setAnswer({});
-      },
-      () => setAnswer({ name, error: { message: "This view cannot be loaded", hint: "Is `orc serve` running? After an update, load the page again." } }),
-    );
-  }, [name]);
+    const error = { message: "This view cannot be loaded", hint: "Is `orc serve` running? After an update, load the page again." };
+    load(name).then(() => setAnswer({ name, error: null }), () => setAnswer({ name, error }));
+  }, [name, attempt]);
+  useEffect(() => {
+    // With all views at hand they open also while the server is away; what failed is tried again when it is back.
+    const others = () => VIEWS.forEach(({ file }) => loaded.has(file) || load(file).catch(() => {}));
+    return onLive(() => {
+      setTimeout(others, AFTER);
+      setAttempt((before) => before + 1);
+    });
+  }, []);
   return { View: loaded.get(name), error: answer.name === name ? answer.error : null };
 }
 
@@ -169,7 +179,7 @@ function App() {
     </header>
     <main id="main" ref=${main} tabindex="-1" data-view=${found?.view.file}>
       ${!found && html`<h1>Not there</h1><${Empty}>This page has no such view.<//>`}
-      ${error && html`<h1>${found.view.name}</h1><${Failure} error=${error} />`}
+      ${error && !View && html`<h1>${found.view.name}</h1><${Failure} error=${error} />`}
       ${View && html`<${View} key=${`${found.view.path} ${JSON.stringify(found.params)} ${address.number}`} params=${found.params} query=${new URLSearchParams(address.query)} />`}
     </main>
     <${Said} />
