@@ -22,6 +22,8 @@ window.EventSource = class extends Stream {
   }
 };
 """
+HAS_LOCKS = """() => performance.getEntriesByType("resource")
+    .some(each => each.name.endsWith("views/locks.js"))"""
 CUT = "net::ERR_"
 
 
@@ -54,6 +56,7 @@ def test_pages_say_that_they_are_cut_off_and_go_on_without_a_lost_or_doubled_eve
             page.add_init_script(COUNTED)
             page.goto(opened.url + address)
             expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        other.wait_for_function(HAS_LOCKS)
         with opened.agent() as orc:
             add_tasks(orc, 0, 10)
             opened.server.end(signal.SIGKILL)  # in the middle of what it sends
