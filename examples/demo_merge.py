@@ -6,6 +6,7 @@ and one branch fails a test: the queue sends both back, their authors mend them,
 in a temporary folder; lines that begin with ``$`` are commands that you could type.
 """
 
+import json
 import os
 import shlex
 import subprocess
@@ -48,8 +49,8 @@ def main() -> None:
         project.begin()
         tasks = project.add_tasks()
         project.show("orc", "convoy", "create", "opening", *tasks, "--agent", "overseer")
-        for task, worker in zip(tasks, WORKERS, strict=False):
-            project.show("orc", "worktree", "add", task, "--agent", worker)
+        for worker in WORKERS:
+            project.show("orc", "next", "cafe", worker, "--worktree", "--quiet")
         project.show("orc", "worktree", "list")
         with (
             project.in_background("orc", "merge", "run", "--watch"),
@@ -99,13 +100,13 @@ class Project:
         self.show("orc", "ws", "create", "cafe")
 
     def add_tasks(self) -> list[str]:
-        """Add the tasks; return their ids."""
-        tasks = []
-        for title in TASKS:
-            self.show("orc", "add", "cafe", title)
-            listed = self.run("orc", "t", "ls", "--json", "--fields", "id")
-            tasks = [line.split('"')[3] for line in listed.splitlines() if '"id"' in line]
-        return tasks
+        """Add the tasks; return their ids in their order."""
+        plan = [{"title": title} for title in TASKS]
+        (self.folder.parent / "plan.json").write_text(json.dumps(plan))
+        self.show("orc", "t", "batch", "../plan.json", "--ws", "cafe")
+        listed = json.loads(self.run("orc", "t", "ls", "--json", "--fields", "id,title"))
+        ids = {task["title"]: task["id"] for task in listed}
+        return [ids[title] for title in TASKS]
 
     def work(self, tasks: list[str]) -> None:
         """Start the workers, each with the task that it has, and wait until every task has ended.

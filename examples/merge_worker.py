@@ -1,8 +1,7 @@
 """A worker of ``demo_merge.py``: it takes tasks, edits files in their worktrees, and hands the branches in.
 
-A program plays the part of a model here. It does what an agent does: ``orc next``, ``orc worktree add``,
-edit, commit, ``orc done``. If the merge queue sends its branch back, it looks why, mends it, and hands it in
-again.
+A program plays the part of a model here. It does what an agent does: ``orc next --worktree``, edit, commit,
+``orc done``. If the merge queue sends its branch back, it looks why, mends it, and hands it in again.
 """
 
 import json
@@ -10,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 NOTHING_LEFT = 6
 """The exit status of ``next`` when every task has ended."""
@@ -17,30 +17,36 @@ NOTHING_LEFT = 6
 
 def main(name: str, first: str, title: str) -> None:
     """Work on a task that this worker has, and then on whatever comes next."""
-    task: tuple[str, str] | None = (first, title)
+    task: Task | None = Task(first, title, Path(orc("worktree", "path", first)))
     while task is not None:
-        number, title = task
-        orc("worktree", "add", number, "--agent", name)
-        folder = Path(orc("worktree", "path", number))
-        problem = sent_back(number)
+        problem = sent_back(task.id)
         if problem:
-            mend(folder, problem)
+            mend(task.folder, problem)
         else:
-            work(folder, title)
-        git(folder, "add", "-A")
-        git(folder, "commit", "-q", "-m", f"{title}, mended" if problem else title)
-        print(f"{name}: {orc('done', number, title, '--agent', name).splitlines()[0]}", flush=True)
+            work(task.folder, task.title)
+        git(task.folder, "add", "-A")
+        git(task.folder, "commit", "-q", "-m", f"{task.title}, mended" if problem else task.title)
+        said = orc("done", task.id, task.title, "--agent", name)
+        print(f"{name}: {said.splitlines()[0]}", flush=True)
         task = next_task(name)
 
 
-def next_task(name: str) -> tuple[str, str] | None:
-    """Take the next task; return its id and title, None if all have ended."""
-    words = ["orc", "next", "cafe", name, "--wait", "60s", "--no-mail", "--json"]
+class Task(NamedTuple):
+    """A task of this worker, and its worktree."""
+
+    id: str
+    title: str
+    folder: Path
+
+
+def next_task(name: str) -> Task | None:
+    """Take the next task; None if all have ended."""
+    words = ["orc", "next", "cafe", name, "--worktree", "--wait", "60s", "--no-mail", "--json"]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode == NOTHING_LEFT:
         return None
-    task = json.loads(done.stdout)["task"]
-    return task["id"], task["title"]
+    given = json.loads(done.stdout)
+    return Task(given["task"]["id"], given["task"]["title"], Path(given["worktree"]["path"]))
 
 
 def sent_back(task: str) -> str:

@@ -28,6 +28,8 @@ def test_commands_of_the_board_are_routes_and_those_of_the_machine_are_not():
         "mcp/serve",
         "setup",
         "runner/run",
+        "merge/run",  # it runs what --test says
+        "merge/trust",
         "board/merge",
         "mail/deliver",  # it types into a terminal
         "trust",
