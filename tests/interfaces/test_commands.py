@@ -149,6 +149,8 @@ def test_the_record_of_a_task_has_the_names_of_the_original_and_all_others(
         "reviewer": None,
         "review_lease": None,
         "review_until": "",
+        "waits_for": "",
+        "proposal": None,
         "result": None,
         "reason": "",
         "notes": [],
@@ -614,7 +616,7 @@ def test_a_shell_is_offered_commands_and_the_names_on_the_board(
         assert main([]) == 0
         return [row.split(",")[1] for row in capsysbinary.readouterr().out.decode().splitlines()]
 
-    assert offered("orc wor") == ["workstream"]
+    assert offered("orc works") == ["workstream"]
     assert offered("orc t next bu") == ["build"]
     assert offered("orc t show ") == [task]
     assert offered("orc kb read f") == ["findings"]

@@ -112,7 +112,7 @@ def test_branches_are_submitted_rejected_and_withdrawn(cli: CommandLine, reposit
     assert submitted.out == "Submitted: 1 fix into main (waiting)\n"
     again = cli("merge", "submit", "fix", "--strategy", "rebase", "--agent", "ann")
     assert again.lines[1] == "Nothing changed: it was so before."
-    assert cli("merge", "reject", "fix", "not", "wanted").out.startswith("Rejected: 1 fix")
+    assert cli("merge", "reject", "fix", "not wanted").out.startswith("Rejected: 1 fix")
     assert cli("merge", "show", "1", "--json").json["reason"] == "not wanted"
     cli("merge", "submit", "other", "--target", "fix", "--agent", "ann")
     assert cli("merge", "withdraw", "2", "--reason", "later").out.startswith("Withdrawn: 2 other")

@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 
 from orchestrator import Orchestrator
+from orchestrator.core.git import Git
 from orchestrator.domain.subscriptions.records import AttemptReport
 from orchestrator.interfaces.cli.rendering import plain
 from orchestrator.interfaces.result_schemas import ResultSchemas
@@ -117,6 +118,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "convoy/remove": (call(name="beta", tasks=["{errors}"]),),
     "convoy/start": (call(name="beta"), call(name="beta", dispatch=True)),
     "convoy/cancel": (call(name="beta"),),
+    "convoy/land": (call(name="landing"),),
     "convoy/list": (call(all=True),),
     "convoy/status": (call(name="beta"),),
     "formula/list": (call(),),
@@ -155,6 +157,12 @@ CASES: dict[str, tuple[Case, ...]] = {
     "decision/edit": (call(number="1", title="T"),),
     "decision/history": (call(number="1"),),
     "decision/supersede": (call(("decision/add", {"title": "T"}), number="1", by="2"),),
+    "merge/submit": (call(what="topic"),),
+    "merge/list": (call(all=True),),
+    "merge/show": (call(submission="1"), call(submission="2")),
+    "merge/retry": (call(submission="2"),),
+    "merge/reject": (call(submission="1", reason="R"),),
+    "merge/withdraw": (call(submission="1"),),
     "goal/create": (call(name="new", tasks=["{free}"], due="2d"),),
     "goal/add": (call(name="beta", tasks=["{free}"]),),
     "goal/remove": (call(name="beta", tasks=["{notes}"]),),
@@ -291,7 +299,26 @@ class RichBoard:
                     "plan", event, attempt.token, "exit 1", report=AttemptReport()
                 )
                 last = orc.subscriptions.get("plan").position
+        self._add_branches(orc)
         self.words["letter"] = str(orc.subscriptions.dead()[0].number)
+
+    def _add_branches(self, orc: Orchestrator) -> None:
+        """Make a repository of the folder, with a branch to merge, and submissions to the merge queue."""
+        git = Git(str(self.folder), settings={"user.name": "ann", "user.email": "ann@example.org"})
+        git.run("init", "-q", "-b", "main")
+        git.run("commit", "-q", "--allow-empty", "-m", "begin")
+        git.run("branch", "topic", "main")
+        commit = git.text("commit-tree", "-p", "main", "-m", "work", "main^{tree}")
+        git.run("update-ref", "refs/heads/topic", commit)
+        orc.convoys.create("landing", target="topic")
+        for branch in ("gone", "fix"):
+            orc.merges.submit_commit(branch, commit, target="main", agent="ann")
+        _, claimed = orc.merges.claim("queue", limit=2)
+        assert claimed.token is not None
+        orc.merges.returned(
+            2, claimed.token, kind="conflict", reason="R", files=["a"], tail="CONFLICT"
+        )
+        orc.merges.release(1, claimed.token)
 
 
 @pytest.fixture(scope="module")

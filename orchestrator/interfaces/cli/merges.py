@@ -92,10 +92,10 @@ def retry(run: Run, submission: str) -> "Answer[Submission]":
 
 @MERGE.command("reject", example='reject 3 "The parser must stay"', idempotent=True)
 @_SUBMISSION
-@argument("reason...", "Why it is not merged.", types.WORDS)
-def reject(run: Run, submission: str, reason: tuple[str, ...]) -> "Answer[Submission]":
+@argument("reason", "Why it is not merged.")
+def reject(run: Run, submission: str, reason: str) -> "Answer[Submission]":
     """End a submission without a merge; its task goes back to the author, with the reason."""
-    return _changed(run, run.orc.merges.reject(submission, " ".join(reason)), "Rejected")
+    return _changed(run, run.orc.merges.reject(submission, reason), "Rejected")
 
 
 @MERGE.command("withdraw", example="withdraw 3", idempotent=True)

@@ -75,7 +75,6 @@ _MORE: dict[str, CommandRow] = {
     "kb_append": CommandRow("kb append"),
     "topics": CommandRow("kb list"),
     "decide": CommandRow("decision add"),
-    "submit": CommandRow("merge submit"),
     "merges": CommandRow("merge list"),
     "mail_read": CommandRow("mail read"),
     "reply": CommandRow("mail reply", "id! text!"),

@@ -194,6 +194,7 @@ DAY: tuple[tuple[str, dict[str, str]], ...] = (
     ("kb_read", {"topic": "facts"}),
     ("topics", {}),
     ("decide", {"title": "T", "decision": "D"}),
+    ("merges", {}),
     ("mail", {}),
     ("mail_read", {"id": "{mail}"}),
     ("reply", {"id": "{mail}", "text": "T"}),
