@@ -179,6 +179,7 @@ def _commands() -> Iterator[Command]:
     )
     yield Command("runner-plan", ("runner", "plan", "--max", "4"))
     yield Command("runner-collect", ("runner", "collect", "--save", "cycle-1"), repeats=False)
+    yield Command("board-merge", ("board", "merge", "{other}", *ben))
     yield Command("init", ("init", "{board}"), repeats=False)
     yield Command("doctor-fix", ("doctor", "--fix"), repeats=False, partly=True)
 
@@ -244,7 +245,12 @@ def _prepare(board: str, segment_size: int | None = None) -> dict[str, str]:
     orc.events.log("ben", "deployed", service="api")
     orc.engine.save()
     orc.close()
-    return {**ids, "board": board, "token": str(held.token)}
+    other = f"{board}-other"
+    with Orchestrator.open(other, now=lambda: then) as apart:
+        apart.workstreams.create("build")
+        apart.tasks.add("build", title="Of the other board")
+        apart.knowledge.write("findings", "Another text", agent="ben")
+    return {**ids, "board": board, "other": other, "token": str(held.token)}
 
 
 def _opened_late(board: str) -> Orchestrator:
