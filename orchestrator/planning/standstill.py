@@ -107,6 +107,15 @@ class Standstill(msgspec.Struct, frozen=True, kw_only=True):
         return any(group.count for group in running)
 
     @property
+    def waits_for_runner(self) -> bool:
+        """Whether nothing goes on but what the runner of the merge queue does, and it has not begun."""
+        begun = (self.mine, self.working, self.assigned, self.in_review, self.deferred)
+        is_begun = any(group.count for group in begun)
+        return (
+            self.merging.count > 0 and not is_begun and not any(t.agent for t in self.merging.tasks)
+        )
+
+    @property
     def needs_decision(self) -> bool:
         """Whether all remaining tasks wait for tasks that ended without being done."""
         others = (self.ready, self.blocked, self.held_back, self.signals, self.closed)
@@ -442,6 +451,8 @@ def _advice(what: Standstill, prog: str, waited: float) -> Iterator[str]:
         yield f"Also waiting for work: {first_of(what.waiters, NAMED)}."
     if what.open and not what.goes_on:
         yield "No task is in work, so nothing ends by itself."
+    if what.waits_for_runner:
+        yield f"Only merges are left: `{prog} merge run --once` makes them, if no runner does."
     if what.review is not None:
         yield f"`{prog} t review {what.review}` takes a review that is due."
     if waited and (held := what.holds_up):

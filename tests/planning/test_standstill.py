@@ -369,6 +369,9 @@ def test_a_branch_that_waits_to_be_merged_is_named_with_worker_and_runner(orc: O
     shown = f"(`orc merge show {task}`)"
     assert waits == f"- To be merged (1): {task} Parse of ann, no runner merges it yet {shown}"
     assert not any("nothing ends by itself" in line for line in rest)
+    run = "Only merges are left: `orc merge run --once` makes them, if no runner does."
+    assert run in rest
     orc.merges.claim("queue")
+    assert run not in lines(orc)
     assert f"Parse of ann, queue merges it until 06:23 {shown}" in lines(orc)[0]
     assert orc.next(agent="bob").kind == "none"

@@ -1,7 +1,7 @@
 """The merge queue: who is in it, in which order, who has what, and what its ends mean for tasks."""
 
 import pytest
-from boards import SettableClock, add, code_of
+from boards import SettableClock, add, code_of, hand_in
 
 from orchestrator import Orchestrator, OrchestratorError
 from orchestrator.domain.merges.records import Submission
@@ -219,3 +219,16 @@ def test_a_renamed_author_and_runner_keep_what_they_have(board: Orchestrator):
     assert (board.merges.get(1).author, board.merges.get(1).runner) == ("anna", "queue")
     board.merges.returned(1, token, kind="red", reason="no")
     assert len(board.mail.inbox(agent="anna")) == 1
+
+
+def test_the_task_of_a_retired_author_becomes_free(board: Orchestrator):
+    board.agents.register("ann")
+    task = add(board)
+    board.tasks.claim(task, agent="ann")
+    hand_in(board, task)
+    board.agents.retire("ann")
+    token = token_of(board.merges.claim("q1"))
+    board.merges.returned(1, token, kind="red", reason="no")
+    now = board.tasks.get(task)
+    assert (now.status, now.waits_for, now.assigned_to) == ("pending", "", None)
+    assert now.notes[-1].text.endswith("was not merged into main: no")
