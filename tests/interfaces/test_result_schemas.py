@@ -191,6 +191,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "runner/plan": (call(), call(look=True)),
     "runner/brief": (call(target="{parser}"), call(target="build")),
     "runner/collect": (call(),),
+    "patrol/explain": (call(task="{parser}"),),
     "permission/list": (call(all=True),),
     "permission/show": (call(request="{request}"),),
     "permission/allow": (call(request="{request}"),),
