@@ -21,45 +21,45 @@ from orchestrator.interfaces.web.answers import SELECTING
 PREFIX = "/api/commands/"
 
 _OF_THE_MACHINE = frozenset(
-    [
-        *(
-            "agent/template",
-            "board/merge",
-            "completion",
-            "dashboard",
-            "doctor",
-            "events/watch",
-            "export",
-            "guard",
-            "help",
-        ),
-        *(
-            "import",
-            "index",
-            "init",
-            "mail/deliver",
-            "mcp",
-            "merge/run",
-            "merge/trust",
-            "notify",
-            "onboard",
-            "orphans",
-            "serve",
-            "setup",
-            "version",
-        ),
-        *(
-            "patrol/run",
-            "runner/check",
-            "runner/install",
-            "runner/logs",
-            "runner/restart",
-            "runner/run",
-        ),
-        *("runner/start", "runner/stop", "task/batch", "task/trust", "terminal", "trust"),
-    ]
+    (
+        "agent/template",
+        "board/merge",
+        "completion",
+        "dashboard",
+        "doctor",
+        "events/watch",
+        "export",
+        "guard",
+        "help",
+        "import",
+        "index",
+        "init",
+        "mail/deliver",
+        "mcp",
+        "notify",
+        "onboard",
+        "orphans",
+        "runner/check",
+        "runner/install",
+        "runner/logs",
+        "runner/restart",
+        "runner/start",
+        "runner/stop",
+        "serve",
+        "setup",
+        "task/batch",
+        "terminal",
+        "version",
+        "worktree/add",
+        "worktree/path",
+        "worktree/prune",
+        "worktree/remove",
+    )
 )
 """Commands and groups that are about this machine, its files and programs: they stay on the command line."""
+
+_OF_PROGRAMS = frozenset(("attach", "run", "spawn", "trust"))
+"""Words of commands that start programs, or allow it, whatever the noun is: they stay there too."""
 
 
 MOST_WARNINGS, LONGEST = 10, 300
@@ -86,7 +86,7 @@ def _paths(group: Group, above: str) -> Iterator[str]:
     context = click.Context(group)
     for name in group.list_commands(context):
         path = f"{above}{name}"
-        if path in _OF_THE_MACHINE:
+        if path in _OF_THE_MACHINE or name in _OF_PROGRAMS:
             continue
         command = group.get_command(context, name)
         if isinstance(command, Group):

@@ -31,6 +31,10 @@ def test_commands_of_the_board_are_routes_and_those_of_the_machine_are_not():
         "merge/run",  # it runs what --test says
         "merge/trust",
         "board/merge",
+        "worktree/add",  # it may run commands of the board
+        "worktree/trust",
+        "terminal/spawn",
+        "patrol/run",
         "mail/deliver",  # it types into a terminal
         "trust",
         "task/trust",
