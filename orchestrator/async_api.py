@@ -384,6 +384,8 @@ class _Caller:
                 call = following
                 call.run()
                 ended.append(call)
+                if call is first and not self._grouped:
+                    time.sleep(0)  # the loop gets the interpreter, and may have calls that have just come
                 may_follow = group.is_open and time.monotonic() < until
                 following = self._next_grouped() if may_follow else None
             call.finish = call.turn.end
@@ -391,8 +393,6 @@ class _Caller:
 
     def _next_grouped(self) -> "_GroupedCall[Any] | None":
         """The next call that waits; nobody else runs it."""
-        if not self._grouped:
-            time.sleep(0)  # the loop gets the interpreter, and may have calls that have just come
         while self._grouped:
             call = self._grouped.popleft()
             if call.begin():
