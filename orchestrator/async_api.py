@@ -385,7 +385,7 @@ class _Caller:
                 call.run()
                 ended.append(call)
                 if call is first and not self._grouped:
-                    time.sleep(0)  # the loop gets the interpreter, and may have calls that have just come
+                    time.sleep(0)  # the loop gets the interpreter: requests may have just come
                 may_follow = group.is_open and time.monotonic() < until
                 following = self._next_grouped() if may_follow else None
             call.finish = call.turn.end
