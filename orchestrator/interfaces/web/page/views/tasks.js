@@ -39,6 +39,7 @@ function Body({ task, edit }) {
         ${task.result && html`<${Part} title="Result"><${Markdown} text=${task.result} /><//>`}
         ${task.reason && html`<${Part} title="Reason"><p class="task-text"><${Linked} text=${task.reason} /></p><//>`}
         <${Proof} task=${task} />
+        <${Merges} task=${task} />
         <${Notes} task=${task} />
         <${Mail} task=${task} />
         <${History} task=${task} />
@@ -154,6 +155,23 @@ function Notes({ task }) {
         ${task.notes.map((note, number) => html`<li key=${number}><p class="task-small"><${AgentLink} id=${note.agent} />, <${When} moment=${note.at} /></p><${Markdown} text=${note.text} /></li>`)}
       </ul>
       <${CommandForm} name="Note" command="task note" args=${{ task: task.id }} fields=${NOTE} label="Add the note" />
+    <//>`;
+}
+
+/** The branches of the task in the merge queue, the last one first. */
+function Merges({ task }) {
+  const answer = useAnswer("merge list", { all: true }, ["merge."]);
+  const mine = answer.value?.filter((each) => each.task === task.id).toReversed() ?? [];
+  if (!mine.length) return null;
+  return html`
+    <${Part} title="Merges" count=${mine.length}>
+      <ul class="task-evidence">
+        ${mine.map(({ number, branch, target, status, author, submitted_at: moment, reason, files }) => html`
+          <li key=${number}><code>${branch}</code> into <code>${target}</code> <${Badge} status=${status} />
+            <span class="task-small"> Submission ${number} by <${AgentLink} id=${author} />, <${When} moment=${moment} /></span>
+            ${reason && html`<p class="task-text">${reason}</p>`}
+            ${files.length > 0 && html`<p class="task-small">In conflict: ${files.join(", ")}</p>`}</li>`)}
+      </ul>
     <//>`;
 }
 
