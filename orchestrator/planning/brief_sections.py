@@ -34,6 +34,7 @@ def sections(context: BriefContext) -> Iterator[Section]:
             text = _text(context, field, _lines(getattr(task, field)))
             yield Section(kept.label.capitalize(), text, kept.brief, show)
     yield Section("The workflow it is a step of", list(_parents(context)), 0.08, context.current)
+    yield Section("Its worktree", list(_worktree(context)), 0.03, f"{prog} worktree show {task.id}")
     yield Section("What is checked", list(_checks(context)), 0.05, show)
     yield Section("It touches", touches, 0.03, show)
     yield Section("Results of earlier tasks", list(_results(context)), 0.15, show)
@@ -82,16 +83,29 @@ def _parents(context: BriefContext) -> Iterator[PageBlock]:
             yield _block(label, text, context.show_of(parent))
 
 
+def _worktree(context: BriefContext) -> Iterator[PageBlock]:
+    """Yield where the task is worked on, if it has a worktree."""
+    worktree = context.state.worktrees.get(context.task.id)
+    if worktree is not None:
+        command = f"{context.prog} worktree path {worktree.task}"
+        text = (
+            f'Work and commit in it: `cd "$({command})"`; its branch is {escape(worktree.branch)}.'
+        )
+        yield PageBlock(text, command)
+
+
 def _checks(context: BriefContext) -> Iterator[PageBlock]:
     """Yield the checks of `t complete`, and the checks that failed the last time."""
     task, checks, show = context.task, context.task.checks, context.show
     if checks is None:
         return
     author = context.writer_of("checks")
+    has_worktree = task.id in context.state.worktrees
+    place_of_checks = "in its worktree" if has_worktree else "where you call it"
     if checks.verify:
         inert = "" if checks.trusted else f" They came by import: first `t trust {task.id}`."
         label = (
-            "`t complete` runs these commands where you call it, without a shell, each within"
+            f"`t complete` runs these commands {place_of_checks}, without a shell, each within"
             f" {spoken(checks.patience)}, and refuses if one fails; written by {author}:{inert}"
         )
         yield PageBlock("\n".join([label, "", *map(_item, checks.verify)]), show)

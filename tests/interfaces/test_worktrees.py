@@ -66,6 +66,7 @@ def test_a_worktree_from_its_making_to_its_end(cli: CommandLine, repository: Git
 
 def test_claim_and_next_do_both_in_one(cli: CommandLine, repository: Git):
     first, second, third = added(cli, "One"), added(cli, "Two"), added(cli, "Three")
+    cli("t", "edit", first, "--verify", "true", "--agent", "ann")
     claimed = cli("claim", first, "--agent", "ann", "--worktree", "--json").json
     assert (claimed["id"], claimed["worktree"]["branch"]) == (first, f"task/{first}-one")
     taken = cli("t", "next", "--agent", "ann", "--worktree", "--quiet").lines
@@ -73,6 +74,9 @@ def test_claim_and_next_do_both_in_one(cli: CommandLine, repository: Git):
     assert taken[1].startswith("Worktree: ")
     given = cli("next", "--agent", "ann", "--worktree", "--json").json
     assert (given["task"]["id"], given["worktree"]["branch"]) == (third, f"task/{third}-three")
+    brief = cli("brief", first, "--agent", "ann").out
+    assert f'cd "$(orc worktree path {first})"' in brief
+    assert "runs these commands in its worktree" in brief
     assert "worktree" not in cli("claim", first, "--agent", "ann", "--json").json
     fourth = added(cli, "Four")
     repository.run("checkout", "-q", "--detach")

@@ -171,9 +171,9 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
     ) -> Task:
         """Complete a task: its checks run first; a task with a review then waits for its reviewer.
 
-        Its artifacts are looked at and its commands run in the present working folder, while the board
-        is free for others. What they show is kept, also when a check does not pass. If the agent has
-        completed it already, nothing changes; another result is kept as a note.
+        Its artifacts are looked at and its commands run in its worktree, without one in the present working
+        folder, while the board is free for others. What they show is kept, also when a check does not pass.
+        If the agent has completed it already, nothing changes; another result is kept as a note.
 
         Args:
             task: Its id or a prefix; None for the one that the agent works on, by its hook if it has several.
