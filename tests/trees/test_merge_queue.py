@@ -339,3 +339,43 @@ def test_without_tests_only_conflicts_are_found(town: Town):
     number = town.submit("bad", {"red": "x"})
     town.run()
     assert (town.ends(), town.queue.runs) == ({number: "merged"}, 0)
+
+
+def test_a_submodule_a_renamed_case_and_odd_names_of_files_are_merged_as_git_merges_them(
+    town: Town,
+):
+    repo = town.repo
+    (repo.folder / "sub").mkdir()  # a submodule that is not fetched
+    repo.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},sub")
+    repo.git("commit", "-q", "-m", "a submodule")
+    repo.git("branch", "moves-it")
+    tree = repo.git("ls-tree", "main").replace("1" * 40, "2" * 40)
+    made = repo.git("mktree", stdin=f"{tree}\n")
+    head = repo.git("commit-tree", made, "-p", "main", "-m", "moves it")
+    repo.git("update-ref", "refs/heads/moves-it", head)
+    town.orc.merges.submit_commit("moves-it", head, target="main", agent="ann")
+    town.submit("case", {"a.txt": None, "A.txt": "a\n"})
+    town.submit("odd", {"-rf": "x\n", "quo\"te's\n☃": "x\n", ":(glob)*": "x\n"}, strategy="rebase")
+    town.run(RED)
+    assert set(town.ends().values()) == {"merged"}
+    names = repo.git("ls-tree", "-r", "-z", "--name-only", "main").split("\0")
+    assert {"-rf", "quo\"te's\n☃", ":(glob)*", "A.txt", "sub"} <= set(names)
+    assert "a.txt" not in names
+    assert "2" * 40 in repo.git("ls-tree", "main", "sub")
+
+
+def test_in_a_shallow_clone_what_has_a_common_commit_is_merged(tmp_path: Path):
+    """A branch whose common commit is cut off goes back, and says so."""
+    origin = Repo(tmp_path / "origin", {"a.txt": "a\n"})
+    old = origin.branch("old", {"old.txt": "x\n"})
+    origin.commit("more")
+    town = Town(tmp_path)
+    town.repo.git("clone", "-q", "--depth", "1", f"file://{origin.folder}", "shallow")
+    town.repo.folder /= "shallow"
+    town.repo.git("fetch", "-q", "--depth", "1", "origin", "old:old")
+    new = town.repo.branch("new", {"new.txt": "x\n"})
+    for branch, head in (("old", old), ("new", new)):
+        town.orc.merges.submit_commit(branch, head, target="main", agent="ann")
+    town.run(RED)
+    assert town.ends() == {1: "invalid", 2: "merged"}
+    assert "no history in common" in town.orc.merges.get(1).reason
