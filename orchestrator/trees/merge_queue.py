@@ -26,7 +26,12 @@ from orchestrator.trees.bisection import examine
 from orchestrator.trees.landing import Target, TargetGone, TargetInUse, TargetMoved, left_behind
 from orchestrator.trees.merge_policy import QueuePolicy
 from orchestrator.trees.merging import UNATTENDED, CannotMerge, Merging, SubmittedChange
-from orchestrator.trees.private_tree import FailedTest, PrivateTree, private_tree
+from orchestrator.trees.private_tree import (
+    FailedTest,
+    PrivateTree,
+    private_tree,
+    remove_left_trees,
+)
 from orchestrator.trees.stacking import Stacking
 
 LEASE = 300.0
@@ -165,6 +170,7 @@ class MergeQueue:
                 return False
             return known.commit == commit and not known.is_open
 
+        remove_left_trees(Git(self.common, settings=UNATTENDED), self.common, self._folder)
         for target in left_behind(self.common, self.common, has_ended):
             with self.telling():
                 target.bring_along()

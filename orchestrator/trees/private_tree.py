@@ -5,6 +5,7 @@ system gives the lock up when its process ends in any way, so the next runner re
 left there: its files, and processes of its tests that still run.
 """
 
+import glob
 import os
 import shutil
 import stat
@@ -20,6 +21,7 @@ from orchestrator.domain.tasks.verification import run_command
 from orchestrator.trees.merging import UNATTENDED
 
 _MARK = "ORC_PROCESS"
+_NAME = ".merge-queue-"
 _PLACES = 64
 _LONG = 3600.0  # seconds that git may take to write all files of a large repository
 
@@ -123,15 +125,13 @@ def private_tree(repository: Git, common: str, folder: str) -> Iterator[PrivateT
     Raises:
         InputOutputError: The folder cannot be written, or all places are taken.
     """
-    locks = os.path.join(common, "orchestrator")
     try:
-        os.makedirs(locks, exist_ok=True)
         os.makedirs(folder, exist_ok=True)
-        fd, number = _free_place(locks)
+        fd, number = _free_place(common)
     except OSError as error:
         raise InputOutputError(f"{error.filename!a} cannot be used: {error.strerror}") from None
-    place = os.path.join(folder, f".merge-queue-{number}")
-    tree = PrivateTree(place, repository, f"merge-queue {place}")
+    place = os.path.join(folder, f"{_NAME}{number}")
+    tree = PrivateTree(place, repository, _mark(place))
     try:
         tree.end_processes()
         try:
@@ -142,14 +142,45 @@ def private_tree(repository: Git, common: str, folder: str) -> Iterator[PrivateT
         os.close(fd)
 
 
-def _free_place(locks: str) -> tuple[int, int]:
+def remove_left_trees(repository: Git, common: str, folder: str) -> None:
+    """Remove the worktrees of runners that were killed, with the processes of their tests.
+
+    Args:
+        repository: The repository.
+        common: Git's folder, which all worktrees share.
+        folder: Where its worktrees are.
+    """
+    for place in glob.glob(os.path.join(glob.escape(folder), f"{_NAME}*")):
+        number = place.rpartition("-")[2]
+        if number.isdecimal() and (fd := _locked(common, int(number))) is not None:
+            try:
+                tree = PrivateTree(place, repository, _mark(place))
+                tree.end_processes()
+                tree.forget()
+            finally:
+                os.close(fd)
+
+
+def _mark(place: str) -> str:
+    return f"merge-queue {place}"
+
+
+def _locked(common: str, number: int) -> int | None:
+    """The lock of a place; None if a runner has it."""
+    path = os.path.join(common, "orchestrator", f"merge-queue-{number}.lock")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    fd = system.open_file(path, os.O_RDWR | os.O_CREAT)
+    if system.try_lock(fd):
+        return fd
+    os.close(fd)
+    return None
+
+
+def _free_place(common: str) -> tuple[int, int]:
     """The lock of the first place that no runner has, and its number."""
     for number in range(_PLACES):
-        path = os.path.join(locks, f"merge-queue-{number}.lock")
-        fd = system.open_file(path, os.O_RDWR | os.O_CREAT)
-        if system.try_lock(fd):
+        if (fd := _locked(common, number)) is not None:
             return fd, number
-        os.close(fd)
     raise InputOutputError(f"{_PLACES} runners of the merge queue run in this repository")
 
 
