@@ -80,7 +80,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "task/delete": (call(tasks=["{free}"], reason="R"),),
     "task/ready": (call(),),
     "task/blocked": (call(),),
-    "task/stale": (call(days="1"),),
+    "task/stale": (call(days=1),),
     "task/defer": (call(**TASK, until="2d"),),
     "task/signal": (call(task="{waits}", name="{signal}"),),
     "task/graph": (call(), call(task="{notes}", format="mermaid")),
@@ -153,10 +153,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     "knowledge/delete": (call(topic="grammar"), call(topic="none")),
     "decision/add": (call(title="T", decision="D"),),
     "decision/list": (call(),),
-    "decision/show": (call(number="1"),),
-    "decision/edit": (call(number="1", title="T"),),
-    "decision/history": (call(number="1"),),
-    "decision/supersede": (call(("decision/add", {"title": "T"}), number="1", by="2"),),
+    "decision/show": (call(number=1),),
+    "decision/edit": (call(number=1, title="T"),),
+    "decision/history": (call(number=1),),
+    "decision/supersede": (call(("decision/add", {"title": "T"}), number=1, by=2),),
     "merge/submit": (call(what="topic"),),
     "merge/list": (call(all=True),),
     "merge/show": (call(submission="1"), call(submission="2")),
@@ -172,14 +172,14 @@ CASES: dict[str, tuple[Case, ...]] = {
     "goal/reopen": (call(("goal/drop", {"name": "beta"}), name="beta"),),
     "goal/list": (call(all=True),),
     "goal/show": (call(name="beta"),),
-    "events/list": (call(last="50"), call(tail="5"), call(all=True)),
+    "events/list": (call(last=50), call(tail=5), call(all=True)),
     "events/log": (call(type="build.passed", facts="a=1"),),
     "events/map": (call(),),
     "events/push": (call(type="x", payload='{"a": 1}'),),
     "events/cursor": (call(),),
-    "events/set-cursor": (call(position="3"),),
-    "events/claim": (call(event="1"), call(event="{claimed}")),
-    "events/check-claim": (call(event="1"), call(("events/claim", {"event": "1"}), event="1")),
+    "events/set-cursor": (call(position=3),),
+    "events/claim": (call(event=1), call(event="{claimed}")),
+    "events/check-claim": (call(event=1), call(("events/claim", {"event": 1}), event=1)),
     "events/dead": (call(),),
     "events/retry": (call(letter="{letter}"),),
     "events/dismiss": (call(letter="{letter}"),),
@@ -204,7 +204,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         call(workstream="docs", _agent="cleo"),
         call(_agent="ann"),
     ),
-    "status": (call(), call(at="20")),
+    "status": (call(), call(at=20)),
     "sling": (call(**TASK, to="ben"), call(task="polish", to="ben", workstream="build")),
     "unsling": (call(("sling", {**TASK, "to": "ben"}), **TASK),),
     "dispatch": (call(), call(dry_run=True)),
@@ -215,12 +215,12 @@ CASES: dict[str, tuple[Case, ...]] = {
     "stats": (call(),),
     "metrics": (call(),),
     "report": (call(), call(format="html")),
-    "log": (call(last="100"),),
+    "log": (call(last=100),),
     "request": (call(text="A theme"),),
     "query": (call(words=["SELECT id, priority FROM tasks"]), call(list_=True), call(schema=True)),
     "search": (call(words="grammar"),),
     "ls": (call(),),
-    "board": (call(),),
+    "board/show": (call(),),
     "similar": (call(text="Test case 1"),),
     "timeline": (call(), call(subject="{parser}"), call(subject="ann")),
 }  # fmt: skip
@@ -280,13 +280,13 @@ class RichBoard:
         self.words["wisp"] = orc.workflows.pour(
             orc.formulas.cook("polish", {}), workstream="build", ephemeral=True
         ).root.id
-        self.words["mail"] = str(orc.mail.send("kim", "The key", "T", agent="ben").id)
-        self.words["job"] = str(orc.mail.send("queue:jobs", "J", "T", agent="ann").id)
+        self.words["mail"] = orc.mail.send("kim", "The key", "T", agent="ben").id
+        self.words["job"] = orc.mail.send("queue:jobs", "J", "T", agent="ann").id
         orc.goals.create("old", [self.words["grammar"]], due="2d")
         orc.mail.set_list("all", ["ann", "ben"])
         orc.saved.add("all", ["ls"], prime=True)
         self.words["request"] = orc.permissions.pending()[0].id
-        self.words["claimed"] = "2"
+        self.words["claimed"] = 2
         orc.subscriptions.claim(2, agent="ann")
         last = orc.engine.read().event
         orc.subscriptions.open("plan")
@@ -301,7 +301,7 @@ class RichBoard:
                 )
                 last = orc.subscriptions.get("plan").position
         self._add_branches(orc)
-        self.words["letter"] = str(orc.subscriptions.dead()[0].number)
+        self.words["letter"] = orc.subscriptions.dead()[0].number
 
     def _add_branches(self, orc: Orchestrator) -> None:
         """Make a repository of the folder, with a branch to merge, and submissions to the merge queue."""
@@ -327,7 +327,7 @@ def rich(tmp_path_factory: pytest.TempPathFactory) -> RichBoard:
     return RichBoard(tmp_path_factory.mktemp("rich") / "board")
 
 
-def filled(value: Any, words: dict[str, str]) -> Any:
+def filled(value: Any, words: dict[str, Any]) -> Any:
     if isinstance(value, list):
         return [filled(each, words) for each in value]
     is_word = isinstance(value, str) and value.startswith("{") and value[1:-1] in words
