@@ -25,6 +25,7 @@ _OF_THE_MACHINE = frozenset(
         "agent/template",
         "board/merge",
         "completion",
+        "copy",
         "dashboard",
         "doctor",
         "events/watch",
