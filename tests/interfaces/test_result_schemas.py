@@ -157,6 +157,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     "decision/edit": (call(number=1, title="T"),),
     "decision/history": (call(number=1),),
     "decision/supersede": (call(("decision/add", {"title": "T"}), number=1, by=2),),
+    "worktree/list": (call(),),
+    "worktree/show": (call(task="{parser}"),),
     "merge/submit": (call(what="topic"),),
     "merge/list": (call(all=True),),
     "merge/show": (call(submission="1"), call(submission="2")),
@@ -311,6 +313,9 @@ class RichBoard:
         git.run("branch", "topic", "main")
         commit = git.text("commit-tree", "-p", "main", "-m", "work", "main^{tree}")
         git.run("update-ref", "refs/heads/topic", commit)
+        orc.worktrees.add(
+            self.words["parser"], agent=orc.tasks.get(self.words["parser"]).assigned_to
+        )
         orc.convoys.create("landing", target="topic")
         for branch in ("gone", "fix"):
             orc.merges.submit_commit(branch, commit, target="main", agent="ann")
