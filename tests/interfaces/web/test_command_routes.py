@@ -70,7 +70,7 @@ def test_what_a_command_would_do_is_got(board: Orchestrator, client: TestClient)
     planned = client.get("/api/commands/runner/plan?look=true")
     assert (planned.status_code, planned.json()["cycle"]) == (200, 1)
     assert client.get("/api/commands/runner/collect").json()["added"]
-    assert client.get("/api/commands/board").json()
+    assert client.get("/api/commands/board/show").json()
     for path in (
         "runner/plan",
         "runner/collect?save=report",
