@@ -51,6 +51,9 @@ they belong to the command that runs the hook.
 """
 
 _OWN_SETTINGS = ("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")
+_SETTINGS = ("log.showSignature=false",)
+"""Settings that change what a command prints for programs; those of a caller come after them."""
+
 _FIXED = {
     "GIT_ASKPASS": "",
     "GIT_EDITOR": ":",
@@ -113,7 +116,10 @@ class Git:
         variables: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
-        self._settings = [f"{name}={value}" for name, value in (settings or {}).items()]
+        self._settings = [
+            *_SETTINGS,
+            *(f"{name}={value}" for name, value in (settings or {}).items()),
+        ]
         self._variables = dict(variables or {})
 
     def run(

@@ -44,6 +44,7 @@ class RepositoryTrees:
         board: The folder of the board. Its repository is meant, else that of the working folder.
 
     Attributes:
+        board: The folder of the board, if it has one.
         main: The main worktree; for a bare repository, the folder that contains it.
         git: Git in the folder that all worktrees share.
         trees: The worktrees that git knows, the main one first.
@@ -62,14 +63,15 @@ class RepositoryTrees:
                 code="no_repository",
                 hint="Worktrees are made for a board in a repository, or from inside of one.",
             )
+        self.board = board
         self.main = found.main if found else os.path.dirname(common)
         self.git = Git(os.path.realpath(common))
         self.trees = [*map(self._registered, _records(self.git))]
 
     def at(self, path: str) -> Registered | None:
         """The worktree with this folder; None if git knows none."""
-        place = os.path.realpath(path)
-        return next((t for t in self.trees if os.path.realpath(t.path) == place), None)
+        place = place_of(path)
+        return next((t for t in self.trees if place_of(t.path) == place), None)
 
     def on(self, branch: str) -> Registered | None:
         """The worktree in which a branch is checked out; None if there is none."""
@@ -127,8 +129,16 @@ class RepositoryTrees:
         )
 
 
+def place_of(path: str) -> str:
+    """A path as it is compared: a link in the place of a worktree is not what it leads to."""
+    above, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(above), name)
+
+
 def _belongs(path: str, common: str) -> bool:
     """Whether a folder is there and is a worktree of the repository."""
+    if os.path.islink(path):
+        return False
     try:
         place = repository.around(path)
     except OrchestratorError:  # a file of git that cannot be read

@@ -16,9 +16,12 @@ from orchestrator.domain.state import State
 from orchestrator.domain.worktrees.records import Worktree
 from orchestrator.trees.losses import LossKind, losses_of_folder, own_commits, unmerged
 from orchestrator.trees.making import LONGEST
-from orchestrator.trees.registered import HEADS, Registered, RepositoryTrees
+from orchestrator.trees.registered import HEADS, Registered, RepositoryTrees, place_of
 
-ReasonKind = LossKind | Literal["unknown", "locked", "unreadable", "open", "in_use", "here"]
+ReasonKind = (
+    LossKind
+    | Literal["unknown", "locked", "unreadable", "nested", "open", "in_use", "here", "refused"]
+)
 
 
 class KeepReason(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,27 +130,44 @@ class RemovalCheck:
             return [KeepReason(kind="unreadable", text=f"git cannot read it: {error.message}")]
 
     @property
-    def is_merged(self) -> bool:
-        """Whether the targets contain all of the branch, so that it can be deleted."""
-        heads = [self.head] if self.head else []
-        return not unmerged(self._repository.git, heads, self._targets, pushed=False)
+    def can_delete_branch(self) -> bool:
+        """Whether the targets contain all of the branch, and no other worktree is on it."""
+        if not self.head:
+            return False
+        branch = self._worktree.branch
+        if any(t.branch == branch for t in self._repository.trees if t is not self._tree):
+            return False
+        return not unmerged(self._repository.git, [self.head], self._targets, pushed=False)
 
     def _of_folder(self) -> list[KeepReason]:
         tree, path = self._tree, self._worktree.path
+        reasons = []
+        if tree is not None and tree.lock:
+            reasons.append(KeepReason(kind="locked", text=f"it is locked ({escape(tree.lock)})"))
         if tree is None or not tree.is_there:
             if os.path.lexists(path):
                 text = "git does not know the folder, which is there"
-                return [KeepReason(kind="unknown", text=text)]
-            return []
-        reasons = []
-        if tree.lock:
-            reasons.append(KeepReason(kind="locked", text=f"it is locked ({escape(tree.lock)})"))
+                reasons.append(KeepReason(kind="unknown", text=text))
+            return reasons
+        reasons += self._nested()
         found = losses_of_folder(Git(path))
         return [*reasons, *(KeepReason(kind=loss.kind, text=loss.text) for loss in found)]
 
+    def _nested(self) -> list[KeepReason]:
+        """What is below its folder and is not of it, which git would remove if it ignores it."""
+        top = os.path.realpath(self._worktree.path)
+        places = [tree.path for tree in self._repository.trees if tree is not self._tree]
+        places += [board] if (board := self._repository.board) is not None else []
+        return [
+            KeepReason(kind="nested", text=f"{place!a} is in it")
+            for place in places
+            if os.path.lexists(place) and inside(place_of(place), top) is not None
+        ]
+
     def _of_branch(self) -> list[KeepReason]:
         git, tree = self._repository.git, self._tree
-        checked_out = tree.head if tree is not None and tree.is_there else ""
+        # Also if the folder is gone: with the worktree git forgets what was checked out there.
+        checked_out = tree.head if tree is not None else ""
         heads = [*filter(None, dict.fromkeys((self.head, checked_out)))]
         reasons = []
         if count := unmerged(git, heads, self._targets):
@@ -173,10 +193,10 @@ def remove(repository: RepositoryTrees, worktree: Worktree, check: RemovalCheck)
         # Git refuses a worktree with submodules unless it is forced, whatever is in them.
         force = ["--force"] if tree.is_there and _has_submodules(tree) else []
         repository.git.run("worktree", "remove", *force, "--", tree.path, timeout=LONGEST)
-    is_deleted = bool(check.head) and check.is_merged
-    if is_deleted:  # with its value: what came meanwhile is not lost
-        ref = f"{HEADS}{worktree.branch}"
-        repository.git.run("update-ref", "-d", "--", ref, check.head)
+    is_deleted = check.can_delete_branch
+    if is_deleted:  # with its value: a branch that moved meanwhile stays
+        words = ("update-ref", "-d", "--", f"{HEADS}{worktree.branch}", check.head)
+        is_deleted = repository.git.run(*words, accepted=None).status == 0
     return Removal(
         task=worktree.task,
         path=worktree.path,

@@ -318,17 +318,23 @@ class Worktrees(WorktreeRecords, name="worktrees"):
         )
         reasons = uses(state, worktree, actor, self._desk.now(), only_ended=only_ended)
         reasons += check.reasons()
-        if reasons or dry_run:
+        removal = None
+        if not (reasons or dry_run):
+            try:
+                removal = remove(repository, worktree, check)
+            except GitFailed as error:  # such as work that came meanwhile
+                text = f"git does not remove it: {error.message}"
+                reasons.append(KeepReason(kind="refused", text=text))
+        if removal is None:
             return Removal(
                 task=worktree.task,
                 path=worktree.path,
                 branch=worktree.branch,
                 commit=check.head,
                 removed=not reasons,
-                branch_deleted=not reasons and bool(check.head) and check.is_merged,
+                branch_deleted=not reasons and check.can_delete_branch,
                 reasons=tuple(reasons),
             )
-        removal = remove(repository, worktree, check)
         self._removed(
             worktree.task, commit=removal.commit, kept=not removal.branch_deleted, agent=agent
         )

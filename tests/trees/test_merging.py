@@ -149,3 +149,25 @@ def test_names_that_look_like_options_or_patterns_are_names(repo: Repo):
         repo.branch(name, {f"{name.replace('/', '_')}.txt": "x"})
         made = add(repo, change(repo, name, title="--no-verify"))
         assert repo.git("show", "-s", "--format=%s", made) == f"Merge {name} into main"
+
+
+def test_signatures_that_a_person_wants_to_see_are_not_taken_for_names_or_messages(
+    repo: Repo, tmp_path: Path
+):
+    """With ``log.showSignature`` git starts a program for each signed commit, and prints what that says."""
+    program = tmp_path / "gpg"
+    program.write_text("#!/bin/sh\necho 'gpg: a good signature' >&2\n")
+    program.chmod(0o755)
+    repo.git("config", "gpg.program", str(program))
+    repo.git("config", "log.showSignature", "true")
+    repo.branch("topic", {"new.txt": "x\n"})
+    text, message = repo.git("cat-file", "commit", "topic").split("\n\n", 1)
+    signed = (
+        f"{text}\ngpgsig -----BEGIN PGP SIGNATURE-----\n -----END PGP SIGNATURE-----\n\n{message}\n"
+    )
+    commit = repo.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=signed)
+    repo.git("branch", "signed", commit)
+    assert "a good signature" in repo.git("log", "-1", "--format=%an", commit)
+    for strategy in ("squash", "rebase"):
+        made = add(repo, change(repo, "signed", strategy))
+        assert "signature" not in repo.git("cat-file", "commit", made)

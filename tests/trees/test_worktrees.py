@@ -14,7 +14,7 @@ from orchestrator.core import names
 from orchestrator.core.git import GitFailed
 from orchestrator.domain.worktrees.records import branch_of
 from orchestrator.trees.preparation import Preparation
-from orchestrator.trees.removal import Removal
+from orchestrator.trees.removal import KeepReason, Removal, RemovalCheck
 
 from .repositories import Repo
 
@@ -430,6 +430,67 @@ def test_prune_takes_what_is_merged_and_clean_and_says_why_the_others_stay(
     assert not [kind for kind in deleted if zoo[kind][0] in names_left]
     with pytest.raises(Refused, match="the board does not know it"):
         orc.worktrees.remove(str(memory_path / "unknown"))
+
+
+def test_what_git_would_take_with_a_worktree_keeps_it(
+    orc: Orchestrator, repository: Repo, memory_path: Path
+):
+    """Another worktree in an ignored folder of it, and commits that only a moved or deleted one has."""
+    (repository.folder / ".gitignore").write_text("inner/\n")
+    repository.git("add", ".gitignore")
+    repository.git("commit", "-qm", "ignore")
+    outer, folder = worktree_of(orc)
+    repository.git("worktree", "add", "-q", "--detach", str(folder / "inner" / "tree"))
+    (folder / "inner" / "tree" / "a.txt").write_text("not committed")
+    assert refusal(orc, outer) == ["nested"]
+
+    moved, folder = worktree_of(orc)
+    repository.git("checkout", "-q", "--detach", folder=folder)
+    repository.commit_file("detached.txt", folder=folder)
+    folder.rename(memory_path / "moved by hand")
+    assert refusal(orc, moved) == ["commits"]
+
+    locked, folder = worktree_of(orc)
+    repository.git("worktree", "lock", "--reason", "on a stick", str(folder))
+    folder.rename(memory_path / "unplugged")
+    assert refusal(orc, locked) == ["locked"]
+
+    link, folder = worktree_of(orc)
+    other, place = worktree_of(orc)
+    folder.rename(memory_path / "behind the link")
+    folder.symlink_to(place)
+    assert refusal(orc, link) == ["unknown"]
+    assert orc.worktrees.remove(other, agent="ann").removed
+
+
+def test_a_branch_that_another_worktree_is_on_stays(orc: Orchestrator, repository: Repo):
+    task, folder = worktree_of(orc)
+    branch = orc.worktrees.get(task).branch
+    repository.git("checkout", "-q", "--detach", folder=folder)
+    repository.git("checkout", "-q", branch)
+    assert not orc.worktrees.remove(task, agent="ann").branch_deleted
+    assert repository.git("rev-parse", "HEAD") == repository.tip("main")
+
+
+def test_what_git_refuses_at_the_last_moment_stops_no_other_removal(
+    orc: Orchestrator, monkeypatch: pytest.MonkeyPatch
+):
+    """Work comes into a worktree after it was looked at."""
+    tasks = {}
+    for title in ("first", "second"):
+        task, folder = worktree_of(orc, title)
+        orc.tasks.complete(task, agent="ann")
+        tasks[task] = folder
+    reasons = RemovalCheck.reasons
+
+    def then_work_comes(check: RemovalCheck) -> list[KeepReason]:
+        found = reasons(check)
+        (next(iter(tasks.values())) / "new.txt").write_text("x")
+        return found
+
+    monkeypatch.setattr(RemovalCheck, "reasons", then_work_comes)
+    assert [kinds(removal) for removal in orc.worktrees.prune()] == [["refused"], []]
+    assert [folder.exists() for folder in tasks.values()] == [True, False]
 
 
 def test_a_stash_counts_for_the_branch_on_which_it_was_made(orc: Orchestrator, repository: Repo):

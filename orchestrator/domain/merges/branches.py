@@ -170,7 +170,9 @@ def worktree_of(git: Git, branch: str) -> str | None:
 
 def changed_files(tree: str, board: str | None = None) -> list[str]:
     """The files of a worktree that are not committed, without those that git ignores and those of a board."""
-    listed = Git(tree).parts("status", "--porcelain", "-z", "--no-renames")
+    # Whatever the settings of git show to people.
+    shown = ("--untracked-files=normal", "--ignore-submodules=none")
+    listed = Git(tree).parts("status", "--porcelain", "-z", "--no-renames", *shown)
     files = [entry[3:] for entry in listed]
     if board is None or (within := paths.inside(os.path.realpath(board), tree)) is None:
         return files

@@ -96,6 +96,7 @@ def test_a_task_waits_in_review_for_its_merge_and_ends_with_it(project: Project)
     assert code_of(lambda: orc.tasks.complete(task, agent="ann")) == "nothing_to_merge"
     head = tree.commit()
     tree.write("left.txt")
+    project.git.run("config", "status.showUntrackedFiles", "no")  # what people want to see
     assert code_of(lambda: orc.tasks.complete(task, agent="ann")) == "uncommitted"
     (tree.folder / "left.txt").unlink()
 
