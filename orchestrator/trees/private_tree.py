@@ -1,6 +1,7 @@
 """The worktree of a runner of the merge queue, in which merged files are tested.
 
-Each runner has a place of its own, which a lock keeps: ``.merge-queue-0`` beside the other worktrees. The
+Each runner has a place of its own, which a lock keeps: ``.merge-queue-b81e3c05-0`` beside the other worktrees.
+The middle part stands for the repository, because several may have their worktrees in one folder. The
 system gives the lock up when its process ends in any way, so the next runner removes what a killed one has
 left there: its files, and processes of its tests that still run.
 """
@@ -17,6 +18,7 @@ import msgspec
 from orchestrator.core import system
 from orchestrator.core.errors import InputOutputError
 from orchestrator.core.git import Git, GitFailed
+from orchestrator.core.trust import digest_of
 from orchestrator.domain.tasks.verification import run_command
 from orchestrator.trees.merging import UNATTENDED
 
@@ -130,7 +132,7 @@ def private_tree(repository: Git, common: str, folder: str) -> Iterator[PrivateT
         fd, number = _free_place(common)
     except OSError as error:
         raise InputOutputError(f"{error.filename!a} cannot be used: {error.strerror}") from None
-    place = os.path.join(folder, f"{_NAME}{number}")
+    place = os.path.join(folder, f"{_prefix(common)}{number}")
     tree = PrivateTree(place, repository, _mark(place))
     try:
         tree.end_processes()
@@ -150,7 +152,7 @@ def remove_left_trees(repository: Git, common: str, folder: str) -> None:
         common: Git's folder, which all worktrees share.
         folder: Where its worktrees are.
     """
-    for place in glob.glob(os.path.join(glob.escape(folder), f"{_NAME}*")):
+    for place in glob.glob(os.path.join(glob.escape(folder), f"{_prefix(common)}*")):
         number = place.rpartition("-")[2]
         if number.isdecimal() and (fd := _locked(common, int(number))) is not None:
             try:
@@ -159,6 +161,10 @@ def remove_left_trees(repository: Git, common: str, folder: str) -> None:
                 tree.forget()
             finally:
                 os.close(fd)
+
+
+def _prefix(common: str) -> str:
+    return f"{_NAME}{digest_of(os.fsencode(os.path.realpath(common)))[:8]}-"
 
 
 def _mark(place: str) -> str:

@@ -313,6 +313,27 @@ def test_a_runner_that_was_taken_over_reports_nothing_more(town: Town):
     assert town.is_tidy()
 
 
+def test_the_queues_of_two_repositories_may_have_their_worktrees_in_one_folder(
+    town: Town, tmp_path: Path
+):
+    """While the tests of one run, the other removes nothing of it and kills none of its processes."""
+    other = Town(tmp_path / "other")
+    other.folder = town.folder
+    number, others = town.submit("one"), other.submit("two")
+    run = PrivateTree.run
+
+    def beside(tree: PrivateTree, *words: Any, **facts: Any) -> Any:
+        patch.setattr(PrivateTree, "run", run)
+        assert [s.number for s in other.run(RED).ended] == [others]
+        return run(tree, *words, **facts)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PrivateTree, "run", beside)
+        town.run(RED)
+    assert (town.ends(), other.ends()) == ({number: "merged"}, {others: "merged"})
+    assert town.is_tidy()
+
+
 def test_a_work_tree_in_the_way_lets_the_branch_wait_and_says_so(town: Town):
     number = town.submit("one", {"a.txt": "one\n"})
     town.repo.write({"a.txt": "mine\n"})
