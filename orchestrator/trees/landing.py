@@ -144,6 +144,14 @@ class Target:
         main_line = self._git.text("rev-list", "--first-parent", "--reverse", span).split()
         return next((merge for merge in main_line if merge in containing), commit)
 
+    def contains(self, commit: str) -> bool:
+        """Whether the target contains a commit.
+
+        Raises:
+            TargetGone: There is no target.
+        """
+        return not self._not_in(self.tip(), [commit])
+
     # Intents
 
     def forget(self, changes: Iterable[SubmittedChange]) -> None:
@@ -318,24 +326,29 @@ class Target:
         )
 
 
-def left_behind(folder: str, common: str, has_ended: Callable[[int, str], bool]) -> list[Target]:
+def left_behind(
+    folder: str, common: str, has_ended: Callable[[int, str, str], bool]
+) -> list[Target]:
     """Remove the intents of changes that have ended, which a killed runner has left.
 
     Args:
         folder: Any worktree of the repository, or git's folder.
         common: Git's folder, which all worktrees share.
-        has_ended: Whether a change, given by its number and commit, has ended.
+        has_ended: Whether a change has ended, given by its number, its commit, and the commit of the target
+            that would contain it; empty if there was none yet.
 
     Returns:
         The targets whose worktrees are not brought along yet.
     """
     git = Git(folder, settings=UNATTENDED)
     targets = []
-    for ref in git.text("for-each-ref", "--format=%(refname)", _INTENTS, _BEHIND).splitlines():
+    words = "--format=%(refname) %(objecttype) %(objectname)"
+    for line in git.text("for-each-ref", words, _INTENTS, _BEHIND).splitlines():
+        ref, kind, to = line.split(" ")
         number, _, commit = ref.removeprefix(_INTENTS).partition("-")
         if ref.startswith(_BEHIND):
             targets.append(Target(folder, common, ref.removeprefix(_BEHIND)))
-        elif number.isdecimal() and has_ended(int(number), commit):
+        elif number.isdecimal() and has_ended(int(number), commit, to if kind == "commit" else ""):
             git.run("update-ref", "-d", ref)
     return targets
 

@@ -163,17 +163,27 @@ class MergeQueue:
     def _tidy_up(self) -> None:
         """Finish what a killed runner has left of what has ended on the board."""
 
-        def has_ended(number: int, commit: str) -> bool:
+        def has_ended(number: int, commit: str, intent: str) -> bool:
             try:
                 known = self.orc.merges.get(number)
             except NotFound:  # it is of another board
                 return False
-            return known.commit == commit and not known.is_open
+            if known.commit != commit or known.is_open:
+                return False
+            if intent and known.status != "merged":
+                self._report_late(known, intent)
+            return True
 
         remove_left_trees(Git(self.common, settings=UNATTENDED), self.common, self._folder)
         for target in left_behind(self.common, self.common, has_ended):
             with self.telling():
                 target.bring_along()
+
+    def _report_late(self, ended: Submission, intent: str) -> None:
+        """Report what landed before its runner was killed, and was withdrawn before the next one came."""
+        with suppress(TargetGone, Refused):  # refused: a later runner has returned it
+            if Target(self.common, self.common, ended.target).contains(intent):
+                self.report(self.orc.merges.merged(ended.number, ended.token or 0, commit=intent))
 
     @contextmanager
     def telling(self) -> Iterator[None]:
@@ -252,6 +262,7 @@ class MergeBatch:
         self._name = claimed[0].target
         self._target = Target(queue.common, queue.common, self._name)
         self._renewed = time.monotonic()
+        self._landing: frozenset[int] = frozenset()  # what the target may contain, without a report
 
     # The batch
 
@@ -287,8 +298,8 @@ class MergeBatch:
         for number in list(self._held):
             with suppress(OrchestratorError):
                 self._merges.release(number, self._token, reason=reason)
-        with suppress(OrchestratorError):
-            self._forget(self._held)
+        with suppress(OrchestratorError):  # the next runner reads what may have landed
+            self._forget(self._held.keys() - self._landing)
 
     def _give_back_missing(self) -> None:
         changes = list(self._changes.values())
@@ -334,6 +345,7 @@ class MergeBatch:
     def _land(self, commits: Mapping[SubmittedChange, str], base: str) -> None:
         new = list(commits.values())[-1]
         self._renew()  # the last look at the claim before the target moves
+        self._landing = frozenset(change.number for change in commits)
         if new != base:
             self._target.land(commits, base, new)
         elif self._target.tip() != base:

@@ -1,9 +1,9 @@
 """The worktree of a runner of the merge queue, in which merged files are tested.
 
-Each runner has a place of its own, which a lock keeps: ``.merge-queue-b81e3c05-0`` beside the other worktrees.
-The middle part stands for the repository, because several may have their worktrees in one folder. The
-system gives the lock up when its process ends in any way, so the next runner removes what a killed one has
-left there: its files, and processes of its tests that still run.
+Each runner has a place of its own, which a lock keeps: ``.merge-queue-b81e3c05-0`` beside the other
+worktrees. The middle part stands for the repository, because several may have their worktrees in one folder.
+The system gives the lock up when its process ends in any way, so the next runner removes what a killed one
+has left there: its files, and processes of its tests that still run.
 """
 
 import glob

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from boards import SettableClock, check_law
 from orchestrator import Orchestrator
 from orchestrator.stores.memory import MemoryStore
 from orchestrator.trees.merge_policy import QueuePolicy
-from orchestrator.trees.merge_queue import MergeQueue, QueueRound
+from orchestrator.trees.merge_queue import MergeBatch, MergeQueue, QueueRound
 from orchestrator.trees.private_tree import PrivateTree
 from trees.repositories import Repo
 
@@ -148,6 +149,55 @@ def test_what_landed_before_a_kill_is_reported_and_not_merged_again(town: Town, 
     town.run(RED, name="other")
     assert town.ends() == {number: "merged"}
     assert (town.repo.tip(), town.orc.merges.get(number).merge_commit) == (tip, tip)
+
+
+@pytest.mark.parametrize("ending", ["withdrawn", "rejected", "reopened", "stopped", "interrupted"])
+def test_what_landed_is_merged_though_it_was_withdrawn_before_a_runner_could_say_so(
+    town: Town, ending: str
+):
+    """The lease of a killed or stopped runner ends; nobody knows on the board that the target has it."""
+    task = town.orc.tasks.add("build", title="x").id
+    town.orc.tasks.claim(task, agent="ann")
+    town.orc.tasks.complete(task, agent="ann")
+    number = town.submit("one", strategy="squash", task=task)
+    report = MergeBatch._report_merged
+
+    class Killed(BaseException):
+        pass
+
+    def killed(batch: MergeBatch, commits: dict[int, str]) -> None:
+        if not commits:
+            return
+        patch.undo()
+        if ending == "interrupted":
+            raise Killed
+        town.clock.advance(3600)
+        if ending == "rejected":
+            town.orc.merges.reject(number, "not wanted", agent="kim")
+        elif ending == "reopened":
+            town.orc.tasks.reopen(task, reason="again", agent="kim")
+        else:
+            town.orc.merges.withdraw(number, agent="ann")
+        if ending == "stopped":
+            report(batch, commits)
+            return
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MergeBatch, "_report_merged", killed)
+        with suppress(Killed):
+            town.runner(RED).round()
+    if ending == "interrupted":
+        town.orc.merges.withdraw(number, agent="ann")
+    tip = town.repo.tip()
+    if ending != "stopped":
+        assert town.ends() == {number: "rejected" if ending == "rejected" else "withdrawn"}
+    town.run(RED, name="other")
+    assert town.ends() == {number: "merged"}
+    assert (town.repo.tip(), town.orc.merges.get(number).merge_commit) == (tip, tip)
+    assert not town.orc.merges.all()
+    assert town.is_tidy()
+    check_law(town.orc)
 
 
 def script(town: Town, text: str) -> str:

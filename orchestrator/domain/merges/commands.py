@@ -269,6 +269,9 @@ class Merges(Noun[State]):
     ) -> Submission | None:
         """Report that the target contains the branch; its task is done with that.
 
+        A branch that was withdrawn or rejected after the lease of its runner had ended may have landed all
+        the same. Then that is what became of it; the task stays with the author.
+
         Args:
             number: The submission.
             token: The fencing token of the claim.
@@ -281,9 +284,12 @@ class Merges(Noun[State]):
         check_commit(commit)
         if known.token == token and (known.status, known.merge_commit) == ("merged", commit):
             return known
-        held = _held(tx, number, token)
+        if known.status in ("withdrawn", "rejected") and (known.token or 0) == token:
+            tx.act_as(known.runner or SYSTEM)
+        else:
+            known = _held(tx, number, token)
         tx.record(MergeMerged(number=number, commit=commit))
-        queue.end_task(tx, held)
+        queue.end_task(tx, known)
         letters.report_merge(tx, tx.state.merges[number])
         return None
 

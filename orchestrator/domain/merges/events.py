@@ -28,7 +28,8 @@ class MergeEvent(Event):
 
     def end(self, state: State, record: Recorded, status: MergeStatus, **changes: Any) -> None:
         """End the submission."""
-        state.merges.merge_queue.remove(self.number)
+        if state.merges[self.number].is_open:
+            state.merges.merge_queue.remove(self.number)
         ended = {"status": status, "ended_at": record.ts, "ended_by": record.agent}
         self.change(state, record, **ended, **changes)
 
@@ -124,7 +125,7 @@ class MergeReleased(MergeEvent):
 
 @event("merge.merged")
 class MergeMerged(MergeEvent):
-    """The target contains the branch."""
+    """The target contains the branch; perhaps that is found out after it was withdrawn or rejected."""
 
     commit: str
 
