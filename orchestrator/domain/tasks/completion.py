@@ -319,10 +319,12 @@ def _branch(desk: Desk[State], due: ChecksDue, force: bool) -> tuple[Proposal | 
         return None, ""
     from orchestrator.domain.merges import branches
 
-    state = desk.read()
-    seen = branches.look(
-        due.handover, desk.folder, lambda branch: branches.task_of_branch(state, branch)
-    )
+    def task_of(branch: str) -> str | None:
+        task = branches.task_of_branch(desk.read(), branch)
+        desk.pause()  # that look took the board, and git may be slow
+        return task
+
+    seen = branches.look(due.handover, desk.folder, task_of)
     if seen.problem is not None and not force:
         raise seen.problem
     return seen.proposal, seen.problem.message if seen.problem is not None else ""

@@ -38,6 +38,7 @@ def gather(desk: Desk[State], task: str, checks: Checks, *, agent: str) -> tuple
         Refused: The folder of the worktree is gone.
     """
     folder = _folder_of(desk, task)
+    desk.pause()  # that look took the board
 
     def evidence_of(**facts: Any) -> Evidence:
         return Evidence(at=desk.now(), agent=agent, **facts)
