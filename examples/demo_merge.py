@@ -3,7 +3,7 @@
 Run it with ``make demo-merge``. Four workers (``examples/merge_worker.py``, separate processes) take the
 tasks of a convoy, each in a worktree of its own, and hand their branches in. Two tasks change the same lines,
 and one branch fails a test: the queue sends both back, their authors mend them, and all land. The project is
-in a temporary folder; lines that begin with ``$`` are commands that you could type.
+in a temporary folder; lines that begin with ``$`` are commands that you could type, ``#`` explains.
 """
 
 import json
@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,16 +48,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="orc-demo-") as folder:
         project = Project(Path(folder).resolve() / "cafe")
         project.begin()
+        explain("Six tasks; a convoy follows them to their end.")
         tasks = project.add_tasks()
         project.show("orc", "convoy", "create", "opening", *tasks, "--agent", "overseer")
+        explain("Each worker takes a task, with a branch and a worktree of its own.")
         for worker in WORKERS:
             project.show("orc", "next", "cafe", worker, "--worktree", "--quiet")
         project.show("orc", "worktree", "list")
+        explain(
+            "The queue merges what they hand in, tests it, and moves main. A patrol reminds agents of what"
+            " stands still."
+        )
         with (
             project.in_background("orc", "merge", "run", "--watch"),
             project.in_background("orc", "patrol", "run", "--every", "5s"),
         ):
             project.work(tasks)
+        explain("What was handed in, and what became of it:")
         project.show("orc", "merge", "list", "--all")
         project.show("orc", "convoy", "show", "opening")
         project.show("orc", "worktree", "prune")
@@ -65,6 +73,16 @@ def main() -> None:
         project.check()
     print(
         "\nThe target is green, and the folder of this demo is deleted. The guide: docs/guides/merging.md"
+    )
+
+
+def explain(text: str) -> None:
+    """Print what comes next."""
+    print(
+        "",
+        *textwrap.wrap(text, 100, initial_indent="# ", subsequent_indent="# "),
+        sep="\n",
+        flush=True,
     )
 
 
@@ -114,7 +132,10 @@ class Project:
         Raises:
             SystemExit: One failed, or they take too long.
         """
-        print(f"\n$ four workers: {', '.join(WORKERS)}", flush=True)
+        explain(
+            f"{', '.join(WORKERS)} edit, commit and run `orc done`. Cake and juice change the same line, and"
+            " the price of the scone is forgotten: these branches are returned, mended and handed in again."
+        )
         script = str(HERE / "merge_worker.py")
         workers = [
             subprocess.Popen(

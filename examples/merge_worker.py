@@ -69,7 +69,9 @@ def work(folder: Path, title: str) -> None:
 
 def mend(folder: Path, problem: str) -> None:
     """Merge the target, keep what both sides wanted, and add the price that the test asks for."""
-    git(folder, "merge", "-q", "--no-commit", "main", check=False)
+    subprocess.run(
+        ["git", "merge", "-q", "--no-commit", "main"], cwd=folder, capture_output=True, check=False
+    )
     for path in (folder / "menu.json", folder / "recipes.json"):
         write(path, entries(path))
     if problem == "red":
@@ -96,8 +98,8 @@ def orc(*words: str) -> str:
     ).stdout.rstrip("\n")
 
 
-def git(folder: Path, *words: str, check: bool = True) -> None:
-    subprocess.run(["git", *words], cwd=folder, stdout=subprocess.DEVNULL, check=check)
+def git(folder: Path, *words: str) -> None:
+    subprocess.run(["git", *words], cwd=folder, stdout=subprocess.DEVNULL, check=True)
 
 
 if __name__ == "__main__":

@@ -292,6 +292,9 @@ class _Page:
             f"Task {task.id} of {task.workstream}, {task.status}{lapsed}."
             f" Next step: {self._next_step(task)}",
             quote_line(task.title),
+            f'Its worktree: `cd "$({self.prog} worktree path {task.id})"`; commit there.'
+            if task.id in self.state.worktrees
+            else "",
             f"Due {local_time(task.due, self.now)}." if task.due else "",
             kept if reasons else "",
             f"The way out: {ways}" if ways else "",

@@ -219,7 +219,7 @@ def find_program(word: str, folder: str, path: str, source: str = "") -> str:
         raise NotFound(
             f"There is no program {escape(word)}",
             code="program_not_found",
-            hint=f"Install it: {source}" if source else "PATH of the runner has to contain it.",
+            hint=f"Install it: {source}" if source else "PATH has to contain it.",
         )
     return program
 

@@ -78,7 +78,7 @@ def policy_of(
             raise Refused(
                 f"Nobody has trusted the tests that {FILE} names, on this machine",
                 code="not_trusted",
-                hint="`merge trust` shows them and allows them; --test COMMAND takes others.",
+                hint="`merge trust` shows them, `merge trust --yes` allows them; --test takes others.",
             )
     chosen = merge.test if tests is None else tuple(tests)
     for command in chosen:

@@ -247,7 +247,7 @@ class Worktrees(WorktreeRecords, name="worktrees"):
         if not preparation.is_trusted:
             self._desk.warn(
                 "The setup commands of worktrees did not run, because nobody has trusted them on this"
-                " machine: `worktree trust` shows them and allows them."
+                " machine: `worktree trust` shows them, `worktree trust --yes` allows them."
             )
             return worktree
         variables = {"ORC_TASK": worktree.task, "ORC_AGENT": agent or self._desk.agent}

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from trees.repositories import Repo
 
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.interfaces.cli.commands import BOARD
@@ -149,7 +150,8 @@ def test_the_commands_of_a_topic_run(
 ) -> None:
     text = cli("help", name).out
     assert len(text.splitlines()) <= LONGEST
-    monkeypatch.chdir(tmp_path)
+    Repo(tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
     cli("add", "Another", "--priority", "9")
     task = cli("add", "Write the parser", "--json").json["id"]
     cli("say", "ben", "Hello", "--agent", "zoe")

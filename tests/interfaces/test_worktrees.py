@@ -77,7 +77,11 @@ def test_claim_and_next_do_both_in_one(cli: CommandLine, repository: Git):
     brief = cli("brief", first, "--agent", "ann").out
     assert f'cd "$(orc worktree path {first})"' in brief
     assert "runs these commands in its worktree" in brief
-    assert "worktree" not in cli("claim", first, "--agent", "ann", "--json").json
+    again = cli("claim", first, "--agent", "ann", "--quiet").lines
+    assert again[1] == taken[1].replace(second, first).replace("two", "one")  # it was made before
+    assert f'cd "$(orc --agent ann worktree path {first})"' in cli("prime", "ann").out
+    fresh = added(cli, "Without")
+    assert "worktree" not in cli("claim", fresh, "--agent", "cleo", "--json").json
     fourth = added(cli, "Four")
     repository.run("checkout", "-q", "--detach")
     refused = cli("claim", fourth, "--agent", "ann", "--worktree", status=1)

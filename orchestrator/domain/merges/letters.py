@@ -32,12 +32,9 @@ def report_return(
     tx: Transaction[State], submission: Submission, event: MergeReturned, task: Task | None
 ) -> None:
     """Send the author of a branch that was returned what is wrong with it."""
-    way = f"`t claim {task.id}` goes on with it." if task is not None else ""
-    if task is not None and event.follow_up is not None:
-        way = f"Task {task.id} was added for that: {way}"
     advice = (
-        f"{way} `merge submit` hands the new head in; `merge retry {submission.number}` tries the same"
-        f" again. `merge show {submission.number}` has the whole output."
+        f"{_way_back(tx.state, submission, event, task)} `merge retry {submission.number}` tries the same"
+        f" commit again, `merge show {submission.number}` has the whole output."
     )
     subject = f"Not merged ({event.kind}): {_name(tx.state, submission)}"
     _write(
@@ -45,10 +42,25 @@ def report_return(
         submission,
         subject,
         what_is_wrong(event, _OUTPUT),
-        advice.strip(),
+        advice,
         "task.returned",
         task,
     )
+
+
+def _way_back(state: State, submission: Submission, event: MergeReturned, task: Task | None) -> str:
+    """How the author mends a branch and hands it in again."""
+    claim, place, hand_in = "", "", "merge submit"
+    if task is not None:
+        claim = f"`t claim {task.id}` goes on with it. "
+        if event.follow_up is not None:
+            claim = f"Task {task.id} was added for that: {claim}"
+        elif task.id in state.worktrees:
+            place, hand_in = f" in `worktree path {task.id}`", f"done {task.id}"
+    is_rebased = submission.strategy == "rebase"
+    step = "Rebase the branch onto {}" if is_rebased else "Merge {} into the branch"
+    step = step.format(submission.target)
+    return f"{claim}{step}{place}, mend it, commit: `{hand_in}` hands the new head in."
 
 
 def report_end(tx: Transaction[State], submission: Submission, task: Task | None) -> None:

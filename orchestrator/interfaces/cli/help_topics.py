@@ -11,10 +11,11 @@ from orchestrator.interfaces.cli.groups import GLOBALS, HELP, VERSION
 from orchestrator.interfaces.cli.help_lines import fitted, rows, wrapped
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "topics")
-_WRITTEN = ("agents", "formulas", "json", "time", "exit")
+_WRITTEN = ("agents", "branches", "formulas", "json", "time", "exit")
 
 TOPICS = {
     "agents": "an agent's day, command by command",
+    "branches": "a branch and a worktree for each task, and the merge queue",
     "formulas": "workflows from a file",
     "json": "answers and errors for programs",
     "time": "how durations and moments are written",

@@ -55,7 +55,7 @@ class ClaimedWorktree(msgspec.Struct):
     """The worktree of the task that was claimed.
 
     Attributes:
-        worktree: Only with ``--worktree``, and not for a review.
+        worktree: With ``--worktree``, or if the task has one already; not for a review.
     """
 
     worktree: "Worktree | msgspec.UnsetType" = msgspec.UNSET
@@ -183,13 +183,16 @@ def with_brief(
 
 
 def _worktree_for(run: Run, task: "Task | None", agent: str, *, wanted: bool) -> ClaimedWorktree:
-    """Make the worktree of claimed work, if it is wanted; a reviewer needs none of its own.
+    """Make the worktree of claimed work, if it is wanted or was made before; a reviewer needs none.
 
     Raises:
         OrchestratorError: It cannot be made; the claim stands, and the hint says so.
     """
-    if not wanted or task is None or task.status == "in_review":
+    if task is None or task.status == "in_review":
         return ClaimedWorktree()
+    if not wanted:
+        is_made = task.id in run.orc.engine.read().worktrees
+        return ClaimedWorktree(run.orc.worktrees.get(task.id)) if is_made else ClaimedWorktree()
     try:
         return ClaimedWorktree(run.orc.worktrees.add(task.id, agent=agent))
     except OrchestratorError as error:

@@ -68,7 +68,7 @@ def peek(run: Run, agent: str, lines: int) -> "Answer[dict[str, str | list[str]]
 @_AGENT
 @argument("text...", "One line.", types.TEXT)
 def nudge(run: Run, agent: str, text: tuple[str, ...]) -> "Answer[Nudge]":
-    """Send an agent a line by mail, and type it into its terminal unless a person types there.
+    """Type a line into the terminal of an agent unless a person types there, and send it by mail.
 
     It is not typed into a shell, nor where a person used a key in the last five seconds, reads back or has
     begun a line. The agent has the message in its mailbox in any case.

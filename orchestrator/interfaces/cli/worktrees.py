@@ -44,7 +44,7 @@ BASE = option(
 @BASE
 @LEASE
 def add(run: Run, words: Words, base: str | None, lease: str | None) -> "Answer[Worktree]":
-    """Claim a task, and make its branch and its worktree beside the repository.
+    """Claim a task and make its branch and its worktree beside the repository.
 
     The branch is task/ID-TITLE, the folder REPOSITORY.worktrees/ID. Then the setup commands of `config.toml`
     run there, once they are trusted: `worktree trust`. A worktree that exists stays as it is.
