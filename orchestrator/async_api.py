@@ -383,10 +383,13 @@ class _Caller:
             while following is not None:
                 call = following
                 call.run()
+                if group.error is not None:  # what this call did before it may be lost
+                    call.fail(group.error)
                 ended.append(call)
                 if call is first and not self._grouped:
                     time.sleep(0)  # the loop gets the interpreter: requests may have just come
-                may_follow = group.is_open and time.monotonic() < until
+                is_sound = group.is_open and group.error is None
+                may_follow = is_sound and time.monotonic() < until
                 following = self._next_grouped() if may_follow else None
             call.finish = call.turn.end
         settled(None)

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
 
 from orchestrator.core.events import Recorded
+from orchestrator.core.flow import Ownership
 from orchestrator.core.store import Cursor, Documents, Store
 
 LARGEST = 64 << 10
@@ -18,10 +19,12 @@ class CommitGroup:
     """The commits that wait for their sync, and the lock of the store from the first command on.
 
     While it has commits, the state of the engine is ahead of the log, so nobody may see an answer that was
-    made meanwhile before ``settled`` was called: the commits happen, or fail, together.
+    made meanwhile before ``settled`` was called: the commits happen, or fail, together. Other threads wait
+    for the end of the group.
 
     Args:
         store: The store of the events.
+        owner: The ownership of the engine.
         timeout: Seconds to wait for the lock.
         settled: See :data:`Settled`.
 
@@ -29,10 +32,12 @@ class CommitGroup:
         documents: The texts beside the log.
         records: The events of the commits that wait.
         is_open: Whether commits can be added; not when ``settled`` is called for the last time.
+        error: With what commits of the group failed; then it takes no further ones.
     """
 
-    def __init__(self, store: Store, timeout: float, settled: Settled) -> None:
+    def __init__(self, store: Store, owner: Ownership, timeout: float, settled: Settled) -> None:
         self._store = store
+        self._owner = owner
         self._timeout = timeout
         self._settled = settled
         self._lock = ExitStack()
@@ -40,6 +45,7 @@ class CommitGroup:
         self.documents: Documents = store.documents
         self.records: list[Recorded] = []
         self.is_open = True
+        self.error: BaseException | None = None
 
     def __enter__(self) -> None:
         """End the group with the block."""
@@ -50,14 +56,23 @@ class CommitGroup:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._lock.__exit__(kind, error, trace)
-        self.is_open = False
-        self._settled(error)
+        try:
+            self._lock.__exit__(kind, error, trace)
+        finally:
+            self.is_open = False
+            self._settled(error)
 
     def locked(self, command: str) -> AbstractContextManager[None]:
-        """The lock of the store, which is kept until the group ends."""
+        """The lock of the store, which is kept until the group ends.
+
+        Raises:
+            OrchestratorError: Commits of the group have failed.
+        """
+        if self.error is not None:
+            raise self.error
         if not self._is_locked:
             self._lock.enter_context(self._store.locked(command, self._timeout))
+            self._lock.enter_context(self._owner.kept_in_thread())
             self._is_locked = True
         return nullcontext()
 
@@ -77,6 +92,7 @@ class CommitGroup:
         try:
             position = self._store.append(records, position)
         except BaseException as error:
+            self.error = error
             self._settled(error)
             raise
         self._settled(None)

@@ -185,8 +185,9 @@ class Engine:
         Raises:
             NotFound: The log has no such event.
         """
-        self._flush()
-        present = self.read()
+        with self._owner:
+            self._flush()
+            present = self.read()
         if number == present.event:
             return present
         state = State()
@@ -203,7 +204,8 @@ class Engine:
 
     def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
         """The events of the log, newest first; those before an event, if one is given."""
-        return self._past.read_backwards(before)
+        with self._owner:
+            return self._past.read_backwards(before)
 
     @property
     def _past(self) -> CommitGroup | Store:
@@ -353,11 +355,14 @@ class Engine:
         The commands may be those of several flows, in this thread. Their callers get no answer before
         ``settled`` is called.
         """
-        self._group = group = CommitGroup(self.store, self.timeout, settled)
+        self._group = group = CommitGroup(self.store, self._owner, self.timeout, settled)
         try:
             yield group
         finally:
-            self.settle()
+            if (
+                self._group is group
+            ):  # else a long action has ended it, and another thread has begun one
+                self.settle()
 
     def settle(self) -> None:
         """End the group of commits, if there is one: from here on they have happened."""
@@ -368,19 +373,27 @@ class Engine:
             if group.records:
                 self._interrupts.hold()
                 try:
-                    self._schedule.grow(group.records)
-                    self._position = group.flush(self._position)
+                    self._flush(group)
                     self._carry_out({}, {})
-                except BaseException:
-                    self.forget()
-                    raise
                 finally:
                     self._interrupts.release()
 
-    def _flush(self) -> None:
-        """Append the commits of the group to the log, before something reads it or writes to it."""
-        if self._group is not None:
-            self._position = self._group.flush(self._position)
+    def _flush(self, group: CommitGroup | None = None) -> None:
+        """Append the commits of a group to the log, before something reads it or writes to it.
+
+        Args:
+            group: The group; None for the present one, if there is one.
+        """
+        group = group or self._group
+        if group is None:
+            return
+        records = group.records
+        try:
+            self._position = group.flush(self._position)
+        except BaseException:
+            self.forget()  # the state has what is not in the log
+            raise
+        self._schedule.grow(records)
 
     def _locked(self, name: str) -> AbstractContextManager[None]:
         if self._group is not None:
@@ -566,18 +579,20 @@ class Engine:
 
     def save(self) -> None:
         """Write the snapshot now, whatever its size."""
-        self.settle()
-        with self._owner, self._locked("save"):
-            self._refresh()
-            self._save()
+        with self._owner:
+            self.settle()
+            with self._locked("save"):
+                self._refresh()
+                self._save()
 
     def refold(self) -> None:
         """Fold the whole log again and write the snapshot; the old snapshot is not read."""
-        self.settle()
-        with self._owner, self._locked("save"):
-            self._state, self._position = State(), START
-            self._refresh()
-            self._save()
+        with self._owner:
+            self.settle()
+            with self._locked("save"):
+                self._state, self._position = State(), START
+                self._refresh()
+                self._save()
 
     def close(self) -> None:
         """Close the board; write an exact snapshot if it is small and this process changed it."""

@@ -85,6 +85,12 @@ class Ownership:
         self._flow = flow
         self._depth += 1
 
+    @contextmanager
+    def kept_in_thread(self) -> Iterator[None]:
+        """Keep other threads out, also between two flows that this thread acts for; it has the board now."""
+        with self._lock:
+            yield
+
     def __exit__(self, *_error: object) -> None:
         self._depth -= 1
         if not self._depth:

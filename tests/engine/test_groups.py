@@ -1,7 +1,9 @@
 """Groups of commits: one sync for several commands, and otherwise what each of them does alone."""
 
 import itertools
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -177,3 +179,76 @@ def test_a_long_action_ends_the_group_and_gives_the_lock_back(memory_path: Path)
             other.tasks.add("build", title="two")
             orc.tasks.add("build", title="three")
         assert [task.title for task in other.tasks.all()] == ["one", "two", "three"]
+
+
+def full(_file: int) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "flushing",
+    [repeated, lambda orc: orc.engine.state_at(1), lambda orc: orc.knowledge.write("k", "text")],
+)
+def test_a_group_that_fails_in_the_middle_commits_nothing_more_and_leaves_the_log_whole(
+    memory_path: Path, monkeypatch: pytest.MonkeyPatch, flushing: Callable[[Orchestrator], Any]
+):
+    orc, settled = opened(memory_path / "b"), Settled()
+    with orc.engine.grouped(settled.append):
+        orc.tasks.add("build", title="lost")
+        with monkeypatch.context() as patch, pytest.raises(InputOutputError):
+            patch.setattr(system, "sync_data", full)
+            flushing(orc)
+        with pytest.raises(InputOutputError):  # its caller may have committed something before
+            orc.tasks.add("build", title="after the failure")
+    assert isinstance(settled[0], InputOutputError)
+    assert orc.tasks.all() == []
+    assert repeated(orc) == [orc.tasks.all()[0].id] * 2
+    check_law(orc)
+    with Orchestrator.open(memory_path / "b") as other:
+        assert [task.title for task in other.tasks.all()] == ["once"]
+
+
+def test_a_group_that_was_ended_does_not_end_that_of_another_thread(memory_path: Path):
+    """The first leaves the board for long, and does not come back before it ends."""
+    orc = opened(memory_path / "b")
+    first, second = Settled(), Settled()
+    ended = threading.Event()
+
+    def other() -> None:
+        with orc.engine.grouped(second.append):
+            orc.tasks.add("build", title="two")
+            begun.set()
+            assert ended.wait(60)
+            assert second == []
+            orc.tasks.add("build", title="three")
+
+    begun = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            with orc.engine.grouped(first.append):
+                orc.tasks.add("build", title="one")
+                orc.engine.pause()
+                work = pool.submit(other)
+                assert begun.wait(60)
+        finally:
+            ended.set()
+        work.result()
+    assert (first, second) == ([None, None], [None, None])
+    assert [task.title for task in orc.tasks.all()] == ["one", "two", "three"]
+    check_law(orc)
+
+
+def test_another_thread_neither_reads_nor_continues_what_is_not_durable_yet(memory_path: Path):
+    orc, settled = opened(memory_path / "b"), Settled()
+    with ThreadPoolExecutor(2) as pool:
+        with orc.engine.grouped(settled.append):
+            orc.tasks.add("build", title="one")
+            others = [
+                pool.submit(lambda: (orc.tasks.all(), [*settled])),
+                pool.submit(lambda: (orc.tasks.add("build", title="two"), [*settled])),
+            ]
+            assert not wait(others, timeout=0.1).done
+            assert settled == []
+        assert all(each.result()[1][:1] == [None] for each in others)
+    assert [task.title for task in orc.tasks.all()] == ["one", "two"]
+    check_law(orc)
