@@ -51,8 +51,12 @@ they belong to the command that runs the hook.
 """
 
 _OWN_SETTINGS = ("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")
-_SETTINGS = ("log.showSignature=false",)
-"""Settings that change what a command prints for programs; those of a caller come after them."""
+_SETTINGS = ("core.fsmonitor=false", "log.showSignature=false")
+"""Settings of every command; those of a caller come after them.
+
+No program that a repository names says in place of the files what has changed, or is started to check
+signatures that nobody wants to see.
+"""
 
 _FIXED = {
     "GIT_ASKPASS": "",

@@ -17,7 +17,6 @@ from orchestrator.domain.merges.records import ReturnKind, Strategy
 
 UNATTENDED = {
     "core.hooksPath": os.devnull,
-    "core.fsmonitor": "false",
     "gc.auto": "0",
     "maintenance.auto": "false",
 }

@@ -463,6 +463,25 @@ def test_what_git_would_take_with_a_worktree_keeps_it(
     assert orc.worktrees.remove(other, agent="ann").removed
 
 
+def test_a_program_that_tells_git_what_has_changed_hides_no_work(
+    orc: Orchestrator, repository: Repo, memory_path: Path
+):
+    """``core.fsmonitor`` names a program; one that is wrong makes ``git status`` say that all is clean."""
+    task, folder = worktree_of(orc)
+    ran = memory_path / "ran"
+    repository.hook("monitor", f"touch '{ran}'; printf 'token\\0'")
+    monitor = str(repository.folder / ".git" / "hooks" / "monitor")
+    repository.git("config", "core.fsmonitor", monitor)
+    repository.git("update-index", "--fsmonitor", folder=folder)
+    repository.git("status", folder=folder)
+    (folder / "a.txt").write_text("work")
+    assert not repository.git("status", "--porcelain", folder=folder)
+    ran.unlink()
+    assert refusal(orc, task) == ["changes"]
+    assert orc.worktrees.show(task).changed == 1
+    assert not ran.exists()
+
+
 def test_a_branch_that_another_worktree_is_on_stays(orc: Orchestrator, repository: Repo):
     task, folder = worktree_of(orc)
     branch = orc.worktrees.get(task).branch
