@@ -22,6 +22,7 @@ from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.git import Git, GitFailed, decoded
 from orchestrator.core.printable import escape, first_of
 from orchestrator.trees.merging import UNATTENDED, SubmittedChange
+from orchestrator.trees.registered import belongs
 
 _INTENTS = "refs/orchestrator/landing/"
 _BEHIND = "refs/orchestrator/behind/"
@@ -61,7 +62,7 @@ class Target:
         self.name = name
         self._ref = f"refs/heads/{name}"
         self._behind = f"{_BEHIND}{name}"
-        self._common = common
+        self._common = os.path.realpath(common)
         self._git = Git(folder, settings=UNATTENDED)
         self._set: dict[int, str] = {}  # what this runner has set the refs of changes to
         self._may_be_behind = True
@@ -284,7 +285,7 @@ class Target:
             word, _, value = line.partition(" ")
             if word == "worktree":
                 folder = value
-            elif word == "branch" and value == self._ref and os.path.isdir(folder):
+            elif word == "branch" and value == self._ref and belongs(folder, self._common):
                 trees.append(folder)
         return trees
 

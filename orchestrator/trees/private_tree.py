@@ -21,6 +21,7 @@ from orchestrator.core.git import Git, GitFailed
 from orchestrator.core.trust import digest_of
 from orchestrator.domain.tasks.verification import run_command
 from orchestrator.trees.merging import UNATTENDED
+from orchestrator.trees.registered import belongs
 
 _MARK = "ORC_PROCESS"
 _NAME = ".merge-queue-"
@@ -47,20 +48,22 @@ class PrivateTree:
 
     Args:
         folder: The folder of the worktree.
-        git: The repository.
+        git: The repository, in git's folder, which all worktrees share.
         mark: What marks the processes of its tests.
     """
 
     def __init__(self, folder: str, git: Git, mark: str) -> None:
-        self.folder = folder
-        self.git = Git(folder, settings=UNATTENDED)
+        self.folder = os.path.abspath(folder)
+        self.git = Git(self.folder, settings=UNATTENDED)
         self._repository = git
+        self._common = os.path.realpath(git.folder)
         self._mark = mark
         self._is_made = False
 
     def show(self, commit: str) -> None:
         """Have the files of a commit, and no others: what a test has left is removed, ignored files too."""
-        if self._is_made:
+        # Git would look for another worktree above one whose file `.git` a test has deleted.
+        if self._is_made and belongs(self.folder, self._common):
             with suppress(GitFailed):  # a test has damaged the worktree
                 self.git.run("clean", "-ffdxq", timeout=_LONG)
                 self.git.run("checkout", "--force", "--detach", "-q", commit, timeout=_LONG)

@@ -124,7 +124,7 @@ class RepositoryTrees:
             head=head if head.strip("0") else "",
             branch=facts.get("branch", "").removeprefix(HEADS),
             is_main="main" in facts,
-            is_there=_belongs(path, self.git.folder),
+            is_there=belongs(path, self.git.folder),
             lock=facts.get("locked", ""),
         )
 
@@ -135,8 +135,13 @@ def place_of(path: str) -> str:
     return os.path.join(os.path.realpath(above), name)
 
 
-def _belongs(path: str, common: str) -> bool:
-    """Whether a folder is there and is a worktree of the repository."""
+def belongs(path: str, common: str) -> bool:
+    """Whether a folder is there and is a worktree of the repository, and not merely inside of another one.
+
+    Args:
+        path: The folder.
+        common: Git's folder, which all worktrees share, without links.
+    """
     if os.path.islink(path):
         return False
     try:

@@ -300,6 +300,19 @@ def test_a_test_may_leave_what_it_wants_in_its_work_tree(town: Town):
     assert town.is_tidy()
 
 
+def test_a_test_that_deletes_the_git_file_leads_git_to_no_other_worktree(town: Town):
+    """Git looks for a repository above; where worktrees are inside the main one, somebody's work is there."""
+    town.folder = town.repo.folder / "cache"
+    numbers = [town.submit("bad", {"red": "x"}), town.submit("good")]
+    town.repo.write({"b.txt": "work that is not committed\n"})
+    gone = "import os, sys\nos.path.exists('.git') and os.unlink('.git')\n"
+    town.run(script(town, f"{gone}sys.exit(os.path.exists('red'))"))
+    assert town.ends() == dict(zip(numbers, ["red", "merged"], strict=True))
+    assert (town.repo.folder / "b.txt").read_text() == "work that is not committed\n"
+    assert town.repo.git("symbolic-ref", "HEAD") == "refs/heads/main"
+    assert town.is_tidy()
+
+
 def test_no_hook_of_the_repository_runs(town: Town):
     ran = town.repo.folder.parent / "ran"
     (
