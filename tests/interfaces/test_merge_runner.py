@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -145,6 +146,13 @@ def test_the_guide_runs(tmp_path: Path):
         ["git", "show", "main:menu"], cwd=tmp_path / "project", capture_output=True, text=True
     ).stdout
     assert menu.split() == ["tea", "cake", "juice"]
+    with Orchestrator.open(tmp_path / "project" / ".orchestrator") as orc:
+        letters = orc.mail.inbox(agent="ben")
+        (back,) = (mail.id for mail in letters if mail.subject.startswith("Not merged (conflict)"))
+        body = orc.mail.read(back, agent="ben").body
+    assert re.search(
+        r"Merge main into the branch in `worktree path (\w+)`.*: `done \1` hands", body
+    )
 
 
 @pytest.mark.needs("fork")

@@ -88,3 +88,9 @@ def test_who_looks_for_the_end_of_a_deferral_is_led_there(cli: CommandLine) -> N
     assert f"`orc t defer {task}`" in cli("t", "undefer", task, status=2).err
     assert 't defer ID ""' in cli("t", "defer", task, status=2).err
     assert cli("t", "defer", task, "").out.endswith("not put off any more\n")
+
+
+def test_the_nearest_command_of_the_whole_board_is_suggested(cli: CommandLine) -> None:
+    """A word that is like the name of a group does not lead to a command of ``task``."""
+    assert "`orc worktree list`" in cli("wortree", "list", status=2).err
+    assert "`orc merge list`" in cli("merge", "queue", status=2).err

@@ -69,6 +69,10 @@ COMMANDS_MEANT = {
     "task log": "timeline",
     "task depend": "task dep add",
     "agent show": "whoami",
+    "merge queue": "merge list",
+    "merge status": "merge list",
+    "patrol list": "patrol explain",
+    "patrol status": "patrol explain",
     "duplicates": "similar",
     "find-duplicates": "similar",
 }

@@ -80,10 +80,11 @@ def _meant(group: Group, context: click.Context, word: str) -> tuple[str, list[s
     top = group is BOARD
     inside = "" if top else f"{group.name} "
     path = COMMANDS_MEANT.get(inside + word)
-    path = path or _near(word, dict(_paths(TASK if top else group, inside)))
+    everywhere = dict(_paths())
+    here = dict(_paths(TASK if top else group, inside))
+    path = path or _near(word, {**everywhere, **here} if top else here)
     if not path and (path := _shows(TASK if top else group, context, word)):
         return path, [word]
-    everywhere = dict(_paths())
     return path or everywhere.get(word) or _near(word, everywhere), []
 
 
