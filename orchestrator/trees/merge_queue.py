@@ -119,7 +119,7 @@ class MergeQueue:
         ended: list[Submission] = []
         try:
             with self._exits:
-                self._tidy_up()
+                self._tidy_up(ended)
                 for target in self._waiting():
                     why = self._merge_all(target, ended)
                     if why:
@@ -160,8 +160,8 @@ class MergeQueue:
             waiting.append(Target(self.common, self.common, target).tip())
         return frozenset(waiting)
 
-    def _tidy_up(self) -> None:
-        """Finish what a killed runner has left of what has ended on the board."""
+    def _tidy_up(self, late: list[Submission]) -> None:
+        """Finish what a killed runner has left of what has ended, and add what is merged with that."""
 
         def has_ended(number: int, commit: str, intent: str) -> bool:
             try:
@@ -171,7 +171,7 @@ class MergeQueue:
             if known.commit != commit or known.is_open:
                 return False
             if intent and known.status != "merged":
-                self._report_late(known, intent)
+                late.extend(self._report_late(known, intent))
             return True
 
         remove_left_trees(Git(self.common, settings=UNATTENDED), self.common, self._folder)
@@ -179,11 +179,13 @@ class MergeQueue:
             with self.telling():
                 target.bring_along()
 
-    def _report_late(self, ended: Submission, intent: str) -> None:
+    def _report_late(self, ended: Submission, intent: str) -> Iterator[Submission]:
         """Report what landed before its runner was killed, and was withdrawn before the next one came."""
         with suppress(TargetGone, Refused):  # refused: a later runner has returned it
             if Target(self.common, self.common, ended.target).contains(intent):
-                self.report(self.orc.merges.merged(ended.number, ended.token or 0, commit=intent))
+                merged = self.orc.merges.merged(ended.number, ended.token or 0, commit=intent)
+                self.report(merged)
+                yield merged
 
     @contextmanager
     def telling(self) -> Iterator[None]:

@@ -192,7 +192,8 @@ def test_what_landed_is_merged_though_it_was_withdrawn_before_a_runner_could_say
     tip = town.repo.tip()
     if ending != "stopped":
         assert town.ends() == {number: "rejected" if ending == "rejected" else "withdrawn"}
-    town.run(RED, name="other")
+    late = town.run(RED, name="other").ended
+    assert [s.number for s in late] == ([] if ending == "stopped" else [number])
     assert town.ends() == {number: "merged"}
     assert (town.repo.tip(), town.orc.merges.get(number).merge_commit) == (tip, tip)
     assert not town.orc.merges.all()
