@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 DAY :=
 
-.PHONY: help demo demo-runner demo-merge day test test-systems lint types imports openapi stress-quick stress check runtimes docs bench clean
+.PHONY: help demo demo-runner demo-merge day test test-systems test-database lint types imports openapi stress-quick stress check runtimes docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ SYSTEM_TESTS := tests/systems tests/core tests/stores tests/maintenance tests/in
 test-systems: $(READY) ## the same on emulated macOS and Windows, as far as a system matters
 	ORC_TEST_SYSTEM=darwin PYTHONPATH=tests/systems $(BIN)/python -m pytest -rs -n 2 $(SYSTEM_TESTS)
 	ORC_TEST_SYSTEM=windows PYTHONPATH=tests/systems $(BIN)/python -m pytest -rs -n 2 $(SYSTEM_TESTS)
+
+test-database: $(READY) ## the rules of all nouns once more, on boards in a PostgreSQL database
+	ORC_TEST_STORE=postgres $(BIN)/python -m pytest -n 2 tests/domain tests/planning tests/formulas
 
 lint: $(READY) ## style and common mistakes
 	$(BIN)/ruff check .

@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, settings
 from system_under_test import LACKING, SYSTEM
 
 from orchestrator import Orchestrator
+from orchestrator.core.store import Store
 from orchestrator.stores.memory import MemoryStore
+from orchestrator.stores.postgres import PostgresStore
 
 os.environ["TZ"] = "UTC"  # local times in texts are those that the tests name
 if hasattr(time, "tzset"):
@@ -80,9 +82,17 @@ def warnings() -> list[str]:
 
 
 @pytest.fixture
-def orc(clock: SettableClock, warnings: list[str]) -> Iterator[Orchestrator]:
-    """A board in memory; when the test ends, its state must be the fold of its log."""
-    orc = Orchestrator(MemoryStore(), now=clock, warn=warnings.append)
+def orc(
+    clock: SettableClock, warnings: list[str], request: pytest.FixtureRequest
+) -> Iterator[Orchestrator]:
+    """A board in memory, or in a database if ``ORC_TEST_STORE`` says so.
+
+    When the test ends, its state must be the fold of its log.
+    """
+    store: Store = MemoryStore()
+    if os.environ.get("ORC_TEST_STORE") == "postgres":
+        store = PostgresStore(request.getfixturevalue("postgres").new_board())
+    orc = Orchestrator(store, now=clock, warn=warnings.append)
     yield orc
     check_law(orc)
 
