@@ -19,6 +19,7 @@ from orchestrator.core.errors import (
     NoBoard,
     OutcomeUnknown,
     Refused,
+    TimedOut,
     UsageError,
 )
 from orchestrator.core.store import START
@@ -55,6 +56,8 @@ def mortal() -> Iterator[Server]:
         "postgresql://ann:secret@db/work",
         "postgresql://ann@db/work?password=secret",
         "postgresql://ann@db/work?board=b&sslpassword=secret",
+        "postgresql://ann:1/secret@db/work",
+        "postgresql://ann:1#secret@db/work",
     ],
 )
 def test_an_address_with_a_password_is_refused_and_not_repeated(url: str) -> None:
@@ -214,6 +217,32 @@ def test_a_connection_that_breaks_under_the_lock_loses_the_lock_and_changes_noth
     assert texts_of(store) == ["a", "of another"]
 
 
+def test_a_lock_that_broke_is_not_that_of_the_next_connection(
+    url: str, admin: psycopg.Connection
+) -> None:
+    """Reading connects again; the right to write is gone nevertheless, which is no damage."""
+    store, other = PostgresStore(url), PostgresStore(url)
+    (end,) = fill(store, ["a"])
+    with store.locked("test", WAIT):
+        _break_all(admin)
+        assert texts_of(store) == ["a"]
+        with pytest.raises(InputOutputError, match="right to write"):
+            add(store, end, "b")
+        with other.locked("test", WAIT):
+            add(other, end, "of another")
+    assert texts_of(store) == ["a", "of another"]
+
+
+def test_a_lock_is_waited_for_as_long_as_asked_whatever_the_server_allows_a_statement(
+    mortal: Server,
+) -> None:
+    with psycopg.connect(mortal.url, autocommit=True) as admin:
+        admin.execute("ALTER ROLE orc SET statement_timeout = 50")
+    store, other = PostgresStore(mortal.url), PostgresStore(mortal.url)
+    with other.locked("test", WAIT), pytest.raises(TimedOut), store.locked("test", 0.2):
+        pass
+
+
 def test_a_commit_whose_answer_is_lost_is_found_out(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +268,37 @@ def test_a_commit_whose_answer_is_lost_is_found_out(
         end = add(store, end, "b")
         add(store, end, "c")  # the lock was taken again
     assert texts_of(store) == ["a", "b", "c"]
+
+
+def test_the_outcome_is_found_out_although_the_connection_breaks_again_and_another_commits(
+    url: str, monkeypatch: pytest.MonkeyPatch, admin: psycopg.Connection
+) -> None:
+    store, other = PostgresStore(url), PostgresStore(url)
+    (end,) = fill(store, ["a"])
+    execute, line = store._connection.execute, store._line
+
+    def lose_the_answer(query: object, values: object = None) -> object:
+        answer = execute(query, values)  # type: ignore[arg-type]
+        if "moved" in str(query):
+            monkeypatch.setattr(store._connection, "execute", execute)
+            _break_all(admin)
+            fill(other, ["of another"])
+            return execute("SELECT 1")
+        return answer
+
+    def broken(_number: int) -> bytes | None:
+        monkeypatch.setattr(store, "_line", line)
+        raise InputOutputError("The connection broke again")
+
+    monkeypatch.setattr(store._connection, "execute", lose_the_answer)
+    monkeypatch.setattr(store, "_line", broken)
+    with store.locked("test", WAIT):
+        end = add(store, end, "b")
+        (chunk,) = store.read(end)
+        add(store, chunk.end, "c")
+    assert texts_of(store) == ["a", "b", "of another", "c"]
+    with other.locked("test", 0.5):
+        pass
 
 
 def test_a_commit_is_unknown_while_the_server_does_not_answer(mortal: Server) -> None:

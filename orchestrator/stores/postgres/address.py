@@ -42,6 +42,7 @@ def parse(url: str) -> BoardAddress:
     try:
         parts = urlsplit(url)
         has_password = parts.password is not None
+        has_password |= bool(parts.fragment) or "@" in parts.path  # a part of one with `#` or `/`
         query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:
         raise UsageError("The URL of the database cannot be read", hint=_EXAMPLE) from None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _OPTIONS: Final = (
     r"-c default_transaction_isolation=read\ committed -c client_encoding=UTF8"
-    " -c bytea_output=hex -c search_path=pg_catalog"
+    " -c bytea_output=hex -c search_path=pg_catalog -c statement_timeout=0"
 )
 
 _CHECKED: Final = """
@@ -43,6 +43,7 @@ class Connection:
 
     Attributes:
         patience: The same.
+        number: How many connections were opened; a lock of an earlier one is gone.
     """
 
     def __init__(self, address: BoardAddress, patience: float = 10.0) -> None:
@@ -58,6 +59,7 @@ class Connection:
         self.patience = patience
         self._open: psycopg.Connection[Any] | None = None
         self._pid = 0
+        self.number = 0
 
     @property
     def is_open(self) -> bool:
@@ -76,6 +78,7 @@ class Connection:
         if self._open is not None and self._pid != os.getpid():
             _abandoned.append(self._open)
         try:
+            self.number += 1
             self._open = self._psycopg.connect(
                 self._address.database,
                 autocommit=True,

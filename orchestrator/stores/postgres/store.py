@@ -126,6 +126,7 @@ class PostgresStore:
         self.cursors: Cursors = RowCursors(self._board, self._connection)
         self._threads = threading.Lock()
         self._owner = 0
+        self._locked_on = 0
         self._holder = ""
         self._head = START
         self._asked = float("-inf")
@@ -201,6 +202,7 @@ class PostgresStore:
             break
         while answers.nextset():
             pass
+        self._locked_on = self._connection.number
         head, crc, seconds = answers.fetchone() or (0, 0, 0.0)
         self._head = RowCursor(head, crc)
         self._set_clock(seconds)
@@ -208,9 +210,8 @@ class PostgresStore:
     def _release(self) -> None:
         if self._connection.is_open:
             with suppress(OrchestratorError):  # a broken connection has lost the lock already
-                self._connection.execute(
-                    "SELECT pg_advisory_unlock(%s, %s)", (schema.WRITERS, self._board)
-                )
+                # All: who looks for the outcome of a commit may have taken it twice.
+                self._connection.execute("SELECT pg_advisory_unlock_all()")
 
     def _describe_holder(self) -> str:
         with suppress(OrchestratorError):
@@ -332,8 +333,11 @@ class PostgresStore:
             "channel": schema.NEW_COMMITS,
         }
         try:
-            if not self._connection.is_open:
-                raise InputOutputError(f"The connection to {self.address.database} broke")
+            if not self._connection.is_open or self._connection.number != self._locked_on:
+                raise InputOutputError(
+                    f"The connection to {self.address.database} broke, and the right to write with it",
+                    hint="Nothing was changed. Repeat the command.",
+                )
             moved = self._connection.execute(_APPEND, values).rowcount
         except Lost as error:
             self._find_out(end, error)
@@ -342,7 +346,7 @@ class PostgresStore:
                 raise Damage(
                     "The log does not end at the position that was read", code="log_changed"
                 )
-        self._head = end
+            self._head = end
         return end
 
     def _find_out(self, end: RowCursor, error: Lost) -> None:
@@ -358,12 +362,12 @@ class PostgresStore:
         while time.monotonic() < deadline:
             try:
                 self._acquire("outcome", deadline, self._connection.patience)
+                line = self._line(end.id)
             except TimedOut:
                 break
             except OrchestratorError:
                 time.sleep(_AGAIN)
                 continue
-            line = self._line(end.id)
             if line is not None and crc_of(line) == end.crc:
                 return
             raise InputOutputError(
