@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator import snapshot
-from orchestrator.core.errors import Damage, Refused
+from orchestrator.core.errors import Damage, Refused, UsageError
 from orchestrator.core.events import Recorded
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import START, Documents, Store
@@ -43,9 +43,12 @@ def copy_board(source: "Engine", target: "Engine", progress: ShowProgress = no_p
 
     Raises:
         Refused: The target has other events.
+        UsageError: Both are the same board.
         Damage: The source is damaged, or the states differ afterwards.
     """
     old, new = source.store, target.store
+    if old.documents.where("") == new.documents.where(""):
+        raise UsageError("A board cannot be copied to itself")
     last = source.read().event
     with old.locked("copy", _PATIENCE), new.locked("copy", _PATIENCE):
         state, events = State(), 0
@@ -57,8 +60,10 @@ def copy_board(source: "Engine", target: "Engine", progress: ShowProgress = no_p
                 events += len(fresh)
         copied.check_all_found()
         documents = _copy_documents(old.documents, new.documents)
-    target.refold()
-    if snapshot.encode(target.read(), START) != snapshot.encode(state, START):
+        written = State()
+        for chunk in progress(new.read(START), "Comparing events", last):
+            written.fold(chunk.events)
+    if snapshot.encode(written, START) != snapshot.encode(state, START):
         raise Damage("The copy has another state than the board", code="copy_differs")
     return Copied(events, documents)
 

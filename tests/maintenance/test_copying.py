@@ -7,7 +7,7 @@ import pytest
 from postgres_server import Server
 
 from orchestrator import Orchestrator, snapshot
-from orchestrator.core.errors import Refused
+from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.store import START
 from orchestrator.interfaces.cli.main import main
 from orchestrator.maintenance.copying import copy_board
@@ -121,3 +121,13 @@ def test_a_board_of_an_old_version_is_copied_as_it_is(tmp_path: Path, postgres: 
     database = Orchestrator.open(postgres.new_board())
     copy_board(old.engine, database.engine)
     assert lines(old) == lines(database)
+
+
+def test_a_board_is_not_copied_to_itself(tmp_path: Path, postgres: Server) -> None:
+    first, url = worked(tmp_path / "first"), postgres.new_board()
+    Orchestrator.open(url)
+    for board in (tmp_path / "first", url):
+        one, same = Orchestrator.open(board), Orchestrator.open(board)
+        with pytest.raises(UsageError):
+            copy_board(one.engine, same.engine)
+    assert state(first) == state(Orchestrator.open(tmp_path / "first"))

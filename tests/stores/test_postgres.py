@@ -25,6 +25,7 @@ from orchestrator.core.errors import (
 from orchestrator.core.store import START
 from orchestrator.interfaces.cli.main import main
 from orchestrator.stores.postgres import PostgresStore, address, schema
+from orchestrator.stores.postgres.connection import Lost
 
 from .building import WAIT, add, end_of, fill, texts_of
 
@@ -438,3 +439,20 @@ def _break_all(admin: psycopg.Connection) -> None:
         "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
         " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
     )
+
+
+def test_a_transaction_whose_connection_breaks_is_not_continued_on_another_one(
+    url: str, admin: psycopg.Connection
+) -> None:
+    connection = PostgresStore(url)._connection
+
+    def make_both() -> None:
+        with connection.transaction():
+            connection.execute("CREATE TABLE public.half (made integer)")
+            _break_all(admin)
+            connection.repeatable("CREATE TABLE public.other_half (made integer)")
+
+    with pytest.raises(Lost):
+        make_both()
+    found = connection.value("SELECT count(*) FROM pg_tables WHERE tablename LIKE '%half'")
+    assert found == 0

@@ -1,8 +1,8 @@
 """A connection to the database of a board, which is opened again when it has broken."""
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.core.errors import InputOutputError, Refused, UsageError
@@ -16,12 +16,20 @@ if TYPE_CHECKING:
 _OPTIONS: Final = (
     r"-c default_transaction_isolation=read\ committed -c client_encoding=UTF8"
     " -c bytea_output=hex -c search_path=pg_catalog -c statement_timeout=0"
+    " -c tcp_keepalives_idle=20 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
 )
 
 _CHECKED: Final = """
     SELECT current_setting('server_encoding'), current_setting('fsync'),
            current_setting('synchronous_commit')
 """
+
+_KEEPALIVE: Final[dict[str, Any]] = {
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+"""Seconds and probes until a vanished server is given up; the options above are for vanished clients."""
 
 Values = Sequence[object] | Mapping[str, object] | None
 """What a statement has at its placeholders."""
@@ -60,6 +68,7 @@ class Connection:
         self._open: psycopg.Connection[Any] | None = None
         self._pid = 0
         self.number = 0
+        self._is_joined = False
 
     @property
     def is_open(self) -> bool:
@@ -77,8 +86,11 @@ class Connection:
             return
         if self._open is not None and self._pid != os.getpid():
             _abandoned.append(self._open)
+        if self._is_joined:
+            raise Lost(f"The connection to {self._address.database} broke in a transaction")
+        self.number += 1
+        self._pid = os.getpid()
         try:
-            self.number += 1
             self._open = self._psycopg.connect(
                 self._address.database,
                 autocommit=True,
@@ -86,14 +98,15 @@ class Connection:
                 application_name="orc",
                 options=_OPTIONS,
                 prepare_threshold=2,
+                **_KEEPALIVE,
             )
             settings = self._open.execute(_CHECKED).fetchone()
         except self._psycopg.Error as error:
+            self.close()
             raise InputOutputError(
                 f"The database {self._address.database} cannot be used: {_first_line(error)}",
                 hint="Check the address, the server and PGPASSWORD or the password file.",
             ) from None
-        self._pid = os.getpid()
         self._check(settings)
 
     def _check(self, settings: Any) -> None:
@@ -141,11 +154,23 @@ class Connection:
         except Lost:
             return self.execute(query, values)
 
-    def transaction(self) -> AbstractContextManager[object]:
-        """Join the statements of the block to one transaction."""
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Join the statements of the block to one transaction, which a broken connection ends.
+
+        Raises:
+            Lost: The connection broke.
+        """
         self.connect()
         assert self._open is not None
-        return self._open.transaction()
+        self._is_joined = True
+        try:
+            with self._open.transaction():
+                yield
+        except self._psycopg.Error as error:
+            raise self._translated(error) from error
+        finally:
+            self._is_joined = False
 
     def notified(self, timeout: float) -> "list[Notify]":
         """Wait for notifications on the channels that this connection listens to.
