@@ -540,7 +540,8 @@ OTHER_CHANGES = """
     notify.add notify.remove notify.test notify.run
     request mcp.serve agent.template.add events.watch events.retry events.dismiss
     runner.run runner.start runner.restart runner.stop runner.install mail.deliver dashboard serve
-    worktree.add worktree.remove worktree.prune
+    worktree.add worktree.remove worktree.prune merge.submit merge.run convoy.land copy
+    terminal.spawn terminal.attach terminal.nudge terminal.reap terminal.stop
     formula.wisp formula.distill import.file import.opspawn import.beads import.backlog task.batch
 """
 """The commands that change a board beside those of ``tests/stress/situations.py``."""
