@@ -77,11 +77,23 @@ def parameters_of_lists() -> list[tuple[str, str]]:
     ]
 
 
+OF_ANY_NUMBER = [
+    name
+    for name, call in CALLS.items()
+    if any(each.kind is each.VAR_POSITIONAL for each in inspect.signature(call).parameters.values())
+]
+"""Calls that cannot have too many arguments."""
+
+
 def needed_arguments(name: str) -> dict[str, object]:
     """A value for each argument that a call needs."""
     lists = parameters_of_lists()
     return {
-        needed: ["x"] if (name, needed) in lists else "x"
+        needed: ["x"]
+        if (name, needed) in lists
+        else 1
+        if hints(CALLS[name])[needed] is int
+        else "x"
         for needed, parameter in inspect.signature(CALLS[name]).parameters.items()
         if parameter.default is parameter.empty
     }
@@ -108,7 +120,7 @@ def test_a_call_shows_its_own_signature_hints_and_words(name: str) -> None:
     assert "tx" not in pydoc.render_doc(call, renderer=pydoc.plaintext).split("\n")[2]
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in OF_ANY_NUMBER])
 def test_a_wrong_call_is_refused_by_the_arguments_that_its_caller_sees(name: str) -> None:
     call = CALLS[name]
     signature = inspect.signature(call)

@@ -11,6 +11,7 @@ if not __package__:
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from orchestrator.api import Orchestrator
+from orchestrator.core import system
 from orchestrator.core.errors import OrchestratorError
 
 
@@ -38,7 +39,7 @@ def main(board: str, task: str, _dashes: str, *words: str) -> None:
     except OrchestratorError as error:
         output = str(error.details.get("output", ""))
         sys.exit("\n".join(filter(None, (output.rstrip("\n"), error.message, error.hint))))
-    os.execv(words[0], words)  # noqa: S606 -- no shell; the runner has checked the words
+    system.become(words)  # the runner has checked the words
 
 
 def _warn(text: str) -> None:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import IO
+from typing import IO, NoReturn
 
 assert sys.platform != "win32"
 
@@ -50,6 +50,11 @@ OPEN_ALREADY = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 def interrupt(number: int) -> None:
     """Send a signal to this process, so that what its main thread waits for ends."""
     os.kill(os.getpid(), number)
+
+
+def become(words: Sequence[str]) -> NoReturn:
+    """Go on as another program, in this process; without a shell."""
+    os.execv(words[0], [*words])  # noqa: S606
 
 
 def file_watches() -> int | None:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, NoReturn, TypeVar
 
 from orchestrator.core.system.paths import folded
 from orchestrator.core.system.polling import PollingAlarm
@@ -82,6 +82,13 @@ OPEN_ALREADY: tuple[str, ...] = ()
 def interrupt(number: int) -> None:
     """Raise a signal in this process; ``os.kill`` would end the process at once."""
     signal.raise_signal(number)
+
+
+def become(words: Sequence[str]) -> NoReturn:
+    """Run another program, without a shell, and end with its status: no process becomes another one here."""
+    import subprocess  # only a process that becomes a program needs it
+
+    sys.exit(subprocess.call([*words]))  # noqa: S603
 
 
 def file_watches() -> int | None:

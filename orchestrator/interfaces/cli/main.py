@@ -176,4 +176,4 @@ def _runnable(hint: str, top: Group, prog: str) -> str:
 
 def _wants_json(words: Sequence[str]) -> bool:
     options = words[: words.index("--")] if "--" in words else words
-    return any(word.partition("=")[0] in ("--json", "--fields") for word in options)
+    return any(word in ("--json", "--fields") or word.startswith("--fields=") for word in options)
