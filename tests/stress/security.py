@@ -1082,9 +1082,10 @@ STARTERS = (
 
 @attack("environment", "what is started is given a few variables only", naive_child)
 def _(ground: Ground) -> str:
-    """Two places start programs, checks and agents; a check does not see a secret of the parent."""
+    """Three places start programs: checks, git, agents; a check does not see a secret of the parent."""
     package = Path(__file__).parents[2] / "orchestrator"
-    starters = [package / "core" / "processes.py", package / "supervisor" / "processes.py"]
+    places = ("core/processes.py", "core/git.py", "supervisor/processes.py")
+    starters = [package / place for place in places]
     for source in package.rglob("*.py"):
         text = source.read_text()
         words = re.findall(STARTERS, text)
