@@ -81,6 +81,7 @@ def test_a_query_may_find_nothing(repository: Git):
     assert repository.holds("merge-base", "--is-ancestor", "HEAD", "HEAD")
 
 
+@pytest.mark.needs("groups")
 def test_what_takes_too_long_or_prints_too_much_ends(
     repository: Git, monkeypatch: pytest.MonkeyPatch
 ):
@@ -93,6 +94,7 @@ def test_what_takes_too_long_or_prints_too_much_ends(
         Git(repository.folder, settings=aliases).run("flood")
 
 
+@pytest.mark.needs("groups")
 def test_a_git_that_must_end_leaves_no_lock(repository: Git, tmp_path: Path):
     """It is asked to end before it is killed, so that it removes its lock files."""
     hook = Path(repository.folder, ".git", "hooks", "reference-transaction")
