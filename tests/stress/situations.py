@@ -127,7 +127,7 @@ def _commands() -> Iterator[Command]:
     yield Command("goal-reach", ("goal", "reach", "over"))
     yield Command("permission-allow", ("permission", "allow", "{asked}"))
     yield Command("permission-deny", ("permission", "deny", "{asked}", "Not now"))
-    yield Command("patrol", ("patrol",))
+    yield Command("patrol", ("patrol",), repeats=False)
     yield Command("goal-reopen", ("goal", "reopen", "over"))
     yield Command("convoy-lands", ("task", "cancel", "{late}"))
     yield Command("pour", ("formula", "pour", "feature", "--var", "feature=x", "--ws", "build"))
@@ -142,7 +142,7 @@ def _commands() -> Iterator[Command]:
     yield Command("session-start", ("session", "start", "ann"))
     yield Command("handoff", ("handoff", "-m", "Go on", "--collect", *ann))
     yield Command("session-note", ("handoff", "-m", "Go on", "--keep", *ann))
-    yield Command("session-end", ("session", "end", "ann"))
+    yield Command("session-end", ("session", "end", "ben"))
     yield Command("done-completed", ("done", "-m", "Shipped", *ann))
     yield Command("done-escalated", ("done", "ESCALATED", "-m", "No key", *ann))
     yield Command("done-deferred", ("done", "DEFERRED", "-m", "later", *ann))
@@ -210,6 +210,7 @@ def _prepare(board: str, segment_size: int | None = None) -> dict[str, str]:
     orc.workstreams.close("old")
     orc.agents.register("ann", capabilities=["py"])
     orc.agents.register("ben")
+    orc.sessions.start(agent="ben")
     ids = {
         name: orc.tasks.add("build", title=f"The task {name}").id
         for name in ("held", "done", "failed", "blocked", "open", "late")
