@@ -60,7 +60,7 @@ class Connection:
         except ImportError:
             raise UsageError(
                 "A board in a database needs the package psycopg",
-                hint="Install the extra: pip install 'orchestrator[postgres]'",
+                hint="Install the extra: pip install 'agent-orchestrator[postgres]'",
             ) from None
         self._psycopg = psycopg
         self._address = address
