@@ -15,7 +15,7 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import blockers, ways_out
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.lookup import nearest
-from orchestrator.domain.tasks.records import ENDED, HELD, Task
+from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.tasks.relations import NO_CHILDREN
 from orchestrator.planning.brief_context import BriefContext
 from orchestrator.planning.brief_sections import sections
@@ -168,7 +168,7 @@ def _obstacle(context: BriefContext) -> tuple[str, list[str]]:
     if task.status == "in_review":
         text = " The work is done, and another agent than its worker says whether it is good."
         return text, [f"approve {task.id}", f'reject {task.id} "WHAT IS WRONG"']
-    if task.status in HELD and reader != task.assigned_to and not task.has_lapsed(now):
+    if task.is_held(now) and reader != task.assigned_to:
         return (
             f" {writer(task.assigned_to)} has the task until {clock.local_time(task.lease_until, now)}.",
             [],

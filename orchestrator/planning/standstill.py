@@ -13,7 +13,7 @@ from orchestrator.core.clock import local_time, spoken
 from orchestrator.core.printable import escape, first_of, one_line
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import SHOWN, blockers
-from orchestrator.domain.tasks.records import ENDED, HELD, Task
+from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.tasks.stages import open_parts
 
 NAMED = 3
@@ -212,7 +212,7 @@ class _Groups:
 
     def all(self) -> dict[str, TaskGroup]:
         """Return the groups by name."""
-        held = [t for t in self.special if t.status in HELD and not t.has_lapsed(self.now)]
+        held = [t for t in self.special if t.is_held(self.now)]
         others = [task for task in held if task.assigned_to != self.agent]
         reviews = self.state.schedule.reviews.all()
         going = [task for task in self.special if not self._is_stopped(task)]
@@ -329,7 +329,7 @@ class _Groups:
             who, command = self._merge(task)
         elif task.status == "in_review":
             who, reason, command = self._review(task)
-        elif task.status in HELD and not task.has_lapsed(self.now):
+        elif task.is_held(self.now):
             who = {"agent": task.assigned_to or "", "until": task.lease_until}
             reason = _failed_check(task)
             if task.id in self.at_hand:

@@ -307,20 +307,23 @@ class Terminals(TerminalRecords, name="terminals"):
 
     def _end_command(self, server: TmuxServer, terminal: Terminal, pane: TmuxPane) -> int | None:
         """End a command and all that it has started; return its exit status."""
-        deadline = time.monotonic() + GRACE
         mark = _mark(terminal)
         if pane.pid in system.processes_with(MARK, mark):
             system.ask_to_end(pane.pid)
-        seen: TmuxPane | None = pane
-        while seen is not None and not seen.is_dead and time.monotonic() < deadline:
-            time.sleep(_PAUSE)
-            seen = server.panes().get(terminal.session)
+        _await_end(server, terminal.session)
         kill_all(lambda: system.processes_with(MARK, mark))
-        deadline = time.monotonic() + GRACE
-        while seen is not None and not seen.is_dead and time.monotonic() < deadline:
-            time.sleep(_PAUSE)
-            seen = server.panes().get(terminal.session)
+        seen = _await_end(server, terminal.session)
         return seen.status if seen is not None else None
+
+
+def _await_end(server: TmuxServer, session: str) -> TmuxPane | None:
+    """Wait until the command of a session has ended, for a while; return its pane, if it is there."""
+    deadline = time.monotonic() + GRACE
+    pane = server.panes().get(session)
+    while pane is not None and not pane.is_dead and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
+        pane = server.panes().get(session)
+    return pane
 
 
 def _view(terminal: Terminal, panes: dict[str, TmuxPane], machine: str, now: str) -> TerminalView:
@@ -349,10 +352,10 @@ def _try_to_type(pane: Pane, line: str) -> str:
     return reason
 
 
-def _variables(agent: str, board: str, names: Sequence[str]) -> dict[str, str]:
+def _variables(agent: str, board: str, env: Sequence[str]) -> dict[str, str]:
     """The environment of a command."""
     given = os.environ
-    for name in names:
+    for name in env:
         if not _VARIABLE.fullmatch(name):
             raise UsageError(f"{name!a} is not the name of a variable")
         if name not in given:
@@ -360,7 +363,7 @@ def _variables(agent: str, board: str, names: Sequence[str]) -> dict[str, str]:
     path = [os.path.dirname(sys.executable), *filter(None, [given.get("PATH")])]
     return {
         **_server_variables(),
-        **{name: given[name] for name in names},
+        **{name: given[name] for name in env},
         "PATH": os.pathsep.join(path),
         "ORC_AGENT": agent,
         "ORCHESTRATOR_DIR": board,

@@ -76,7 +76,7 @@ def assign(
     tx.check_agent(to)
     check_active(tx.state, to)
     hangs = hung and to not in tx.state.agents.hooks
-    if task.assigned_to == to and task.status in HELD and not task.has_lapsed(tx.now):
+    if task.is_held_by(to, tx.now):
         if hangs:
             tx.record(TaskHung(task=task.id))
         return tx.state.tasks[task.id]

@@ -19,7 +19,7 @@ from orchestrator.domain.board.settings import FILE, PatrolSettings, settings
 from orchestrator.domain.locks.events import LockLapsed
 from orchestrator.domain.mail import commands as mail
 from orchestrator.domain.patrols.events import PatrolEscalated, PatrolNudged, PatrolSettled
-from orchestrator.domain.patrols.findings import PatrolFinding, TreeFacts, findings
+from orchestrator.domain.patrols.findings import PatrolFinding, PatrolLook, TreeFacts
 from orchestrator.domain.patrols.records import Concern
 from orchestrator.domain.patrols.steps import Steps, ended_reviews, steps
 from orchestrator.domain.state import State
@@ -88,7 +88,7 @@ class PatrolRecords(Noun[State], name="patrols"):
     """What patrols find and do on the board; the noun of the facade adds the facts of worktrees."""
 
     def _found(self, state: State, now: str, trees: Mapping[str, TreeFacts]) -> list[PatrolFinding]:
-        return findings(state, now, self._agents(state, now), trees, self._limits())
+        return PatrolLook(state, now, self._agents(state, now), trees, self._limits()).findings()
 
     def _agents(self, state: State, now: str) -> dict[str, AgentView]:
         return {view.id: view for view in Agents.present(state, now, self._desk.presence)}
@@ -108,16 +108,15 @@ class PatrolRecords(Noun[State], name="patrols"):
     @command(done, answers_request=False)
     def _round(
         self, tx: Transaction[State], trees: Mapping[str, TreeFacts], agent: str | None
-    ) -> PatrolRound | None:
+    ) -> None:
         if act_now(tx, agent) == SYSTEM:
             tx.act_as(PATROL)
-        if not self._steps(tx.state, tx.now, trees):
-            return PatrolRound()
-        upgrade_for(tx, "patrol")
         _give_back(tx)
-        due = self._steps(tx.state, tx.now, trees)  # with what went back
+        due = self._steps(tx.state, tx.now, trees)
+        if due:
+            upgrade_for(tx, "patrol")
         if due.settled:
-            tx.record(PatrolSettled(concerns=tuple(_concern(watch) for watch in due.settled)))
+            tx.record(PatrolSettled(concerns=tuple(watch.concern for watch in due.settled)))
         for to, found in due.nudges.items():
             tx.record(PatrolNudged(to=to, concerns=tuple(f.concern for f in found)))
             _tell(tx, to, found)
@@ -125,7 +124,6 @@ class PatrolRecords(Noun[State], name="patrols"):
             concerns = tuple(finding.concern for finding in due.escalations)
             tx.record(PatrolEscalated(to=OVERSEER, concerns=concerns))
             _tell(tx, OVERSEER, due.escalations, is_escalation=True)
-        return None
 
 
 def _give_back(tx: Transaction[State]) -> None:
@@ -133,10 +131,6 @@ def _give_back(tx: Transaction[State]) -> None:
     for task in ended_reviews(tx.state, tx.now):
         holder = task.reviewer or SYSTEM
         tx.record(ReviewReleased(task=task.id, holder=holder, reason=LEASE_ENDED))
-
-
-def _concern(concern: Concern) -> Concern:
-    return Concern(kind=concern.kind, subject=concern.subject, mark=concern.mark, to=concern.to)
 
 
 def _tell(

@@ -7,12 +7,16 @@ from orchestrator.domain.patrols.records import Concern, WatchedConcern
 from orchestrator.domain.state import State
 
 
-@event("patrol.nudged")
-class PatrolNudged(Event):
-    """An agent was told by mail what stands still."""
+class PatrolTold(Event):
+    """Somebody was told about concerns."""
 
     to: str
     concerns: tuple[Concern, ...]
+
+
+@event("patrol.nudged")
+class PatrolNudged(PatrolTold):
+    """An agent was told by mail what stands still."""
 
     def apply(self, state: State, record: Recorded) -> None:
         for concern in self.concerns:
@@ -26,11 +30,8 @@ class PatrolNudged(Event):
 
 
 @event("patrol.escalated")
-class PatrolEscalated(Event):
+class PatrolEscalated(PatrolTold):
     """The overseer was told by mail: nudges have not helped."""
-
-    to: str
-    concerns: tuple[Concern, ...]
 
     def apply(self, state: State, record: Recorded) -> None:
         for concern in self.concerns:

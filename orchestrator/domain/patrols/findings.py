@@ -27,7 +27,7 @@ from orchestrator.domain.agents.commands import AgentView
 from orchestrator.domain.agents.records import OVERSEER
 from orchestrator.domain.board.settings import PatrolSettings
 from orchestrator.domain.convoys.records import Convoy
-from orchestrator.domain.patrols.records import Concern, FindingKind
+from orchestrator.domain.patrols.records import Concern
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import HELD, Task
 
@@ -67,61 +67,62 @@ class PatrolFinding(Concern, frozen=True, kw_only=True):
     since: str
     tasks: tuple[str, ...] = ()
 
-    @property
-    def concern(self) -> Concern:
-        """What the log keeps of it."""
-        return Concern(kind=self.kind, subject=self.subject, mark=self.mark, to=self.to)
 
+class PatrolLook(msgspec.Struct, frozen=True):
+    """A look at the board.
 
-def findings(
-    state: State,
-    now: str,
-    agents: Mapping[str, AgentView],
-    trees: Mapping[str, TreeFacts],
-    limits: PatrolSettings,
-) -> list[PatrolFinding]:
-    """What is wrong now, by key.
-
-    Args:
+    Attributes:
         state: The board.
         now: The time.
         agents: The agents with their presence.
         trees: The worktrees by task.
         limits: How long is too long.
     """
-    found = [
-        *_Leases(state, now, agents, limits).all(),
-        *_gone_agents(state, now, agents, trees),
-        *_waiting_submissions(state, now, limits),
-        *_still_convoys(state, now, limits),
-        *_idle_worktrees(state, now, agents, trees, limits),
-    ]
-    return sorted((_addressed(state, finding) for finding in found), key=lambda f: f.key)
 
+    state: State
+    now: str
+    agents: Mapping[str, AgentView]
+    trees: Mapping[str, TreeFacts]
+    limits: PatrolSettings
 
-def _addressed(state: State, finding: PatrolFinding) -> PatrolFinding:
-    """The finding, for the overseer if there is no agent that could be told."""
-    to = state.agents.aliases.get(finding.to, finding.to)
-    record = state.agents.get(to)
-    is_there = to not in ("", SYSTEM) and (record is None or record.status != "retired")
-    return msgspec.structs.replace(finding, to=to if is_there else OVERSEER)
+    def findings(self) -> list[PatrolFinding]:
+        """What is wrong now, by key."""
+        found = [
+            *self._leases(),
+            *self._gone_agents(),
+            *self._waiting_submissions(),
+            *self._still_convoys(),
+            *self._idle_worktrees(),
+        ]
+        return sorted((self._addressed(finding) for finding in found), key=lambda f: f.key)
 
+    def _addressed(self, finding: PatrolFinding) -> PatrolFinding:
+        """The finding, for the overseer if there is no agent that could be told."""
+        to = self.state.agents.aliases.get(finding.to, finding.to)
+        record = self.state.agents.get(to)
+        is_there = to not in ("", SYSTEM) and (record is None or record.status != "retired")
+        return msgspec.structs.replace(finding, to=to if is_there else OVERSEER)
 
-class _Leases:
-    """What is wrong with tasks and locks under leases that have not ended."""
+    def _is_gone(self, agent: str) -> bool:
+        view = self.agents.get(agent)
+        return view is None or view.presence == "gone"
 
-    def __init__(
-        self, state: State, now: str, agents: Mapping[str, AgentView], limits: PatrolSettings
-    ) -> None:
-        self._state, self._now, self._agents, self._limits = state, now, agents, limits
+    def _last_seen(self, agent: str) -> str:
+        view = self.agents.get(agent)
+        return (view.last_seen if view is not None else None) or ""
 
-    def all(self) -> Iterator[PatrolFinding]:
-        for task in self._state.schedule.running():
-            if task.lease_until > self._now:
-                yield from self._of_task(task)
-        for lock in self._state.locks.values():
+    def _before(self, duration: str) -> str:
+        """The moment that was so long ago."""
+        return clock.after(self.now, -clock.duration(duration))
+
+    def _leases(self) -> Iterator[PatrolFinding]:
+        """What is wrong with tasks and locks under leases that have not ended."""
+        for task in self.state.schedule.running():
+            if task.lease_until > self.now:
+                yield from self._lease_of(task)
+        for lock in self.state.locks.values():
             for holder in lock.holders:
-                if holder.until > self._now and holder.task is None and self._is_gone(holder.agent):
+                if holder.until > self.now and holder.task is None and self._is_gone(holder.agent):
                     yield PatrolFinding(
                         kind="lock_of_gone",
                         subject=lock.resource,
@@ -130,158 +131,137 @@ class _Leases:
                         text=f"{holder.agent} is gone and holds the lock {escape(lock.resource)} until"
                         f" {holder.until}",
                         advice="It ends with its lease. `lock break` frees it before, with a reason.",
-                        since=self._seen(holder.agent) or holder.since,
+                        since=self._last_seen(holder.agent) or holder.since,
                     )
 
-    def _of_task(self, task: Task) -> Iterator[PatrolFinding]:
+    def _lease_of(self, task: Task) -> Iterator[PatrolFinding]:
         holder = task.assigned_to or SYSTEM
-        view = self._agents.get(holder)
+        view = self.agents.get(holder)
         if view is not None and view.presence == "silent":
-            yield _about(
-                task,
-                "quiet_task",
+            yield PatrolFinding(
+                kind="quiet_task",
+                subject=task.id,
                 mark=str(task.token),
                 to=holder,
                 text=f"{holder} has {_named(task)} and gives no sign of life",
                 advice=f"`t renew {task.id}` keeps it, `t release {task.id}` gives it back.",
                 since=view.last_seen or task.updated_at,
+                tasks=(task.id,),
             )
-        left = clock.between(self._now, task.lease_until)
-        if left <= min(clock.duration(self._limits.lease), (task.lease or 0.0) / _LAST_PART):
-            yield _about(
-                task,
-                "lapsing_lease",
+        left = clock.between(self.now, task.lease_until)
+        if left <= min(clock.duration(self.limits.lease), (task.lease or 0.0) / _LAST_PART):
+            yield PatrolFinding(
+                kind="lapsing_lease",
+                subject=task.id,
                 mark=task.lease_until,
                 to=holder,
                 text=f"The lease of {holder} on {_named(task)} ends at {task.lease_until}",
                 advice=f"`t renew {task.id}` keeps it; without that another agent can take it.",
-                since=self._now,
+                since=self.now,
+                tasks=(task.id,),
             )
 
-    def _is_gone(self, agent: str) -> bool:
-        view = self._agents.get(agent)
-        return view is None or view.presence == "gone"
+    def _gone_agents(self) -> Iterator[PatrolFinding]:
+        schedule = self.state.schedule
+        dirty: dict[str, list[TreeFacts]] = {}
+        for tree in self.trees.values():
+            if tree.is_dirty:
+                dirty.setdefault(owner_of(self.state, tree), []).append(tree)
+        for name in sorted({*schedule.holders(), *schedule.reviews.reviewers(), *dirty}):
+            if name == SYSTEM or not self._is_gone(name):
+                continue
+            held = [t for t in schedule.held_by(name) if t.is_held_by(name, self.now)]
+            reviews = [
+                t for t in schedule.reviews.held_by(name) if t.is_reviewed_by(name, self.now)
+            ]
+            changed = dirty.get(name, [])
+            parts = [
+                *([f"has {first_of(held, _NAMED, _named)}"] if held else []),
+                *([f"reviews {first_of(reviews, _NAMED, _named)}"] if reviews else []),
+                *([f"left changes in {_trees(changed)}"] if changed else []),
+            ]
+            if parts:
+                tasks = [*(t.id for t in (*held, *reviews)), *(t.task for t in changed)]
+                yield PatrolFinding(
+                    kind="gone_agent",
+                    subject=name,
+                    to=name,
+                    text=f"{name} is gone, and {', '.join(parts)}",
+                    advice="Work goes back when its lease ends. Nothing is removed from a worktree.",
+                    since=self._last_seen(name),
+                    tasks=tuple(dict.fromkeys(tasks)),
+                )
 
-    def _seen(self, agent: str) -> str:
-        view = self._agents.get(agent)
-        return (view.last_seen if view is not None else None) or ""
-
-
-def _gone_agents(
-    state: State, now: str, agents: Mapping[str, AgentView], trees: Mapping[str, TreeFacts]
-) -> Iterator[PatrolFinding]:
-    dirty: dict[str, list[TreeFacts]] = {}
-    for tree in trees.values():
-        if tree.is_dirty:
-            dirty.setdefault(owner_of(state, tree), []).append(tree)
-    for name in sorted({*state.schedule.holders(), *state.schedule.reviews.reviewers(), *dirty}):
-        view = agents.get(name)
-        if name == SYSTEM or (view is not None and view.presence != "gone"):
-            continue
-        held = [t for t in state.schedule.held_by(name) if t.is_held_by(name, now)]
-        reviews = [t for t in state.schedule.reviews.held_by(name) if t.is_reviewed_by(name, now)]
-        changed = dirty.get(name, [])
-        parts = [
-            *([f"has {first_of(held, _NAMED, _named)}"] if held else []),
-            *([f"reviews {first_of(reviews, _NAMED, _named)}"] if reviews else []),
-            *([f"left changes in {_trees(changed)}"] if changed else []),
-        ]
-        if parts:
+    def _waiting_submissions(self) -> Iterator[PatrolFinding]:
+        oldest = self._before(self.limits.submission)
+        for submission in self.state.merges.open():
+            if submission.submitted_at > oldest or submission.is_being_merged(self.now):
+                continue
+            number = submission.number
             yield PatrolFinding(
-                kind="gone_agent",
-                subject=name,
-                to=name,
-                text=f"{name} is gone, and {', '.join(parts)}",
-                advice="Work goes back when its lease ends. Nothing is removed from a worktree.",
-                since=(view.last_seen if view is not None else None) or "",
-                tasks=tuple(
-                    dict.fromkeys([*(t.id for t in (*held, *reviews)), *(t.task for t in changed)])
-                ),
+                kind="waiting_submission",
+                subject=str(number),
+                mark=submission.submitted_at,
+                to=submission.author,
+                text=f"Submission {number}, {escape(submission.branch)} to {escape(submission.target)},"
+                f" waits since {submission.submitted_at}",
+                advice=f"`merge show {number}` says why, `merge run` merges what waits.",
+                since=submission.submitted_at,
+                tasks=(submission.task,) if submission.task else (),
             )
 
+    def _still_convoys(self) -> Iterator[PatrolFinding]:
+        oldest = self._before(self.limits.convoy)
+        for convoy in self.state.convoys.values():
+            if convoy.status != "open" or not convoy.open_tasks:
+                continue
+            last = self._last_change(convoy)
+            if last is not None and last <= oldest:
+                open_tasks = [t for t in convoy.tasks if self.state.tasks.is_open(t)]
+                yield PatrolFinding(
+                    kind="still_convoy",
+                    subject=convoy.name,
+                    mark=last,
+                    to=convoy.created_by,
+                    text=f"The convoy {escape(convoy.name)} stands still since {last}:"
+                    f" {amount(len(open_tasks), 'task')} open, and no agent has one",
+                    advice=f"`convoy show {convoy.name}` lists them, `dispatch --convoy {convoy.name}`"
+                    " gives out what is ready.",
+                    since=last,
+                    tasks=tuple(open_tasks),
+                )
 
-def _waiting_submissions(state: State, now: str, limits: PatrolSettings) -> Iterator[PatrolFinding]:
-    oldest = clock.after(now, -clock.duration(limits.submission))
-    for submission in state.merges.open():
-        if submission.submitted_at > oldest or submission.is_being_merged(now):
-            continue
-        number = submission.number
-        yield PatrolFinding(
-            kind="waiting_submission",
-            subject=str(number),
-            mark=submission.submitted_at,
-            to=submission.author,
-            text=f"Submission {number}, {escape(submission.branch)} to {escape(submission.target)}, waits"
-            f" since {submission.submitted_at}",
-            advice=f"`merge show {number}` says why, `merge run` merges what waits.",
-            since=submission.submitted_at,
-            tasks=(submission.task,) if submission.task else (),
-        )
+    def _last_change(self, convoy: Convoy) -> str | None:
+        """When a task of a convoy changed last; None if an agent has one of them."""
+        tasks = self.state.tasks.present(convoy.tasks)
+        if any(task.is_held(self.now) or task.review_until > self.now for task in tasks):
+            return None
+        changes = (task.updated_at for task in tasks)
+        return max(convoy.created_at, convoy.started_at, *changes)
 
-
-def _still_convoys(state: State, now: str, limits: PatrolSettings) -> Iterator[PatrolFinding]:
-    oldest = clock.after(now, -clock.duration(limits.convoy))
-    for convoy in state.convoys.values():
-        if convoy.status != "open" or not convoy.open_tasks:
-            continue
-        last = _last_change(state, convoy, now)
-        if last is not None and last <= oldest:
-            open_tasks = [t for t in convoy.tasks if state.tasks.is_open(t)]
+    def _idle_worktrees(self) -> Iterator[PatrolFinding]:
+        oldest = self._before(self.limits.worktree)
+        for tree in self.trees.values():
+            task = self.state.tasks.get(tree.task)
+            since = max(tree.made_at, task.updated_at if task is not None else "")
+            if since > oldest or is_in_hands(self.state, tree.task, self.now):
+                continue
+            if tree.is_dirty and self._is_gone(owner_of(self.state, tree)):
+                continue  # it is told with its agent
+            state_of_task = task.status if task is not None else "not on the board any more"
+            rest = " and has uncommitted changes" if tree.is_dirty else ""
             yield PatrolFinding(
-                kind="still_convoy",
-                subject=convoy.name,
-                mark=last,
-                to=convoy.created_by,
-                text=f"The convoy {escape(convoy.name)} stands still since {last}:"
-                f" {amount(len(open_tasks), 'task')} open, and no agent has one",
-                advice=f"`convoy show {convoy.name}` lists them, `dispatch --convoy {convoy.name}` gives"
-                " out what is ready.",
-                since=last,
-                tasks=tuple(open_tasks),
+                kind="idle_worktree",
+                subject=tree.task,
+                mark=tree.made_at,
+                to=tree.agent,
+                text=f"No agent has the worktree of {tree.task}, on {escape(tree.branch)}{rest}; its"
+                f" task is {state_of_task}",
+                advice=f"`worktree show {tree.task}` says what is in it; `worktree prune --dry-run` what"
+                " could be removed.",
+                since=since,
+                tasks=(tree.task,),
             )
-
-
-def _last_change(state: State, convoy: Convoy, now: str) -> str | None:
-    """When a task of a convoy changed last; None if an agent has one of them."""
-    tasks = state.tasks.present(convoy.tasks)
-    is_moving = any(
-        (task.status in HELD and task.lease_until > now) or task.review_until > now
-        for task in tasks
-    )
-    last = max((task.updated_at for task in tasks), default="")
-    return None if is_moving else max(last, convoy.created_at, convoy.started_at)
-
-
-def _idle_worktrees(
-    state: State,
-    now: str,
-    agents: Mapping[str, AgentView],
-    trees: Mapping[str, TreeFacts],
-    limits: PatrolSettings,
-) -> Iterator[PatrolFinding]:
-    oldest = clock.after(now, -clock.duration(limits.worktree))
-    for tree in trees.values():
-        task = state.tasks.get(tree.task)
-        since = max(tree.made_at, task.updated_at if task is not None else "")
-        if since > oldest or is_in_hands(state, tree.task, now):
-            continue
-        owner = agents.get(owner_of(state, tree))
-        if tree.is_dirty and (owner is None or owner.presence == "gone"):
-            continue  # it is told with its agent
-        state_of_task = task.status if task is not None else "not on the board any more"
-        rest = " and has uncommitted changes" if tree.is_dirty else ""
-        yield PatrolFinding(
-            kind="idle_worktree",
-            subject=tree.task,
-            mark=tree.made_at,
-            to=tree.agent,
-            text=f"No agent has the worktree of {tree.task}, on {escape(tree.branch)}{rest}; its task is"
-            f" {state_of_task}",
-            advice=f"`worktree show {tree.task}` says what is in it; `worktree prune --dry-run` what could"
-            " be removed.",
-            since=since,
-            tasks=(tree.task,),
-        )
 
 
 def is_in_hands(state: State, task_id: str, now: str) -> bool:
@@ -289,8 +269,8 @@ def is_in_hands(state: State, task_id: str, now: str) -> bool:
     task = state.tasks.get(task_id)
     if task is None:
         return False
-    is_held = task.status in HELD and task.lease_until > now
-    return is_held or task.status == "in_review" or state.merges.open_of_task(task.id) is not None
+    is_with_agent = task.is_held(now) or task.status == "in_review"
+    return is_with_agent or state.merges.open_of_task(task.id) is not None
 
 
 def owner_of(state: State, tree: TreeFacts) -> str:
@@ -299,21 +279,6 @@ def owner_of(state: State, tree: TreeFacts) -> str:
     holder = task.assigned_to if task is not None and task.status in HELD else None
     agent = holder or tree.agent
     return state.agents.aliases.get(agent, agent)
-
-
-def _about(
-    task: Task, kind: FindingKind, *, mark: str, to: str, text: str, advice: str, since: str
-) -> PatrolFinding:
-    return PatrolFinding(
-        kind=kind,
-        subject=task.id,
-        mark=mark,
-        to=to,
-        text=text,
-        advice=advice,
-        since=since,
-        tasks=(task.id,),
-    )
 
 
 def _named(task: Task) -> str:

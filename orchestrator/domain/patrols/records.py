@@ -36,6 +36,11 @@ class Concern(Record, frozen=True, kw_only=True):
         """What it is known by."""
         return f"{self.kind} {self.mark} {self.subject}"
 
+    @property
+    def concern(self) -> "Concern":
+        """What the log keeps of it."""
+        return Concern(kind=self.kind, subject=self.subject, mark=self.mark, to=self.to)
+
 
 class WatchedConcern(Concern, frozen=True, kw_only=True):
     """A concern with what was done about it.

@@ -191,9 +191,13 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
         free_from = self.free_from
         return free_from is not None and free_from <= now
 
+    def is_held(self, now: str) -> bool:
+        """Whether an agent has it under a live lease."""
+        return self.status in HELD and self.lease_until > now
+
     def is_held_by(self, agent: str, now: str) -> bool:
         """Whether the agent has it, begun or not, under a lease that has not ended."""
-        return self.status in HELD and self.assigned_to == agent and self.lease_until > now
+        return self.assigned_to == agent and self.is_held(now)
 
     def is_run_by(self, agent: str, now: str) -> bool:
         """Whether the agent holds it under a lease that has not ended."""

@@ -10,7 +10,7 @@ from orchestrator.domain.board.commands import upgrade_for
 from orchestrator.domain.board.settings import FILE, settings
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.lookup import find_live
-from orchestrator.domain.tasks.records import ENDED, HELD
+from orchestrator.domain.tasks.records import ENDED
 from orchestrator.domain.terminals.events import TerminalEnded, TerminalEvent, TerminalStarted
 from orchestrator.domain.terminals.records import Outcome, Terminal
 from orchestrator.domain.validation import check_text
@@ -114,8 +114,7 @@ def _check_task(tx: Transaction[State], agent: str, text: str) -> str:
     task = find_live(tx.state, text)
     if task.status in ENDED:
         raise Refused(f"Task {task.id} is {task.status}", code="illegal_step")
-    is_held = task.status in HELD and task.lease_until > tx.now
-    if is_held and task.assigned_to != agent:
+    if task.is_held(tx.now) and task.assigned_to != agent:
         raise Refused(
             f"{task.assigned_to} has task {task.id}",
             code="already_claimed",

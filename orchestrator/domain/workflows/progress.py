@@ -10,7 +10,7 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import SHOWN, Blocker, blockers
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.dependencies import Blocked
-from orchestrator.domain.tasks.records import HELD, STATUSES, Task
+from orchestrator.domain.tasks.records import STATUSES, Task
 from orchestrator.domain.tasks.relations import NO_CHILDREN
 from orchestrator.domain.tasks.stages import is_offered
 from orchestrator.domain.workflows.records import Workflow
@@ -78,7 +78,7 @@ def progress_of(desk: Desk[State], workflow: Workflow) -> WorkflowProgress:
         total=counted.total,
         ended=ended,
         percent=100 * ended // counted.total if counted.total else 100,
-        current=tuple(s for s in work if s.status in HELD and not s.has_lapsed(now)),
+        current=tuple(s for s in work if s.is_held(now)),
         review=tuple(step for step in work if step.status == "in_review"),
         ready=tuple(step for step in work if is_offered(state, step, now)),
         stuck=tuple(stuck),

@@ -121,7 +121,7 @@ def _is_collectable(tx: Transaction[State], workflow: Workflow) -> bool:
     if workflow.ended_at:
         return workflow.ended_at <= tx.later(-OLD)
     steps = live_steps(state, workflow.root)
-    if any(s.defer_until > now or (s.status in HELD and not s.has_lapsed(now)) for s in steps):
+    if any(s.defer_until > now or s.is_held(now) for s in steps):
         return False
     last = max([workflow.poured_at, *(step.updated_at for step in steps)])
     return last <= tx.later(-ABANDONED)

@@ -32,9 +32,11 @@ def run_(run: Run, once: bool, every: str | None) -> "Answer[PatrolRound] | None
     """
     from orchestrator.trees.patrol import told
 
-    if every is None:
-        done = _look(run.orc)
+    def answer(done: "PatrolRound") -> "Answer[PatrolRound]":
         return Answer(done, lambda: lines(map(escape, told(done)), empty="Nothing is due."))
+
+    if every is None:
+        return answer(_look(run.orc))
     if once:
         raise UsageError("Give one of --once and --every")
     pause = max(clock.duration(every), 1.0)
@@ -42,11 +44,7 @@ def run_(run: Run, once: bool, every: str | None) -> "Answer[PatrolRound] | None
         while True:
             done = _look(orc)
             if any(told(done)):
-                run.show(
-                    Answer(done, lambda: lines(map(escape, told(done)), empty="")),  # noqa: B023 -- shown at once
-                    as_json=run.settings.json,
-                    lossy=True,
-                )
+                run.show(answer(done), as_json=run.settings.json, lossy=True)
             _rest(orc, pause)
 
 
