@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ from msgspec.structs import replace
 
 from orchestrator import InputOutputError, Orchestrator, Refused
 from orchestrator.board import locate
-from orchestrator.core.store import START
+from orchestrator.core.store import START, Cursor, Problem
 from orchestrator.maintenance.backup import import_board
 from orchestrator.maintenance.doctor import Examination, examine
 from orchestrator.stores.files.disk import FOLDER
 from orchestrator.stores.files.layout import make
+from orchestrator.stores.files.upkeep import FileUpkeep
 
 
 @pytest.fixture
@@ -44,6 +46,33 @@ def levels(examination: Examination) -> dict[str, str]:
 def test_a_sound_board_is_clean(folder: Path) -> None:
     examination = look(folder)
     assert (examination.status, levels(examination)) == (0, {})
+
+
+def test_a_log_that_cannot_be_looked_at_is_not_called_sound(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that fails is no absence of the file: the doctor said that nothing is to be repaired."""
+    log, lstat = folder / "state" / "events.jsonl", os.lstat
+    log.write_bytes(log.read_bytes().removesuffix(b"\n"))
+
+    def failing(path: str, *rest: Any, **more: Any) -> os.stat_result:
+        if os.fspath(path) == str(log):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return lstat(path, *rest, **more)
+
+    problems = FileUpkeep.problems
+
+    def examined_on_a_failing_disk(upkeep: FileUpkeep, end: Cursor) -> Iterator[Problem]:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "lstat", failing)
+            yield from problems(upkeep, end)
+
+    monkeypatch.setattr(FileUpkeep, "problems", examined_on_a_failing_disk)
+    with (
+        Orchestrator.open(folder) as orc,
+        pytest.raises(InputOutputError, match="cannot be read"),
+    ):
+        examine(orc.engine, fix=True)
 
 
 def test_submissions_whose_runner_let_its_lease_end_wait_again(folder: Path) -> None:

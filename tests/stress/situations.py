@@ -127,7 +127,7 @@ def _commands() -> Iterator[Command]:
     yield Command("goal-reach", ("goal", "reach", "over"))
     yield Command("permission-allow", ("permission", "allow", "{asked}"))
     yield Command("permission-deny", ("permission", "deny", "{asked}", "Not now"))
-    yield Command("patrol", ("patrol",), repeats=False, partly=True)
+    yield Command("patrol", ("patrol",), repeats=False)
     yield Command("goal-reopen", ("goal", "reopen", "over"))
     yield Command("convoy-lands", ("task", "cancel", "{late}"))
     yield Command("pour", ("formula", "pour", "feature", "--var", "feature=x", "--ws", "build"))

@@ -16,7 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from orchestrator import BadInput, Orchestrator, Refused
+from orchestrator import BadInput, InputOutputError, Orchestrator, Refused
 from orchestrator.core import clock as times
 from orchestrator.domain.patrols.findings import TreeFacts
 from orchestrator.stores.memory import MemoryStore
@@ -255,6 +255,22 @@ def test_settings_say_what_is_too_long_and_mistakes_are_refused(board: Board):
         with pytest.raises(BadInput, match=r"config\.toml cannot be used"):
             board.patrol()
     documents.delete("config.toml")
+
+
+def test_a_patrol_that_cannot_read_the_presence_of_agents_tells_nobody(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+):
+    """Otherwise every agent would count as gone."""
+    board.orc.tasks.claim(add(board.orc), agent="ann", lease="24h")
+    board.later(6 * MINUTE)
+
+    def unreadable(*, needed: bool = False) -> dict[str, float]:
+        assert needed
+        raise InputOutputError("The last activity of agents is not known")
+
+    monkeypatch.setattr(board.store.presence, "seen", unreadable)
+    with changes_nothing(board.orc), pytest.raises(InputOutputError):
+        board.patrol()
 
 
 def test_two_real_patrols_at_once_do_everything_once(tmp_path: Path):

@@ -240,10 +240,12 @@ class Agents(Noun[State]):
         return self.present(self._state, self._desk.now(), self._desk.presence)
 
     @staticmethod
-    def present(state: State, now: str, presence: Presence) -> list[AgentView]:
-        """Return the agents of a state, as far as they are seen now."""
+    def present(
+        state: State, now: str, presence: Presence, *, needed: bool = False
+    ) -> list[AgentView]:
+        """Return the agents of a state, as far as they are seen now; ``needed`` as for ``Presence.seen``."""
         served = served_agents(state, presence)
-        return Agents.views(state, now, presence.seen(), presence.waiting(), served)
+        return Agents.views(state, now, presence.seen(needed=needed), presence.waiting(), served)
 
     @staticmethod
     def views(

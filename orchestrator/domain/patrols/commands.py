@@ -91,7 +91,8 @@ class PatrolRecords(Noun[State], name="patrols"):
         return PatrolLook(state, now, self._agents(state, now), trees, self._limits()).findings()
 
     def _agents(self, state: State, now: str) -> dict[str, AgentView]:
-        return {view.id: view for view in Agents.present(state, now, self._desk.presence)}
+        views = Agents.present(state, now, self._desk.presence, needed=True)
+        return {view.id: view for view in views}
 
     def _limits(self) -> PatrolSettings:
         return settings(self._desk.documents.read(FILE)).patrol

@@ -7,7 +7,7 @@ one, with a rename that is the commit.
 import errno
 import os
 
-from orchestrator.core import system
+from orchestrator.core import paths, system
 from orchestrator.core.errors import Damage
 from orchestrator.stores.files import damage, disk
 from orchestrator.stores.files.lines import Position
@@ -73,7 +73,7 @@ class Segments:
         if active is None:
             if numbers:
                 raise damage.missing(self.path, "sealed segments of the log exist")
-            if os.path.lexists(f"{self.folder}/state.json"):
+            if paths.exists(f"{self.folder}/state.json"):
                 raise damage.missing(self.path, "state.json shows that there were events")
             return []
         if active.number == 0 and numbers:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 
-from orchestrator.core import system
+from orchestrator.core import paths, system
 from orchestrator.core.errors import Damage
 from orchestrator.core.events import Recorded
 from orchestrator.core.store import Chunk, Cursor, Cursors, Documents, Presence, Store, Upkeep
@@ -189,7 +189,7 @@ class FileStore:
             return _read_again(segment, parsed)
         if not parsed.torn:
             raise damage.in_line(segment, parsed)
-        if parsed.end.end == 0 and (segment.number > 1 or os.path.lexists(self._snapshot)):
+        if parsed.end.end == 0 and (segment.number > 1 or paths.exists(self._snapshot)):
             # Truncating would empty a log that was read before: this is not the result of a crash.
             raise damage.in_line(segment, parsed)
         from orchestrator.stores.files import recovery  # only a torn tail needs it

@@ -5,7 +5,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 
-from orchestrator.core import system
+from orchestrator.core import paths, system
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Recorded
 from orchestrator.core.git import Git
@@ -37,7 +37,7 @@ class FileUpkeep:
 
     def _torn_tail(self, end: Cursor) -> Iterator[Problem]:
         """Check that the log ends with a whole commit."""
-        size = os.lstat(self._log).st_size if os.path.lexists(self._log) else 0
+        size = os.lstat(self._log).st_size if paths.exists(self._log) else 0
         surplus = size - self._end_in_log(end)
         if surplus > 0:
             yield Problem(
@@ -54,7 +54,7 @@ class FileUpkeep:
             return 0
         sealed = os.path.join(self._state, f"events-{end.segment}.jsonl")
         # While a segment is sealed, both names are those of one file.
-        is_sealed = os.path.lexists(sealed) and not os.path.samefile(sealed, self._log)
+        is_sealed = paths.exists(sealed) and not os.path.samefile(sealed, self._log)
         return 0 if is_sealed else end.end
 
     def _repair_tail(self, end: Cursor) -> None:
