@@ -386,8 +386,6 @@ class _Caller:
                 if group.error is not None:  # what this call did before it may be lost
                     call.fail(group.error)
                 ended.append(call)
-                if call is first and not self._grouped:
-                    time.sleep(0)  # the loop gets the interpreter: requests may have just come
                 is_sound = group.is_open and group.error is None
                 may_follow = is_sound and time.monotonic() < until
                 following = self._next_grouped() if may_follow else None
