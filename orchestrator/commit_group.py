@@ -1,6 +1,6 @@
 """Commits of several commands that one sync makes durable; each stays a commit of its own in the log."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
 
@@ -102,10 +102,3 @@ class CommitGroup:
         """One event by its id, of the commits that wait or of the log."""
         place = number - self.records[0].id if self.records else -1
         return self.records[place] if 0 <= place < len(self.records) else self._store.event(number)
-
-    def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
-        """The events from the newest to the oldest; only ids below ``before``."""
-        for record in reversed(self.records):
-            if before is None or record.id < before:
-                yield record
-        yield from self._store.read_backwards(before)

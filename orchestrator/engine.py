@@ -205,7 +205,8 @@ class Engine:
     def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
         """The events of the log, newest first; those before an event, if one is given."""
         with self._owner:
-            return self._past.read_backwards(before)
+            self._flush()
+            return self.store.read_backwards(before)
 
     @property
     def _past(self) -> CommitGroup | Store:
@@ -359,9 +360,8 @@ class Engine:
         try:
             yield group
         finally:
-            if (
-                self._group is group
-            ):  # else a long action has ended it, and another thread has begun one
+            # Not if a long action has ended it: another thread may have begun one since.
+            if self._group is group:
                 self.settle()
 
     def settle(self) -> None:
