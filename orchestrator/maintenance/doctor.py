@@ -17,7 +17,7 @@ from orchestrator.core.errors import Damage, OrchestratorError
 from orchestrator.core.events import decode
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import START, Cursor, Problem
-from orchestrator.domain.board.commands import Repairs
+from orchestrator.domain.board.commands import Repairs, lapsed_tasks
 from orchestrator.domain.board.settings import FILE, settings
 from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.knowledge.events import digest_of, document_path
@@ -198,7 +198,7 @@ class _Doctor:
     def leases(self) -> Iterator[Problem]:
         """Report claims whose lease has ended; locks just end, and the next agent takes any of them."""
         now = self.engine.now()
-        lapsed = [task.id for task in self.fold.schedule.running() if task.has_lapsed(now)]
+        lapsed = [task.id for task in lapsed_tasks(self.fold, now)]
         lapsed += [f"submission {s.number}" for s in self.fold.merges.lapsed(now)]
         if lapsed:
             message = f"Leases have ended: {', '.join(lapsed[:10])}"
