@@ -1,6 +1,6 @@
 """A merge while it runs: copies events of the other board, and collects what both boards say differently."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -143,6 +143,13 @@ class MergeInProgress:
         """Record an event of this board that the one of the other board makes necessary."""
         return self.tx.record(event, origin=replace(origin_of(self.record), follows=True))
 
+    def copy_if(self, event: Event, fits: bool) -> None:
+        """Copy the event if it fits this board; else leave it."""
+        if fits:
+            self.copy(event)
+        else:
+            self.leave()
+
     def leave(self) -> None:
         """Do not copy the event: it counts only there, or has no effect here."""
         self.left[self.record.type] = self.left.get(self.record.type, 0) + 1
@@ -172,6 +179,13 @@ class MergeInProgress:
                 event=self.record.id,
             )
         )
+
+    def compare(self, what: str, here: object, there: object, fields: Iterable[str]) -> None:
+        """Report the fields that differ and of which the value of this board stays."""
+        for field in fields:
+            mine, theirs = getattr(here, field), getattr(there, field)
+            if mine != theirs:
+                self.conflict(what, field, mine, theirs, "here")
 
     def _cause(self, cause: Cause | None) -> Cause | None:
         if cause is None:
@@ -204,12 +218,12 @@ class MergeInProgress:
                 spans[agent] = copies[0], copies[-1]
         return spans
 
-    def concurrent(self, subject: Subject) -> Iterator[tuple[Recorded, Event]]:
-        """The events of this board that changed something without the other board's knowledge."""
+    def concurrent(self, subject: Subject, *kinds: type[Event]) -> Iterator[tuple[Recorded, Any]]:
+        """The events of these kinds that changed something here without the other board's knowledge."""
         for number in self.logs.concurrent(subject):
             record = self.tx.event(number)
             event = decode(record, self.state.board.format_at(number))
-            if event is not None:
+            if isinstance(event, kinds):
                 yield record, event
 
     def is_concurrent(self, subject: Subject) -> bool:
@@ -234,6 +248,10 @@ class MergeInProgress:
             fields = _replaced(msgspec.json.decode(record.payload), self.tasks)
             record = replace(record, payload=msgspec.Raw(msgspec.json.encode(fields)))
         return decode(record, format)
+
+
+Rule = Callable[[MergeInProgress, Any], None]
+"""Records what an event of the other board means here."""
 
 
 def as_text(value: Any) -> str:

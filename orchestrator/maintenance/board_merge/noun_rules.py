@@ -4,7 +4,6 @@ An event is copied where it fits this board as it is now, as a command would rec
 other board otherwise.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -86,30 +85,20 @@ from orchestrator.domain.workstreams.events import (
     WorkstreamImported,
     WorkstreamReopened,
 )
-from orchestrator.maintenance.board_merge.merging import MergeInProgress, Won
+from orchestrator.maintenance.board_merge.merging import MergeInProgress, Rule, Won
 from orchestrator.maintenance.board_merge.two_logs import Subject
-
-Rule = Callable[[MergeInProgress, Any], None]
-
-
-def _copy_if(merging: MergeInProgress, event: Event, fits: bool) -> None:
-    if fits:
-        merging.copy(event)
-    else:
-        merging.leave()
 
 
 def _changed_here(merging: MergeInProgress, subject: Subject, kind: type[Event]) -> bool | None:
     """Whether this board made such a change later than the one considered; None if it made none."""
-    mine = [record for record, event in merging.concurrent(subject) if isinstance(event, kind)]
+    mine = [record for record, _ in merging.concurrent(subject, kind)]
     return not merging.is_older_here(mine[-1]) if mine else None
 
 
-def _edited(merging: MergeInProgress, subject: Subject, event: Any, fields: tuple[str, ...]) -> Any:
-    """The event without the fields of which this board has a later value; None if none is left."""
-    mine = [pair for pair in merging.concurrent(subject) if isinstance(pair[1], type(event))]
+def _edit(merging: MergeInProgress, subject: Subject, event: Any, fields: tuple[str, ...]) -> None:
+    """Change a record, without the fields of which this board has a later value."""
     given = {f: v for f in fields if (v := getattr(event, f)) not in (UNSET, None)}
-    for record, edit in mine:
+    for record, edit in merging.concurrent(subject, type(event)):
         for field in [*given]:
             here = getattr(edit, field)
             if here in (UNSET, None):
@@ -122,7 +111,31 @@ def _edited(merging: MergeInProgress, subject: Subject, event: Any, fields: tupl
                     continue
             del given[field]
     defaults = {field.name: field.default for field in msgspec.structs.fields(type(event))}
-    return replace(event, **{f: given.get(f, defaults[f]) for f in fields}) if given else None
+    edited = replace(event, **{f: given.get(f, defaults[f]) for f in fields})
+    merging.copy_if(edited, bool(given))
+
+
+def _set_status(
+    merging: MergeInProgress,
+    event: Event,
+    subject: Subject,
+    status: tuple[str, str],
+    kinds: tuple[type[Event], ...],
+) -> None:
+    """Change a status, unless this board has changed it later.
+
+    Args:
+        merging: The merge.
+        event: The change.
+        subject: What has the status.
+        status: That of this board, and that of the event.
+        kinds: The events that change the status.
+    """
+    here, there = status
+    is_later = any(_changed_here(merging, subject, kind) for kind in kinds)
+    if is_later and here != there:
+        merging.conflict(f"{subject[0]} {subject[1]}", "status", here, there, "here")
+    merging.copy_if(event, here != there and not is_later)
 
 
 # Workstreams
@@ -135,38 +148,27 @@ def create_workstream(merging: MergeInProgress, event: WorkstreamCreated) -> Non
         merging.copy(event)
         return
     merging.leave()
-    for field in ("description", "priority", "prefix"):
-        here, there = getattr(known, field), getattr(event, field)
-        if here != there:
-            merging.conflict(f"workstream {known.name}", field, here, there, "here")
+    fields = ("description", "priority", "prefix")
+    merging.compare(f"workstream {known.name}", known, event, fields)
 
 
 def import_workstream(merging: MergeInProgress, event: WorkstreamImported) -> None:
     """Add an imported workstream, unless it is here."""
-    _copy_if(merging, event, event.record.name not in merging.state.workstreams)
+    merging.copy_if(event, event.record.name not in merging.state.workstreams)
 
 
 def edit_workstream(merging: MergeInProgress, event: WorkstreamEdited) -> None:
     """Change a workstream; of a field that both boards changed, the later value counts."""
     subject = ("workstream", event.workstream)
-    edited = _edited(merging, subject, event, ("description", "priority", "prefix"))
-    if edited is None:
-        merging.leave()
-    else:
-        merging.copy(edited)
+    _edit(merging, subject, event, ("description", "priority", "prefix"))
 
 
 def open_or_close(merging: MergeInProgress, event: WorkstreamClosed | WorkstreamReopened) -> None:
     """Close or reopen a workstream, unless this board has closed or reopened it later."""
     status = "closed" if isinstance(event, WorkstreamClosed) else "active"
     known = merging.state.workstreams[event.workstream]
-    subject = ("workstream", known.name)
-    later = _changed_here(merging, subject, WorkstreamClosed) or _changed_here(
-        merging, subject, WorkstreamReopened
-    )
-    if later and known.status != status:
-        merging.conflict(f"workstream {known.name}", "status", known.status, status, "here")
-    _copy_if(merging, event, known.status != status and not later)
+    subject, kinds = ("workstream", known.name), (WorkstreamClosed, WorkstreamReopened)
+    _set_status(merging, event, subject, (known.status, status), kinds)
 
 
 # Agents
@@ -183,12 +185,12 @@ def register(merging: MergeInProgress, event: AgentRegistered) -> None:
             merging.conflict(
                 f"agent {event.id}", "facts", here, there, "here" if later else "there"
             )
-    _copy_if(merging, event, not (known is not None and later))
+    merging.copy_if(event, not (known is not None and later))
 
 
 def import_agent(merging: MergeInProgress, event: AgentImported) -> None:
     """Add an imported agent, unless it is here."""
-    _copy_if(merging, event, event.record.id not in merging.state.agents)
+    merging.copy_if(event, event.record.id not in merging.state.agents)
 
 
 def retire(merging: MergeInProgress, event: AgentRetired) -> None:
@@ -197,7 +199,7 @@ def retire(merging: MergeInProgress, event: AgentRetired) -> None:
     is_wanted = merging.is_concurrent(("agent", event.id))
     if known is not None and known.status == "active" and is_wanted:
         merging.conflict(f"agent {event.id}", "status", "active", "retired", "here")
-    _copy_if(merging, event, known is not None and known.status == "active" and not is_wanted)
+    merging.copy_if(event, known is not None and known.status == "active" and not is_wanted)
 
 
 def rename_agent(merging: MergeInProgress, event: AgentRenamed) -> None:
@@ -209,7 +211,7 @@ def rename_agent(merging: MergeInProgress, event: AgentRenamed) -> None:
         here = agents.aliases.get(event.id, event.id)
         if here != event.to:
             merging.conflict(f"agent {event.id}", "name", here, event.to, "here")
-    _copy_if(merging, event, not is_taken and not is_renamed)
+    merging.copy_if(event, not is_taken and not is_renamed)
 
 
 def session(merging: MergeInProgress, event: SessionStarted | SessionNoted | SessionEnded) -> None:
@@ -239,21 +241,21 @@ def acquire(merging: MergeInProgress, event: LockAcquired) -> None:
         there = f"held by {agent} until {event.until}"
         merging.conflict(f"lock {event.resource}", "holder", holder, there, "here")
     mine = merging.state.locks.of(event.resource).holder(agent)
-    _copy_if(merging, event, not collisions and mine is None)
+    merging.copy_if(event, not collisions and mine is None)
 
 
 def keep_lock(merging: MergeInProgress, event: LockRenewed | LockReleased | LockLapsed) -> None:
     """Extend or end the hold of an agent of the other board."""
     agent = getattr(event, "holder", merging.record.agent)
     mine = merging.state.locks.of(event.resource).holder(agent)
-    _copy_if(merging, event, mine is not None and merging.is_from_there(mine.token))
+    merging.copy_if(event, mine is not None and merging.is_from_there(mine.token))
 
 
 def break_lock(merging: MergeInProgress, event: LockBroken) -> None:
     """Break a lock of agents of the other board."""
     holders = merging.state.locks.of(event.resource).holders
     theirs = [holder for holder in holders if merging.is_from_there(holder.token)]
-    _copy_if(merging, event, bool(theirs) and len(theirs) == len(holders))
+    merging.copy_if(event, bool(theirs) and len(theirs) == len(holders))
 
 
 # Mail
@@ -273,7 +275,7 @@ def mark(merging: MergeInProgress, event: Marked) -> None:
     """Mark a message, if it is in the mailbox of the agent here."""
     message = merging.id_of(event.message) or 0
     box = merging.state.mail.mailbox(merging.record.agent)
-    _copy_if(merging, replace(event, message=message), message in box)
+    merging.copy_if(replace(event, message=message), message in box)
 
 
 def deliver(merging: MergeInProgress, event: MessageDelivered) -> None:
@@ -281,7 +283,7 @@ def deliver(merging: MergeInProgress, event: MessageDelivered) -> None:
     new = merging.state.mail.mailbox(merging.record.agent).new
     ids = (merging.id_of(message) or 0 for message in event.messages)
     messages = tuple(message for message in ids if message in new)
-    _copy_if(merging, replace(event, messages=messages), bool(messages))
+    merging.copy_if(replace(event, messages=messages), bool(messages))
 
 
 def put_away(merging: MergeInProgress, event: MessageArchived) -> None:
@@ -289,7 +291,7 @@ def put_away(merging: MergeInProgress, event: MessageArchived) -> None:
     box = merging.state.mail.mailbox(merging.record.agent)
     ids = (merging.id_of(message) or 0 for message in event.messages)
     messages = tuple(message for message in ids if message in box)
-    _copy_if(merging, replace(event, messages=messages), bool(messages))
+    merging.copy_if(replace(event, messages=messages), bool(messages))
 
 
 def take_from_queue(merging: MergeInProgress, event: MessageTaken) -> None:
@@ -300,7 +302,7 @@ def take_from_queue(merging: MergeInProgress, event: MessageTaken) -> None:
     if not is_there and known is not None and known.taken_by:
         what = f"message {message} of the queue {event.queue}"
         merging.conflict(what, "taken by", known.taken_by, merging.record.agent, "here")
-    _copy_if(merging, replace(event, message=message), is_there)
+    merging.copy_if(replace(event, message=message), is_there)
 
 
 def requeue(merging: MergeInProgress, event: MessageRequeued) -> None:
@@ -309,7 +311,7 @@ def requeue(merging: MergeInProgress, event: MessageRequeued) -> None:
     known = merging.state.mail.messages.get(message)
     has_it = known is not None and known.taken_by == agent
     is_in_box = message in merging.state.mail.mailbox(agent)
-    _copy_if(merging, replace(event, message=message), has_it and is_in_box)
+    merging.copy_if(replace(event, message=message), has_it and is_in_box)
 
 
 def set_list(merging: MergeInProgress, event: MailingListSet) -> None:
@@ -319,12 +321,12 @@ def set_list(merging: MergeInProgress, event: MailingListSet) -> None:
     if later is not None and here != event.members:
         won: Won = "here" if later else "there"
         merging.conflict(f"list {event.name}", "members", here, event.members, won)
-    _copy_if(merging, event, not later)
+    merging.copy_if(event, not later)
 
 
 def disturb(merging: MergeInProgress, event: MailMuted | MailUnmuted) -> None:
     """Let mail disturb an agent or not, unless it has changed this here."""
-    _copy_if(merging, event, not merging.is_concurrent(("message", merging.record.agent)))
+    merging.copy_if(event, not merging.is_concurrent(("message", merging.record.agent)))
 
 
 # Convoys and goals
@@ -337,14 +339,9 @@ def create_convoy(merging: MergeInProgress, event: ConvoyCreated) -> None:
     if known is None:
         merging.copy(replace(event, tasks=tasks))
         return
-    if event.description != known.description:
-        what = f"convoy {event.convoy}"
-        merging.conflict(what, "description", known.description, event.description, "here")
+    merging.compare(f"convoy {event.convoy}", known, event, ("description",))
     added = tuple(task for task in tasks if task not in known.tasks)
-    if added:
-        merging.copy(ConvoyChanged(convoy=event.convoy, added=added))
-    else:
-        merging.leave()
+    merging.copy_if(ConvoyChanged(convoy=event.convoy, added=added), bool(added))
 
 
 def change_convoy(merging: MergeInProgress, event: ConvoyChanged) -> None:
@@ -352,24 +349,24 @@ def change_convoy(merging: MergeInProgress, event: ConvoyChanged) -> None:
     known = merging.state.convoys[event.convoy].tasks
     added = tuple(t for t in event.added if t not in known and exists(merging.state, t))
     removed = tuple(task for task in event.removed if task in known)
-    _copy_if(merging, replace(event, added=added, removed=removed), bool(added or removed))
+    merging.copy_if(replace(event, added=added, removed=removed), bool(added or removed))
 
 
 def start_convoy(merging: MergeInProgress, event: ConvoyStarted) -> None:
     """Start a convoy once."""
-    _copy_if(merging, event, not merging.state.convoys[event.convoy].started_at)
+    merging.copy_if(event, not merging.state.convoys[event.convoy].started_at)
 
 
 def land_convoy(merging: MergeInProgress, event: ConvoyLanded) -> None:
     """Land a convoy whose tasks have ended here too."""
     convoy = merging.state.convoys[event.convoy]
-    _copy_if(merging, event, convoy.status == "open" and not convoy.open_tasks)
+    merging.copy_if(event, convoy.status == "open" and not convoy.open_tasks)
 
 
 def reopen_convoy(merging: MergeInProgress, event: ConvoyReopened) -> None:
     """Reopen a convoy that has an open task here too."""
     convoy = merging.state.convoys[event.convoy]
-    _copy_if(merging, event, convoy.status == "landed" and convoy.open_tasks > 0)
+    merging.copy_if(event, convoy.status == "landed" and convoy.open_tasks > 0)
 
 
 def cancel_convoy(merging: MergeInProgress, event: ConvoyCancelled) -> None:
@@ -379,7 +376,7 @@ def cancel_convoy(merging: MergeInProgress, event: ConvoyCancelled) -> None:
     if is_changed and convoy.status != "cancelled":
         what = f"convoy {event.convoy}"
         merging.conflict(what, "status", f"changed, {convoy.status}", "cancelled", "here")
-    _copy_if(merging, event, convoy.status != "cancelled" and not is_changed)
+    merging.copy_if(event, convoy.status != "cancelled" and not is_changed)
 
 
 def create_goal(merging: MergeInProgress, event: GoalCreated) -> None:
@@ -389,24 +386,14 @@ def create_goal(merging: MergeInProgress, event: GoalCreated) -> None:
     if known is None:
         merging.copy(replace(event, tasks=tasks))
         return
-    for field in ("due", "description"):
-        here, there = getattr(known, field), getattr(event, field)
-        if here != there:
-            merging.conflict(f"goal {event.goal}", field, here, there, "here")
+    merging.compare(f"goal {event.goal}", known, event, ("due", "description"))
     added = tuple(task for task in tasks if task not in known.tasks)
-    if added:
-        merging.copy(GoalTasksChanged(goal=event.goal, added=added))
-    else:
-        merging.leave()
+    merging.copy_if(GoalTasksChanged(goal=event.goal, added=added), bool(added))
 
 
 def edit_goal(merging: MergeInProgress, event: GoalEdited) -> None:
     """Change a goal; of a field that both boards changed, the later value counts."""
-    edited = _edited(merging, ("goal", event.goal), event, ("due", "description"))
-    if edited is None:
-        merging.leave()
-    else:
-        merging.copy(edited)
+    _edit(merging, ("goal", event.goal), event, ("due", "description"))
 
 
 def change_goal(merging: MergeInProgress, event: GoalTasksChanged) -> None:
@@ -414,19 +401,13 @@ def change_goal(merging: MergeInProgress, event: GoalTasksChanged) -> None:
     known = merging.state.goals[event.goal].tasks
     added = tuple(t for t in event.added if t not in known and t in merging.state.tasks)
     removed = tuple(task for task in event.removed if task in known)
-    _copy_if(merging, replace(event, added=added, removed=removed), bool(added or removed))
+    merging.copy_if(replace(event, added=added, removed=removed), bool(added or removed))
 
 
 def end_goal(merging: MergeInProgress, event: GoalEnded | GoalReopened) -> None:
     """End or reopen a goal; of two changes the later one counts."""
-    status = getattr(event, "outcome", "open")
-    known, subject = merging.state.goals[event.goal], ("goal", event.goal)
-    later = _changed_here(merging, subject, GoalEnded) or _changed_here(
-        merging, subject, GoalReopened
-    )
-    if later and known.status != status:
-        merging.conflict(f"goal {event.goal}", "status", known.status, status, "here")
-    _copy_if(merging, event, known.status != status and not later)
+    status = merging.state.goals[event.goal].status, getattr(event, "outcome", "open")
+    _set_status(merging, event, ("goal", event.goal), status, (GoalEnded, GoalReopened))
 
 
 # Workflows, cycles, permissions, claims of events
@@ -436,21 +417,21 @@ def pour(merging: MergeInProgress, event: WorkflowPoured) -> None:
     """Take over a workflow; the events after this one add its tasks."""
     root = event.workflow
     is_new = root not in merging.state.workflows
-    _copy_if(merging, event, is_new and (event.own_root or root in merging.state.tasks))
+    merging.copy_if(event, is_new and (event.own_root or root in merging.state.tasks))
 
 
 def end_workflow(merging: MergeInProgress, event: WorkflowEnded) -> None:
     """End a workflow whose root has ended here too."""
     known, root = merging.state.workflows.get(event.workflow), event.workflow
     has_ended = root in merging.state.tasks and merging.state.tasks[root].status in ENDED
-    _copy_if(merging, event, known is not None and not known.ended_at and has_ended)
+    merging.copy_if(event, known is not None and not known.ended_at and has_ended)
 
 
 def reopen_workflow(merging: MergeInProgress, event: WorkflowReopened) -> None:
     """Reopen a workflow whose root is open here too."""
     known = merging.state.workflows.get(event.workflow)
     is_open = merging.state.tasks.is_open(event.workflow)
-    _copy_if(merging, event, known is not None and bool(known.ended_at) and is_open)
+    merging.copy_if(event, known is not None and bool(known.ended_at) and is_open)
 
 
 def remove_workflow(merging: MergeInProgress, event: WorkflowSquashed | WorkflowBurned) -> None:
@@ -470,7 +451,7 @@ def remove_workflow(merging: MergeInProgress, event: WorkflowSquashed | Workflow
         fits = False
     if not fits:
         merging.conflict(f"workflow {root}", "end", "changed", "removed", "here")
-    _copy_if(merging, event, fits)
+    merging.copy_if(event, fits)
 
 
 def plan(merging: MergeInProgress, event: CyclePlanned) -> None:
@@ -485,19 +466,19 @@ def plan(merging: MergeInProgress, event: CyclePlanned) -> None:
 
 def ask(merging: MergeInProgress, event: PermissionRequested) -> None:
     """Take over a request for permission."""
-    _copy_if(merging, event, event.request_id not in merging.state.permissions)
+    merging.copy_if(event, event.request_id not in merging.state.permissions)
 
 
 def answer(merging: MergeInProgress, event: PermissionAnswered | PermissionExpired) -> None:
     """Answer a request that is open here too."""
     known = merging.state.permissions.get(event.request_id)
-    _copy_if(merging, event, known is not None and known.status == "pending")
+    merging.copy_if(event, known is not None and known.status == "pending")
 
 
 def take_answer(merging: MergeInProgress, event: PermissionTaken) -> None:
     """Use up an answer once."""
     known = merging.state.permissions.get(event.request_id)
-    _copy_if(merging, event, known is not None and not known.taken)
+    merging.copy_if(event, known is not None and not known.taken)
 
 
 def claim_event(merging: MergeInProgress, event: SubscriptionClaimed) -> None:
@@ -510,7 +491,7 @@ def claim_event(merging: MergeInProgress, event: SubscriptionClaimed) -> None:
     )
     if mine is not None and not is_free:
         merging.conflict(f"event {number}", "claim", mine.agent, merging.record.agent, "here")
-    _copy_if(merging, replace(event, event=number or 0), bool(number) and is_free)
+    merging.copy_if(replace(event, event=number or 0), bool(number) and is_free)
 
 
 def end_claim(
@@ -520,7 +501,7 @@ def end_claim(
     number = merging.id_of(event.event) or 0
     mine = merging.state.subscriptions.event_claims.get(number)
     holder = getattr(event, "holder", merging.record.agent)
-    _copy_if(merging, replace(event, event=number), mine is not None and mine.agent == holder)
+    merging.copy_if(replace(event, event=number), mine is not None and mine.agent == holder)
 
 
 RULES: dict[type[Event], Rule] = {

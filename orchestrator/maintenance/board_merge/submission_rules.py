@@ -20,8 +20,7 @@ from orchestrator.domain.merges.events import (
     MergeSubmitted,
     MergeWithdrawn,
 )
-from orchestrator.maintenance.board_merge.merging import MergeInProgress
-from orchestrator.maintenance.board_merge.noun_rules import Rule
+from orchestrator.maintenance.board_merge.merging import MergeInProgress, Rule
 
 Ended = MergeMerged | MergeReturned | MergeRejected | MergeWithdrawn
 
@@ -65,15 +64,13 @@ def retry(merging: MergeInProgress, event: MergeRetried) -> None:
     number = merging.submissions.get(event.number, event.number)
     merges = merging.state.merges
     known = merges.get(number)
-    if (
-        known is None
-        or known.is_open
-        or known.status == "merged"
-        or merges.open_of_branch(known.branch, known.target) is not None
-    ):
-        merging.leave()
-    else:
-        merging.copy(replace(event, number=number))
+    fits = (
+        known is not None
+        and not known.is_open
+        and known.status != "merged"
+        and merges.open_of_branch(known.branch, known.target) is None
+    )
+    merging.copy_if(replace(event, number=number), fits)
 
 
 def leave(merging: MergeInProgress, _event: Any) -> None:

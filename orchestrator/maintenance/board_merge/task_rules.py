@@ -4,7 +4,7 @@ The rules are those of one board: work that is done counts, a task has one holde
 field the later one counts. What loses is kept as a note of the task.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import UNSET
@@ -56,10 +56,7 @@ from orchestrator.domain.tasks.verification_events import (
     TaskTrusted,
 )
 from orchestrator.maintenance.board_merge.field_merge import both_changed, clashing, merged_value
-from orchestrator.maintenance.board_merge.merging import MergeInProgress, Won, as_text
-
-Rule = Callable[[MergeInProgress, Any], None]
-"""Records what an event of the other board means here."""
+from orchestrator.maintenance.board_merge.merging import MergeInProgress, Rule, Won, as_text
 
 _NOTE = "a note of the task"
 
@@ -110,8 +107,8 @@ def take_imported(merging: MergeInProgress, event: TaskImported) -> None:
     if exists(merging.state, task.id):
         merging.leave()
         known = merging.state.tasks.get(task.id)
-        if known is not None and known.title != task.title:
-            merging.conflict(f"task {task.id}", "title", known.title, task.title, "here")
+        if known is not None:
+            merging.compare(f"task {task.id}", known, task, ("title",))
         return
     merging.copy(replace(event, record=replace(task, **_fitting(merging, task.id, task))))
     _distrust(merging, task.id)
@@ -125,12 +122,9 @@ def _is_same(merging: MergeInProgress, event: TaskAdded) -> bool:
 
 def _join(merging: MergeInProgress, event: TaskAdded) -> None:
     """Report how a task that both boards added differs; the later one of two different values is kept."""
-    task = _task(merging, event)
     merging.leave()
-    for field in TaskFacts.__struct_fields__:
-        here, there = getattr(task, field), getattr(event, field)
-        if field not in ("id", "checks") and here != there:
-            merging.conflict(_named(event), field, here, there, "here")
+    fields = (field for field in TaskFacts.__struct_fields__ if field not in ("id", "checks"))
+    merging.compare(_named(event), _task(merging, event), event, fields)
 
 
 def _free_id(state: State, task_id: str) -> str:
@@ -219,9 +213,7 @@ def _fitting_facts(merging: MergeInProgress, event: Any, facts: dict[str, Any]) 
 def _facts_that_win(merging: MergeInProgress, event: Any) -> dict[str, Any]:
     task = _task(merging, event)
     facts: dict[str, Any] = event.facts()
-    for record, mine in merging.concurrent(("task", event.task)):
-        if not isinstance(mine, (TaskEdited, TaskReimported)):
-            continue
+    for record, mine in merging.concurrent(("task", event.task), TaskEdited, TaskReimported):
         for field in facts.keys() & mine.facts().keys():
             here, there = getattr(task, field), facts[field]
             if here == there:
@@ -289,7 +281,7 @@ def reimport(merging: MergeInProgress, event: TaskReimported) -> None:
 def move(merging: MergeInProgress, event: TaskMoved) -> None:
     """Move a task to another workstream; of two moves the later one counts."""
     here = _task(merging, event).workstream
-    moves = [r for r, e in merging.concurrent(("task", event.task)) if isinstance(e, TaskMoved)]
+    moves = [record for record, _ in merging.concurrent(("task", event.task), TaskMoved)]
     if here == event.workstream or event.workstream not in merging.state.workstreams:
         merging.leave()
     elif moves and not merging.is_older_here(moves[-1]):
@@ -310,17 +302,26 @@ def _is_held_here(merging: MergeInProgress, task: Task) -> bool:
         return False
     if task.token is not None:
         return not merging.is_from_there(task.token)
-    subject = ("task", task.id)
-    return any(isinstance(event, TaskAssigned) for _, event in merging.concurrent(subject))
+    return any(merging.concurrent(("task", task.id), TaskAssigned))
+
+
+def _is_free(merging: MergeInProgress, task: Task) -> bool:
+    """Whether an agent of the other board may have the task."""
+    return task.status in ("pending", *HELD) and not _is_held_here(merging, task)
+
+
+def _standing(task: Task) -> str:
+    """The status of a task, and who has it."""
+    return f"{task.status} with {task.assigned_to}" if task.status in HELD else task.status
 
 
 def claim(merging: MergeInProgress, event: TaskClaimed) -> None:
     """Claim a task if it is free here; else the claim has lost."""
     task, agent, now = _task(merging, event), merging.record.agent, merging.tx.now
     merging.lost_claims.pop(event.task, None)
-    if task.status in HELD and task.assigned_to == agent and task.status == "in_progress":
+    if task.status == "in_progress" and task.assigned_to == agent:
         merging.leave()  # the agent has it on both boards
-    elif task.status == "pending" or (task.status in HELD and not _is_held_here(merging, task)):
+    elif _is_free(merging, task):
         merging.copy(event)
     elif task.has_lapsed(now):
         merging.follow(TaskLapsed(task=task.id, holder=task.assigned_to or ""))
@@ -333,7 +334,7 @@ def claim(merging: MergeInProgress, event: TaskClaimed) -> None:
 def assign(merging: MergeInProgress, event: TaskAssigned) -> None:
     """Give a task to an agent if it is free here."""
     task = _task(merging, event)
-    if task.status == "pending" or (task.status in HELD and not _is_held_here(merging, task)):
+    if _is_free(merging, task):
         hung = merging.state.agents.hooks.get(event.to) in (None, event.task)
         merging.copy(replace(event, hung=event.hung and hung))
     else:
@@ -347,10 +348,8 @@ def hang(merging: MergeInProgress, event: TaskHung) -> None:
     """Hang a task on the hook of its holder, if that has it here, and nothing else hangs there."""
     task = _task(merging, event)
     hooks, holder = merging.state.agents.hooks, task.assigned_to or ""
-    if task.status in HELD and not _is_held_here(merging, task) and holder not in hooks:
-        merging.copy(event)
-    else:
-        merging.leave()
+    is_theirs = task.status in HELD and not _is_held_here(merging, task)
+    merging.copy_if(event, is_theirs and holder not in hooks)
 
 
 def renew(merging: MergeInProgress, event: TaskRenewed) -> None:
@@ -371,10 +370,8 @@ def give_back(merging: MergeInProgress, event: TaskReleased | TaskLapsed) -> Non
     task = _task(merging, event)
     merging.lost_claims.pop(event.task, None)
     holder = event.holder or merging.record.agent
-    if task.status in HELD and task.assigned_to == holder and not _is_held_here(merging, task):
-        merging.copy(event)
-    else:
-        merging.leave()
+    is_theirs = task.status in HELD and not _is_held_here(merging, task)
+    merging.copy_if(event, is_theirs and task.assigned_to == holder)
 
 
 # Ends
@@ -390,21 +387,20 @@ def end_well(merging: MergeInProgress, event: TaskCompleted | TaskSubmitted) -> 
             kept = _note(merging, task.id, f"In {_by(merging)}, the result was:\n{event.result}")
             merging.conflict(_named(event), "result", task.result or "", event.result, "here", kept)
         return
-    is_theirs = task.status in ("pending", *HELD) and not _is_held_here(merging, task)
-    if not is_theirs and not (task.status == "in_review" and not _is_submitted_here(merging, task)):
+    is_reviewed = task.status == "in_review" and not _is_submitted_here(merging, task)
+    if not is_reviewed and not _is_free(merging, task):
         _make_way(merging, task, event, worker)
     merging.copy(event)
 
 
 def _is_submitted_here(merging: MergeInProgress, task: Task) -> bool:
-    concurrent = merging.concurrent(("task", task.id))
-    return any(isinstance(event, TaskSubmitted) for _, event in concurrent)
+    return any(merging.concurrent(("task", task.id), TaskSubmitted))
 
 
 def _make_way(merging: MergeInProgress, task: Task, event: Any, worker: str) -> None:
     """Let the worker of the other board be the holder before its result is recorded."""
     there = f"{event.TYPE.partition('.')[2]} by {worker}"
-    here = f"{task.status} with {task.assigned_to}" if task.status in HELD else task.status
+    here = _standing(task)
     kept = ""
     if task.status in HELD:
         merging.follow(released(task, f"it was {there} on another board"))
@@ -444,33 +440,28 @@ def end_badly(merging: MergeInProgress, event: TaskFailed | TaskCancelled | Task
     merging.leave()
     reason = f": {event.reason}" if event.reason else ""
     kept = _note(merging, task.id, f"In {_by(merging)}, it was {verb}{reason}")
-    here = f"{task.status} with {task.assigned_to}" if task.status in HELD else task.status
+    here = _standing(task)
     merging.conflict(_named(event), "end", here, f"{verb}{reason}", "here", kept)
 
 
 def _edits(merging: MergeInProgress, task_id: str) -> str:
-    events = [event for _, event in merging.concurrent(("task", task_id))]
-    edits = [event for event in events if isinstance(event, TaskEdited)]
-    return ", ".join(dict.fromkeys(field for edit in edits for field in edit.facts()))
+    edits = merging.concurrent(("task", task_id), TaskEdited)
+    return ", ".join(dict.fromkeys(field for _, edit in edits for field in edit.facts()))
 
 
 def unblock(merging: MergeInProgress, event: TaskUnblocked) -> None:
     """A task that both boards have blocked stays blocked here."""
     task = _task(merging, event)
-    mine = (e for _, e in merging.concurrent(("task", task.id)))
-    if task.status == "blocked" and not any(isinstance(e, TaskBlocked) for e in mine):
-        merging.copy(event)
-    else:
-        merging.leave()
+    is_blocked_here = any(merging.concurrent(("task", task.id), TaskBlocked))
+    merging.copy_if(event, task.status == "blocked" and not is_blocked_here)
 
 
 def reopen(merging: MergeInProgress, event: TaskReopened) -> None:
     """Reopen a task, unless it was ended here without the other board's knowledge."""
     task = _task(merging, event)
-    ended = [
-        e for _, e in merging.concurrent(("task", task.id)) if getattr(e, "STATUS", "") in ENDED
-    ]
-    if task.status in ENDED and not ended:
+    mine = merging.concurrent(("task", task.id), Event)
+    is_ended_here = any(getattr(event, "STATUS", "") in ENDED for _, event in mine)
+    if task.status in ENDED and not is_ended_here:
         merging.copy(event)
         return
     merging.leave()
@@ -486,20 +477,15 @@ def claim_review(merging: MergeInProgress, event: ReviewClaimed) -> None:
     """Take a review that no agent of this board has."""
     task = _task(merging, event)
     is_free = task.reviewer is None or task.review_until <= merging.tx.now
-    if task.status == "in_review" and is_free and not _is_submitted_here(merging, task):
-        merging.copy(event)
-    else:
-        merging.leave()
+    is_theirs = task.status == "in_review" and not _is_submitted_here(merging, task)
+    merging.copy_if(event, is_free and is_theirs)
 
 
 def keep_review(merging: MergeInProgress, event: ReviewRenewed | ReviewReleased) -> None:
     """Extend or end the review of an agent of the other board."""
     task = _task(merging, event)
     reviewer = getattr(event, "holder", merging.record.agent)
-    if task.status == "in_review" and task.reviewer == reviewer:
-        merging.copy(event)
-    else:
-        merging.leave()
+    merging.copy_if(event, task.status == "in_review" and task.reviewer == reviewer)
 
 
 def judge(merging: MergeInProgress, event: TaskApproved | TaskRejected | TaskReturned) -> None:
@@ -520,21 +506,13 @@ def judge(merging: MergeInProgress, event: TaskApproved | TaskRejected | TaskRet
 
 def check(merging: MergeInProgress, event: TaskChecked) -> None:
     """Keep the newer results of the checks."""
-    checks = (
-        (r, e) for r, e in merging.concurrent(("task", event.task)) if isinstance(e, TaskChecked)
-    )
-    if any(not merging.is_older_here(record) for record, _ in checks):
-        merging.leave()
-    else:
-        merging.copy(event)
+    checks = merging.concurrent(("task", event.task), TaskChecked)
+    merging.copy_if(event, all(merging.is_older_here(record) for record, _ in checks))
 
 
 def reach(merging: MergeInProgress, event: TaskReached) -> None:
     """The times of signals begin once."""
-    if _task(merging, event).starts_timers:
-        merging.copy(event)
-    else:
-        merging.leave()
+    merging.copy_if(event, _task(merging, event).starts_timers)
 
 
 def archive(merging: MergeInProgress, event: TaskArchived) -> None:

@@ -77,24 +77,17 @@ class Texts:
         merging = self._merging
         name = self._name_here(event.topic)  # type: ignore[attr-defined]
         topic = self._topic(name)
-        if isinstance(event, VersionEvent):
-            known = merging.state.knowledge.get(name)
-            if (
-                known is not None
-                and not known.deleted
-                and known.digest == digest_of(event.content.encode())
-            ):
-                merging.leave()
-                topic.theirs = _version_of(event, merging.record.ts, known.versions[-1])
-                topic.is_deleted_there = False
-                return
-            record = merging.copy(self._written(name, event))
-            topic.theirs = _version_of(event, merging.record.ts, record.id)
-            topic.is_deleted_there = False
-            return
         known = merging.state.knowledge.get(name)
-        topic.is_deleted_there = True
-        if known is None or known.deleted:
+        is_live = known is not None and not known.deleted
+        topic.is_deleted_there = not isinstance(event, VersionEvent)
+        if isinstance(event, VersionEvent):
+            if known is not None and is_live and known.digest == digest_of(event.content.encode()):
+                merging.leave()
+                number = known.versions[-1]
+            else:
+                number = merging.copy(self._written(name, event)).id
+            topic.theirs = _version_of(event, merging.record.ts, number)
+        elif not is_live:
             merging.leave()
         elif merging.is_concurrent(("knowledge", name)):
             merging.leave()
@@ -281,11 +274,7 @@ class Texts:
         if decision.number != event.number:
             event = replace(event, text=_with_reference(event.text, event.number))
         merged = replace(event, number=decision.number, replaces=digest)
-        mine = [
-            (record, edit)
-            for record, edit in merging.concurrent(("decision", decision.number))
-            if isinstance(edit, DecisionEdited)
-        ]
+        mine = [*merging.concurrent(("decision", decision.number), DecisionEdited)]
         if mine and (decision.title, decision.text) != (event.title, event.text):
             text = three_way(decision.text, self._text_before(decision), event.text)
             is_older = merging.is_older_here(mine[-1][0])

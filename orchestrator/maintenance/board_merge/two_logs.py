@@ -119,7 +119,7 @@ class TwoLogs:
             self._other.store,
             self._begin_there,
             self._progress,
-            "MergeInProgress events",
+            "Merging events",
             self._other.end,
         ):
             known = self._known(record)
