@@ -253,3 +253,15 @@ def test_another_thread_neither_reads_nor_continues_what_is_not_durable_yet(memo
         assert all(each.result()[1][:1] == [None] for each in others)
     assert [task.title for task in orc.tasks.all()] == ["one", "two"]
     check_law(orc)
+
+
+def test_who_reads_backwards_sees_each_event_once_although_commits_are_written_meanwhile(
+    memory_path: Path,
+):
+    orc, settled = opened(memory_path / "b"), Settled()
+    with orc.engine.grouped(settled.append):
+        for title in ("one", "two"):
+            orc.tasks.add("build", title=title)
+        newest = orc.engine.read_backwards()
+        ids = [next(newest).id, orc.engine.state_at(2).event, *(each.id for each in newest)]
+    assert ids == [3, 2, 2, 1]
