@@ -366,30 +366,26 @@ class Engine:
 
     def settle(self) -> None:
         """End the group of commits, if there is one: from here on they have happened."""
-        group, self._group = self._group, None
+        group = self._group
         if group is None:
             return
         with group:
-            if group.records:
-                self._interrupts.hold()
-                try:
-                    self._flush(group)
+            self._interrupts.hold()
+            try:
+                if group.records:
+                    self._flush()
                     self._carry_out({}, {})
-                finally:
-                    self._interrupts.release()
+            finally:
+                self._group = None  # before other threads may begin one
+                self._interrupts.release()
 
-    def _flush(self, group: CommitGroup | None = None) -> None:
-        """Append the commits of a group to the log, before something reads it or writes to it.
-
-        Args:
-            group: The group; None for the present one, if there is one.
-        """
-        group = group or self._group
-        if group is None:
+    def _flush(self) -> None:
+        """Append the commits that wait to the log, before something reads it or writes to it."""
+        if self._group is None:
             return
-        records = group.records
+        records = self._group.records
         try:
-            self._position = group.flush(self._position)
+            self._position = self._group.flush(self._position)
         except BaseException:
             self.forget()  # the state has what is not in the log
             raise
