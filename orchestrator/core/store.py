@@ -196,16 +196,15 @@ class Store(Protocol):
                 it have been returned by then.
         """
 
-    def end_shared_with(self, other: "Store") -> Cursor:
-        """Return the end of the longest beginning that this log and another one share, in whole commits.
+    def line(self, number: int) -> tuple[bytes, Cursor]:
+        """The line of an event, without its newline, and the position after it.
 
-        The logs of a board and of its copy share all events up to the copy. The cost does not grow with them.
-
-        Args:
-            other: A store of the same kind.
+        The checksum in a line covers all lines before it. So two logs, also of different kinds of stores, are
+        equal up to an event whose lines are equal.
 
         Raises:
-            Damage: A line of one of them cannot be read.
+            Damage: The line cannot be read.
+            NotFound: The log has no such event.
         """
 
     def fingerprint(self, end: Cursor, known: str = "") -> str:

@@ -5,20 +5,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import takewhile
 
 from orchestrator.core import clock
 from orchestrator.core.errors import BadInput, Damage, NotFound, TimedOut
 from orchestrator.core.events import Recorded
-from orchestrator.core.store import (
-    LARGEST_RECORD,
-    Chunk,
-    Cursor,
-    Cursors,
-    Documents,
-    Presence,
-    Store,
-)
+from orchestrator.core.store import LARGEST_RECORD, Chunk, Cursor, Cursors, Documents, Presence
 
 
 class MemoryCursor(Cursor, frozen=True, gc=False):
@@ -157,15 +148,14 @@ class MemoryStore:
         events = self._records[after.id :]
         return iter([Chunk(events, self._cursor(events[-1].id))] if events else [])
 
-    def end_shared_with(self, other: Store) -> Cursor:
-        if not isinstance(other, MemoryStore):
-            return MemoryCursor()
-        theirs = other._records  # noqa: SLF001  the same class
-        pairs = zip(self._records, theirs, strict=False)
-        number = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-        while number and self._records[number - 1].more:
-            number -= 1
-        return self._cursor(number) if number else MemoryCursor()
+    def line(self, number: int) -> tuple[bytes, Cursor]:
+        from orchestrator.stores.files.lines import encode_line  # only a merge of boards needs it
+
+        self.event(number)  # or it is not found
+        line, crc = b"", 0
+        for record in self._records[:number]:
+            line, crc = encode_line(record, crc)
+        return line[:-1], self._cursor(number)
 
     def fingerprint(self, end: Cursor, known: str = "") -> str:  # noqa: ARG002  nothing else can change it
         return known

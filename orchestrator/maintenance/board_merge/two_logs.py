@@ -90,15 +90,14 @@ class TwoLogs:
         self, here: Store, state: State, other: OtherBoard, progress: ShowProgress
     ) -> None:
         self._here, self._other, self._progress = here, other, progress
-        begin = here.end_shared_with(other.store)
+        begin, self._begin_there = shared_ends(here, other.store)
         self.shared = begin.id
-        self._begin_there = other.store.end_shared_with(here) if begin.id else START
         self._ids: dict[Origin, int] = {}
         self._changes: dict[Subject, list[int]] = {}
         self._known_until = begin.id
         self._known_there: set[int] = set()
         self._known_there_until = begin.id
-        for record in _records(here, begin if begin.id else START, progress, "Reading the log"):
+        for record in _records(here, begin, progress, "Reading the log"):
             self._note(record, decode(record, state.board.format_at(record.id)))
 
     def _note(self, record: Recorded, event: Event | None) -> None:
@@ -158,6 +157,26 @@ class TwoLogs:
     def change(self, subject: Subject, number: int) -> None:
         """Note an event of the merge itself, with which this board goes its own way."""
         self._changes.setdefault(subject, []).append(number)
+
+
+def shared_ends(one: Store, other: Store) -> tuple[Cursor, Cursor]:
+    """The end of the longest beginning that two logs share, in whole commits, as a position in each of them.
+
+    The logs of a board and of its copy share all events up to the copy. The number of lines that are read
+    hardly grows with them.
+    """
+    low, high = 0, min(_last_id(one), _last_id(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        is_equal = one.line(middle)[0] == other.line(middle)[0]
+        low, high = (middle, high) if is_equal else (low, middle - 1)
+    while low and one.event(low).more:
+        low -= 1
+    return (one.line(low)[1], other.line(low)[1]) if low else (START, START)
+
+
+def _last_id(store: Store) -> int:
+    return next((record.id for record in store.read_backwards()), 0)
 
 
 def _records(

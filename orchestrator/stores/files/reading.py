@@ -1,6 +1,7 @@
 """Reading the files of the log: forward with the chain of checksums, backward, and by id."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from orchestrator.core.errors import NotFound
 from orchestrator.core.events import Recorded
@@ -147,19 +148,35 @@ def find_events(segments: Segments, number: int, most: int) -> list[Recorded]:
     Raises:
         NotFound: The log has no such event.
     """
-    records: list[Recorded] = []
+    return [_event(*found) for found in islice(_lines_forward(segments, number), most)]
+
+
+def find_line(segments: Segments, number: int) -> tuple[bytes, Position]:
+    """The line of an event and its position; see :meth:`orchestrator.core.store.Store.line`."""
+    segment, offset, line = next(_lines_forward(segments, number))
+    try:
+        crc = crc_of(line)
+    except ValueError:
+        raise damage.no_event(segment, offset) from None
+    end = offset + len(line) + 1
+    return line, Position(id=number, segment=segment.number, offset=offset, end=end, crc=crc)
+
+
+def _lines_forward(segments: Segments, number: int) -> Iterator[tuple[Segment, int, bytes]]:
+    """The lines from an event to the end of its segment, each with its segment and offset.
+
+    Raises:
+        NotFound: The log has no such event.
+    """
     first_ids = [first for first in segments.numbers() if first <= number]
-    if first_ids:
-        segment, end = _closed(segments, first_ids[-1])
-        offset = _offset_of(segment, number, end)
-        while offset < end and len(records) < most:
-            line_end = _line_end(segment, offset, end)
-            line = segment.read(offset, line_end - offset - 1)
-            records.append(_event(segment, offset, line))
-            offset = line_end
-    if not records:
+    segment, end = _closed(segments, first_ids[-1]) if first_ids else (None, 0)
+    offset = _offset_of(segment, number, end) if segment else 0
+    if segment is None or offset == end:
         raise NotFound(f"The log has no event {number}", event=number)
-    return records
+    while offset < end:
+        line_end = _line_end(segment, offset, end)
+        yield segment, offset, segment.read(offset, line_end - offset - 1)
+        offset = line_end
 
 
 def last_line(segments: Segments, number: int) -> bytes:
@@ -176,39 +193,6 @@ def is_continued(log: Segments, by: Segments) -> bool:
         except NotFound:
             return False
     return True
-
-
-def shared_end(log: Segments, other: Segments) -> Position:
-    """The last line of the longest beginning that two logs share; see ``Store.end_shared_with``.
-
-    The checksum of a line covers all lines before it, so logs with one equal line are equal up to there.
-    """
-    low, high = 0, min(_last_id(log), _last_id(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        is_equal = _line_of(log, middle)[0] == _line_of(other, middle)[0]
-        low, high = (middle, high) if is_equal else (low, middle - 1)
-    while low:
-        line, position = _line_of(log, low)
-        if not decode_line(line).more:
-            return position
-        low -= 1
-    return Position()
-
-
-def _last_id(segments: Segments) -> int:
-    return next((record.id for record in read_backward(segments, None)), 0)
-
-
-def _line_of(segments: Segments, number: int) -> tuple[bytes, Position]:
-    """The line of an event without its newline, and its position."""
-    first = max(first for first in segments.numbers() if first <= number)
-    segment, end = _closed(segments, first)
-    offset = _offset_of(segment, number, end)
-    line_end = _line_end(segment, offset, end)
-    line = segment.read(offset, line_end - offset - 1)
-    position = Position(id=number, segment=first, offset=offset, end=line_end, crc=crc_of(line))
-    return line, position
 
 
 def _closed(segments: Segments, number: int) -> tuple[Segment, int]:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from orchestrator.core import paths, system
 from orchestrator.core.errors import Damage
 from orchestrator.core.events import Recorded
-from orchestrator.core.store import Chunk, Cursor, Cursors, Documents, Presence, Store, Upkeep
+from orchestrator.core.store import Chunk, Cursor, Cursors, Documents, Presence, Upkeep
 from orchestrator.stores.files import damage, disk, reading
 from orchestrator.stores.files.folders import FileCursors, FileDocuments, FilePresence
 from orchestrator.stores.files.lines import ParsedLines, Position, encode_line, parse
@@ -71,10 +71,8 @@ class FileStore:
             self._sync_after_crashed_writer()
         return self._noted(reading.read_forward(self._segments, _position(after), self._end))
 
-    def end_shared_with(self, other: Store) -> Position:
-        if not isinstance(other, FileStore):
-            return Position()
-        return reading.shared_end(self._segments, other._segments)  # noqa: SLF001  the same class
+    def line(self, number: int) -> tuple[bytes, Position]:
+        return reading.find_line(self._segments, number)
 
     def fingerprint(self, end: Cursor, known: str = "") -> str:
         from orchestrator.stores.files.fingerprint import fingerprint  # only the index needs it

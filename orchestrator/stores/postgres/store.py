@@ -31,7 +31,6 @@ from orchestrator.core.store import (
     Cursors,
     Documents,
     Presence,
-    Store,
     Upkeep,
 )
 from orchestrator.stores.files.lines import Position, crc_of, decode_line, encode_line, parse
@@ -269,24 +268,11 @@ class PostgresStore:
             event=number,
         )
 
-    def end_shared_with(self, other: Store) -> RowCursor:
-        if not isinstance(other, PostgresStore):
-            return RowCursor()
-        # A line has a checksum of all lines before it: equal lines have equal logs before them.
-        low, high = 0, min(self._last(), other._last())  # noqa: SLF001  the same class
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self._line(middle) == other._line(middle):  # noqa: SLF001
-                low = middle
-            else:
-                high = middle - 1
-        while low and decode_line(self._line(low) or b"").more:
-            low -= 1
-        return RowCursor(low, crc_of(self._line(low) or b"")) if low else RowCursor()
-
-    def _last(self) -> int:
-        head: int = self._connection.value(_HEAD, (self._board,))
-        return head
+    def line(self, number: int) -> tuple[bytes, RowCursor]:
+        line = self._line(number) if number > 0 else None
+        if line is None:
+            raise NotFound(f"The log has no event {number}", event=number)
+        return line, RowCursor(number, crc_of(line))
 
     def _line(self, number: int) -> bytes | None:
         line: str | None = self._connection.value(_ONE, (self._board, number))
@@ -309,10 +295,7 @@ class PostgresStore:
             number = records[-1].id
 
     def event(self, number: int) -> Recorded:
-        line = self._line(number) if number > 0 else None
-        if line is None:
-            raise NotFound(f"The log has no event {number}", event=number)
-        return decode_line(line)
+        return decode_line(self.line(number)[0])
 
     def append(self, records: list[Recorded], after: Cursor) -> RowCursor:
         if self._owner != threading.get_ident():
