@@ -24,7 +24,7 @@ AGENTS_DIR = option(
 )
 
 
-@BOARD.command("trust", example="trust plan", reads=("agents", "all"))
+@BOARD.command("trust", example="trust plan", reads=("agents", "all"), local=True)
 @argument("[agents...]", "The agents whose files may run.", types.Type("AGENT"))
 @flag("--all", "Every agent of the folder.")
 @flag("--revoke", "They may run no more.")

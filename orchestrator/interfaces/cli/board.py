@@ -27,7 +27,7 @@ def status(run: Run, at: int | None) -> "Answer[Status]":
     return Answer(board, lambda: board.text(shown_time, fitted).rstrip("\n"))
 
 
-@BOARD.command("init", example="init")
+@BOARD.command("init", example="init", local=True)
 @argument("[folder]", "Where; .orchestrator if not given.", types.FOLDER, metavar="DIR")
 @flag("--versioned", "Git is to keep the board; else it leaves it alone.")
 @option("--store", "Keep it in this database: postgresql://HOST/DATABASE?board=NAME.", name="url")
@@ -66,7 +66,9 @@ _GIT = {
 """The message of `init` about git, by the way git treats the board."""
 
 
-@BOARD.command("copy", example="copy .orchestrator postgresql://localhost/work?board=website")
+@BOARD.command(
+    "copy", example="copy .orchestrator postgresql://localhost/work?board=website", local=True
+)
 @argument("source", "The board: a folder or a URL.", types.FOLDER, metavar="FROM")
 @argument(
     "target", "Where to: an empty board, or one that a copy began.", types.FOLDER, metavar="TO"
@@ -86,7 +88,7 @@ def copy(run: Run, source: str, target: str) -> "Answer[Copied]":
     return say(copied, f"Copied {' and '.join(texts)}; both boards have the same state")
 
 
-@BOARD.command("doctor", example="doctor --fix", reads=("fix", "salvage_log"))
+@BOARD.command("doctor", example="doctor --fix", reads=("fix", "salvage_log"), local=True)
 @flag("--fix", "Repair what is safe to repair; the files that change are copied first.")
 @flag("--accept-log", "With --fix: accept a log that lost events which the snapshot still has.")
 @flag("--salvage-log", "Write what can be read of a damaged log to a new file.")
@@ -120,6 +122,7 @@ def _report(examination: "Examination") -> str:
     "completion",
     example="completion bash > ~/.local/share/bash-completion/completions/orc",
     reads=True,
+    local=True,
 )
 @argument("shell", "bash, zsh or fish.", types.choice("bash", "zsh", "fish", name="SHELL"))
 def completion(_run: Run, shell: str) -> "Answer[dict[str, str]]":
@@ -132,7 +135,7 @@ def completion(_run: Run, shell: str) -> "Answer[dict[str, str]]":
     return say({"shell": shell, "script": text}, text)
 
 
-@BOARD.command("version", example="version", reads=True)
+@BOARD.command("version", example="version", reads=True, local=True)
 def version(_run: Run) -> "Answer[dict[str, str]]":
     """Print the version."""
     return say({"version": __version__}, __version__)

@@ -19,7 +19,7 @@ _SHOWN = 60
 """Characters of a value in a line about a conflict."""
 
 
-@VIEW.command("merge", example="merge ../other/.orchestrator --dry-run")
+@VIEW.command("merge", example="merge ../other/.orchestrator --dry-run", local=True)
 @argument(
     "other", "The folder of the other board, which is only read.", types.FOLDER, metavar="DIR"
 )

@@ -55,6 +55,7 @@ TEMPLATE = Group(
     "Agent files that come with the toolkit. Without a command: list them.",
     {"agent_templates": "list/ls add"},
     default="list",
+    local=True,
 )
 AGENT = Group(
     "agent/a/agents",
@@ -168,6 +169,7 @@ NOTIFY = Group(
     " the rules.",
     {"notices": "add list/ls show remove/rm test run"},
     default="list",
+    local=True,
 )
 GUARD = Group(
     "guard",
@@ -175,12 +177,14 @@ GUARD = Group(
     {"guard": "check install link"},
     default="check",
     otherwise="check",
+    local=True,
 )
 MCP = Group(
     "mcp",
     "The board as tools of an agent, over the Model Context Protocol. Without a command: serve it.",
     {"mcp_server": "serve tools"},
     default="serve",
+    local=True,
 )
 RUNNER = Group(
     "runner",
@@ -203,6 +207,7 @@ TERMINAL = Group(
     "Agents in windows of tmux. Without a command: list them.",
     {"terminals": "spawn list/ls peek nudge attach stop reap"},
     default="list",
+    local=True,
 )
 IMPORT = Group(
     "import",
@@ -210,6 +215,7 @@ IMPORT = Group(
     {"imports": "file opspawn beads backlog"},
     default="file",
     otherwise="file",
+    local=True,
 )
 EXPORT = Group(
     "export",
@@ -217,12 +223,14 @@ EXPORT = Group(
     {"exports": "file beads backlog"},
     default="file",
     otherwise="file",
+    local=True,
 )
 INDEX = Group(
     "index",
     "An SQLite index of the board, which `query` asks; it can be dropped at any time.",
     {"index": "build status drop verify metadata"},
     default="status",
+    local=True,
 )
 
 SAVED = Group(

@@ -11,7 +11,7 @@ from orchestrator.interfaces.cli.parameters import ONLY_WORKSTREAM, flag
 from orchestrator.interfaces.cli.run import Run
 
 
-@BOARD.command("dashboard", example="dashboard build")
+@BOARD.command("dashboard", example="dashboard build", local=True)
 @ONLY_WORKSTREAM
 @flag("--lines", "Plain lines that are never redrawn, for screen readers; also with TERM=dumb.")
 def dashboard(run: Run, workstream: str | None, lines: bool) -> None:

@@ -78,7 +78,7 @@ def push(
     return answer
 
 
-@EVENTS.command("watch", example="watch --worker agent-1")
+@EVENTS.command("watch", example="watch --worker agent-1", local=True)
 @WORKER
 def watch(run: Run, worker: str | None) -> None:
     """Print events as they come, one JSON line each, from where the worker's last watch ended.

@@ -47,7 +47,7 @@ OPTIONS = together(
 """The options of a runner, however it is started."""
 
 
-@RUNNER.command("run", example="run --max-agents 4")
+@RUNNER.command("run", example="run --max-agents 4", local=True)
 @OPTIONS
 def run_(run: Run, **options: Any) -> None:
     """Start trusted agents on events until the process is ended, and print what happens.
@@ -102,14 +102,14 @@ def run_(run: Run, **options: Any) -> None:
             dispatcher.run()
 
 
-@RUNNER.command("start", example="start --watch src")
+@RUNNER.command("start", example="start --watch src", local=True)
 @OPTIONS
 def start(run: Run, **options: Any) -> "Answer[dict[str, Any]]":
     """Start a runner in the background, and wait until it is ready."""
     return _start(run, runner_place(run.orc), option_words(absolute(run, options)), "Started")
 
 
-@RUNNER.command("restart", example="restart")
+@RUNNER.command("restart", example="restart", local=True)
 def restart(run: Run) -> "Answer[dict[str, Any]]":
     """End the runner in the background when its agents have finished, and start it with the same options."""
     place = runner_place(run.orc)
@@ -167,7 +167,7 @@ def option_words(options: dict[str, Any]) -> tuple[str, ...]:
     return tuple(words)
 
 
-@RUNNER.command("stop", example="stop")
+@RUNNER.command("stop", example="stop", local=True)
 def stop(run: Run) -> "Answer[dict[str, int]]":
     """Ask the runner to end, and wait until its agents have finished; it starts no more."""
     note = runner_place(run.orc).needed()

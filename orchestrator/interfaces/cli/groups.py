@@ -130,8 +130,10 @@ class Command(_Everywhere):
         signed: Whether others read what it writes as written by the agent; or the parameters that make it so.
         idempotent: Whether a second call with the same arguments changes nothing more.
         destructive: Whether it removes or undoes what others may need.
-        long: Whether it may compute for seconds on a large board, of which it only reads: a server runs it
-            beside the others.
+        long: Whether it only reads, but may compute for seconds on a large board: a server runs it in another
+            process.
+        local: Whether it is about this machine: its files, its programs or its terminal. `orc serve` has no
+            route for it.
         settings: Settings of :class:`click.Command`.
     """
 
@@ -146,6 +148,7 @@ class Command(_Everywhere):
         idempotent: bool = False,
         destructive: bool = False,
         long: bool = False,
+        local: bool = False,
         **settings: Any,
     ) -> None:
         super().__init__(name, add_help_option=False, **settings)
@@ -156,6 +159,7 @@ class Command(_Everywhere):
         self.idempotent = idempotent
         self.destructive = destructive
         self.long = long
+        self.local = local
         if filters_agent:
             self.shared = (*GLOBALS[:-1], AGENT_FILTER)
 
@@ -217,6 +221,7 @@ class Group(_Everywhere, click.Group):
         verbs: Words that mean a command of another group: ``{"claim": (TASK, "claim")}``.
         default: The command of a line without one: ``task`` is ``task list``.
         otherwise: The command for any other word: ``lock git`` is ``lock acquire git``.
+        local: Whether all of them are about this machine.
     """
 
     command_class = Command
@@ -231,6 +236,7 @@ class Group(_Everywhere, click.Group):
         verbs: Mapping[str, tuple["Group", str]] | None = None,
         default: str = "",
         otherwise: str = "",
+        local: bool = False,
     ) -> None:
         self.names: tuple[str, ...] = tuple(names.split("/"))
         super().__init__(
@@ -241,6 +247,7 @@ class Group(_Everywhere, click.Group):
         )
         self.default = default
         self.otherwise = otherwise
+        self.local = local
         self.groups = groups
         self.verbs = verbs or {}
         self._modules: dict[str, str] = {}

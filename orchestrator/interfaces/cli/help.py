@@ -12,7 +12,7 @@ from orchestrator.interfaces.cli.rendering import Answer, say
 from orchestrator.interfaces.cli.run import Run
 
 
-@BOARD.command("help", example="help time", reads=True)
+@BOARD.command("help", example="help time", reads=True, local=True)
 @argument(
     "[topic...]", f"A command, or {', '.join(TOPICS)}.", types.Type("TOPIC", words=(*TOPICS, LIST))
 )

@@ -9,7 +9,7 @@ from orchestrator.interfaces.cli.rendering import Answer, say, warn
 from orchestrator.interfaces.cli.run import Run
 
 
-@MAIL.command("deliver", example="deliver --pane %3 --program codex --agent codex")
+@MAIL.command("deliver", example="deliver --pane %3 --program codex --agent codex", local=True)
 @option("--pane", "The pane of tmux: %3, work:1.0.", types.NAME, required=True)
 @option(
     "--program",

@@ -23,7 +23,7 @@ RUNNER = "merge-queue"
 """The agent that merges, if none is named."""
 
 
-@MERGE.command("run", example="run --once --test 'make test'")
+@MERGE.command("run", example="run --once --test 'make test'", local=True)
 @flag("--once", "End when nothing can be merged now; the default.")
 @flag("--watch", "Merge what is submitted until the process is ended.")
 @option("--batch", "How many branches are merged and tested together.", types.POSITIVE)
@@ -88,7 +88,7 @@ class _TestTrust(msgspec.Struct):
     trusted: bool
 
 
-@MERGE.command("trust", example="trust --yes", reads=("yes", "revoke"))
+@MERGE.command("trust", example="trust --yes", reads=("yes", "revoke"), local=True)
 @flag("--yes", "Allow them on this machine.")
 @flag("--revoke", "They may run no more.")
 def trust(run: Run, yes: bool, revoke: bool) -> "Answer[_TestTrust]":

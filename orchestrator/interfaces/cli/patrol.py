@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.trees.patrol import TaskExplanation
 
 
-@PATROL.command("run", example="run --every 30s", idempotent=True)
+@PATROL.command("run", example="run --every 30s", idempotent=True, local=True)
 @flag("--once", "Look once; this is the default.")
 @option("--every", "Go on so, this often, until it is ended: 30s.", types.DURATION)
 def run_(run: Run, once: bool, every: str | None) -> "Answer[PatrolRound] | None":

@@ -109,7 +109,7 @@ SHOWN = 3
 """How many commits of a task are shown; the others are counted."""
 
 
-@BOARD.command("orphans", example="orphans --since 2w", reads=True)
+@BOARD.command("orphans", example="orphans --since 2w", reads=True, local=True)
 @option("--since", "Only commits from then on, or that long ago: 2w.", types.TIME)
 def orphans(run: Run, since: str | None) -> "Answer[Orphans]":
     """List open tasks that commits of this git repository name: perhaps they are done."""

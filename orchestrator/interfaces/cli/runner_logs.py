@@ -77,7 +77,7 @@ class _Logs:
             write(f"{text}\n".encode("utf-8", "replace"))
 
 
-@RUNNER.command("logs", example="logs plan -f", reads=True)
+@RUNNER.command("logs", example="logs plan -f", reads=True, local=True)
 @argument("[agent]", "Whose; else those of all agents.", types.AGENT_NAME)
 @flag("--follow/-f", "Print new lines as they come, until the command is ended.")
 @option("--lines/-n", "How many of the last lines of each agent.", types.COUNT, default=20)

@@ -36,7 +36,7 @@ _LINE = 80  # columns of a line of a command line
 _BREAK = f"\n{' ' * 13}"
 
 
-@RUNNER.command("check", example="check plan", reads=True)
+@RUNNER.command("check", example="check plan", reads=True, local=True)
 @argument("[agents...]", "Which agents; else all.", types.Type("AGENT"))
 @AGENTS_DIR
 def check(run: Run, agents: tuple[str, ...], agents_dir: str | None) -> "Answer[dict[str, Any]]":
@@ -105,7 +105,7 @@ def _wrapped(words: Iterable[str]) -> str:
     return _BREAK.join(lines)
 
 
-@RUNNER.command("install", example="install --print")
+@RUNNER.command("install", example="install --print", local=True)
 @OPTIONS
 @flag("--print", "Print the unit, and install nothing.", name="is_printed")
 def install(run: Run, is_printed: bool, **options: Any) -> "Answer[dict[str, Any]] | None":

@@ -25,7 +25,7 @@ ALL = "all"
 NAMES = ("claude", "codex", "gemini", "cursor", "opencode")
 
 
-@BOARD.command("setup", example="setup claude --dry-run", reads=())
+@BOARD.command("setup", example="setup claude --dry-run", reads=(), local=True)
 @argument(
     "[client]",
     "claude, codex, gemini, cursor, opencode or all; else what is installed is listed.",
@@ -74,7 +74,7 @@ def setup(
     return Answer(done, lambda: _page(done, removes=remove, dry=is_dry), status)
 
 
-@BOARD.command("onboard", example="onboard", reads=True)
+@BOARD.command("onboard", example="onboard", reads=True, local=True)
 def onboard(_run: Run) -> "Answer[dict[str, str]]":
     """Print the instructions for agents that `setup` writes into AGENTS.md."""
     from orchestrator.integrations.clients.onboarding import block

@@ -106,7 +106,7 @@ def _name_twin(run: Run, task: "Task") -> None:
         warn(f"{twin.id} says the same: {twin.title}; `{run.prog} similar {task.id}` compares them")
 
 
-@TASK.command("batch", example="batch plan.md --ws build --dry-run")
+@TASK.command("batch", example="batch plan.md --ws build --dry-run", local=True)
 @argument("file", "JSON or markdown; - is stdin.", types.FILE)
 @option("--ws", "Where tasks belong that do not say it.", types.WORKSTREAM_NAME)
 @DRY_RUN

@@ -222,7 +222,7 @@ def reject(run: Run, words: Words, reason: str | None) -> "Answer[Ended]":
     return ended(run, run.orc.reviews.reject(task, reason=text), "Rejected")
 
 
-@TASK.command("trust", example="trust 299833bc")
+@TASK.command("trust", example="trust 299833bc", local=True)
 @argument("tasks...", "Tasks that came by import.", types.TASK_ID, metavar="IDS...")
 def trust(run: Run, tasks: Words) -> "Answer[list[Task]]":
     """Let the commands run that tasks came with by import; `task show` prints them."""

@@ -20,7 +20,7 @@ from orchestrator.interfaces.cli.run import Run
 PORT = 8137
 
 
-@BOARD.command("serve", example="serve --read-only")
+@BOARD.command("serve", example="serve --read-only", local=True)
 @option("--port", "The port; 0 takes a free one.", types.INTEGER, default=PORT)
 @flag("--read-only", "Only show the board.")
 @option("--host", "Another address to listen on, for other machines.", types.NAME, metavar="ADDR")

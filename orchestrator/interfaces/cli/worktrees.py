@@ -39,7 +39,7 @@ BASE = option(
 )
 
 
-@WORKTREE.command("add", example="add 299833bc --agent ann", idempotent=True)
+@WORKTREE.command("add", example="add 299833bc --agent ann", idempotent=True, local=True)
 @task_words("[AGENT]", "The task, and who takes it.")
 @BASE
 @LEASE
@@ -88,7 +88,7 @@ def show(run: Run, words: Words) -> "Answer[WorktreeView]":
     return Answer(view, lambda: _page(view))
 
 
-@WORKTREE.command("path", example="path 299833bc", reads=True)
+@WORKTREE.command("path", example="path 299833bc", reads=True, local=True)
 @task_words()
 def path(run: Run, words: Words) -> "Answer[str]":
     """Print the folder of the worktree of a task: `cd "$(orc worktree path ID)"`."""
@@ -96,7 +96,7 @@ def path(run: Run, words: Words) -> "Answer[str]":
     return Answer(folder, lambda: escape(folder) if is_terminal() else folder)
 
 
-@WORKTREE.command("remove", example="remove 299833bc", destructive=True)
+@WORKTREE.command("remove", example="remove 299833bc", destructive=True, local=True)
 @argument("worktree", "The task, or the folder.", types.TASK_ID, metavar="ID")
 def remove(run: Run, worktree: str) -> "Answer[Removal]":
     """Remove the worktree of a task, and its branch if all of it is merged.
@@ -108,7 +108,7 @@ def remove(run: Run, worktree: str) -> "Answer[Removal]":
     return Answer(removal, lambda: _removal_line(removal, "Removed"))
 
 
-@WORKTREE.command("prune", example="prune --dry-run", destructive=True)
+@WORKTREE.command("prune", example="prune --dry-run", destructive=True, local=True)
 @DRY_RUN
 def prune(run: Run, dry_run: bool) -> "Answer[list[Removal]]":
     """Remove the worktrees of ended tasks of which nothing would be lost; say why the others stay."""
@@ -131,7 +131,7 @@ class _TrustView(msgspec.Struct):
     trusted: bool
 
 
-@WORKTREE.command("trust", example="trust --yes", reads=("yes", "revoke"))
+@WORKTREE.command("trust", example="trust --yes", reads=("yes", "revoke"), local=True)
 @flag("--yes", "Allow them on this machine.")
 @flag("--revoke", "They may run no more.")
 def trust(run: Run, yes: bool, revoke: bool) -> "Answer[_TrustView]":

@@ -20,49 +20,6 @@ from orchestrator.interfaces.web.answers import SELECTING
 
 PREFIX = "/api/commands/"
 
-_OF_THE_MACHINE = frozenset(
-    (
-        "agent/template",
-        "board/merge",
-        "completion",
-        "copy",
-        "dashboard",
-        "doctor",
-        "events/watch",
-        "export",
-        "guard",
-        "help",
-        "import",
-        "index",
-        "init",
-        "mail/deliver",
-        "mcp",
-        "notify",
-        "onboard",
-        "orphans",
-        "runner/check",
-        "runner/install",
-        "runner/logs",
-        "runner/restart",
-        "runner/start",
-        "runner/stop",
-        "serve",
-        "setup",
-        "task/batch",
-        "terminal",
-        "version",
-        "worktree/add",
-        "worktree/path",
-        "worktree/prune",
-        "worktree/remove",
-    )
-)
-"""Commands and groups that are about this machine, its files and programs: they stay on the command line."""
-
-_OF_PROGRAMS = frozenset(("attach", "run", "spawn", "trust"))
-"""Words of commands that start programs, or allow it, whatever the noun is: they stay there too."""
-
-
 MOST_WARNINGS, LONGEST = 10, 300
 """How many warnings a header has, and how long each of them may be."""
 
@@ -86,13 +43,14 @@ def call_of(path: str) -> CommandCall:
 def _paths(group: Group, above: str) -> Iterator[str]:
     context = click.Context(group)
     for name in group.list_commands(context):
-        path = f"{above}{name}"
-        if path in _OF_THE_MACHINE or name in _OF_PROGRAMS:
-            continue
         command = group.get_command(context, name)
+        assert isinstance(command, Command | Group), name
+        if command.local:
+            continue
+        path = f"{above}{name}"
         if isinstance(command, Group):
             yield from _paths(command, f"{path}/")
-        elif isinstance(command, Command):
+        else:
             yield path
 
 

@@ -7,7 +7,21 @@ import pytest
 from starlette.testclient import TestClient
 
 from orchestrator import Orchestrator
+from orchestrator.interfaces.cli.reference import commands
 from orchestrator.interfaces.web import command_routes
+
+LOCAL = """
+agent template add, agent template list, board merge, completion, copy, dashboard, doctor, events watch,
+export backlog, export beads, export file, guard check, guard install, guard link, help,
+import backlog, import beads, import file, import opspawn,
+index build, index drop, index metadata, index status, index verify, init, mail deliver, mcp serve, mcp tools,
+merge run, merge trust, notify add, notify list, notify remove, notify run, notify show, notify test,
+onboard, orphans, patrol run, runner check, runner install, runner logs, runner restart, runner run,
+runner start, runner stop, serve, setup, task batch, task trust, terminal attach, terminal list,
+terminal nudge, terminal peek, terminal reap, terminal spawn, terminal stop, trust, version,
+worktree add, worktree path, worktree prune, worktree remove, worktree trust
+"""
+"""Every command that is no route."""
 
 
 def test_commands_of_the_board_are_routes_and_those_of_the_machine_are_not():
@@ -42,6 +56,14 @@ def test_commands_of_the_board_are_routes_and_those_of_the_machine_are_not():
     ):
         assert path not in calls
     assert not any(path.startswith(("import", "export", "guard")) for path in calls)
+    local = {path for path, _ in commands() if path.replace(" ", "/") not in calls}
+    assert local == {path.strip() for path in LOCAL.split(",")}
+
+
+def test_a_command_that_starts_programs_or_allows_it_is_no_route():
+    """Whatever the noun is: these words mean it for a new noun too."""
+    for path in command_routes.calls():
+        assert path.rpartition("/")[2] not in ("attach", "run", "spawn", "trust"), path
 
 
 def test_arguments_that_name_another_agent_or_messages_are_there():
