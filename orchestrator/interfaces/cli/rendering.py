@@ -118,7 +118,7 @@ def plain(value: Any) -> Any:
 
 
 def chosen(value: Any, fields: str) -> Any:
-    """Of a record, or of each record of a list, only these fields, in this order.
+    """Only these fields, in this order, of a record or of each record of a list.
 
     Args:
         value: What a command answers with.
@@ -136,7 +136,7 @@ def chosen(value: Any, fields: str) -> Any:
     kept = [_fields_of(record, names) for record in records]
     for name in names:
         if records and not any(name in record for record in kept):
-            known = dict.fromkeys(each for record in records for each in _names_of(record))
+            known = dict.fromkeys(each for record in records for each in _content_of(record))
             raise UsageError(
                 f"There is no field {name!a}{did_you_mean(name, known)}",
                 hint=f"The fields are: {', '.join(known) or 'none'}.",
@@ -145,19 +145,17 @@ def chosen(value: Any, fields: str) -> Any:
 
 
 def _fields_of(record: Any, names: Iterable[str]) -> dict[str, Any]:
-    if not isinstance(record, msgspec.Struct) or isinstance(record, Joined):
-        record = plain(record)
-        return {name: record[name] for name in names if name in _names_of(record)}
-    pairs = ((name, getattr(record, name)) for name in names if name in record.__struct_fields__)
+    content = _content_of(record)
+    pairs = ((name, content.get(name, msgspec.UNSET)) for name in names)
     return {name: plain(item) for name, item in pairs if item is not msgspec.UNSET}
 
 
-def _names_of(record: Any) -> Iterable[str]:
-    """The fields of a record; a text or a number has none."""
+def _content_of(record: Any) -> dict[str, Any]:
+    """The fields of a record with their values; a text or a number has none."""
     if isinstance(record, msgspec.Struct) and not isinstance(record, Joined):
-        return record.__struct_fields__
+        return msgspec.structs.asdict(record)  # only the values that are kept become plain
     content = plain(record)
-    return content if isinstance(content, dict) else ()
+    return content if isinstance(content, dict) else {}
 
 
 def _without_surrogates(value: Any) -> Any:
