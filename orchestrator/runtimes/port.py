@@ -172,9 +172,9 @@ class Runtime(ABC):
 
 
 def _working_folder(run: AgentRun) -> str:
-    if run.agent.settings.workdir in ("", TASK_WORKTREE):
+    if not run.agent.settings.folder:
         return run.project
-    folder = os.path.join(run.project, run.agent.settings.workdir)
+    folder = os.path.join(run.project, run.agent.settings.folder)
     if inside(os.path.realpath(folder), os.path.realpath(run.project)) is None:
         raise Refused(f"The workdir {folder} leads out of the project by a link", code="symlink")
     return folder

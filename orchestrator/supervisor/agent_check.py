@@ -11,7 +11,7 @@ from orchestrator.core.trust import Trust
 from orchestrator.domain.subscriptions.task_attempts import TaskFilter
 from orchestrator.runtimes.port import AgentRun, runtime_of
 from orchestrator.supervisor.agent_files import AgentFile
-from orchestrator.supervisor.agent_schema import EVERYTHING, TASK_WORKTREE
+from orchestrator.supervisor.agent_schema import EVERYTHING
 from orchestrator.supervisor.schedules import coming_moments, schedule_of
 
 HEARS_EVERYTHING = "every event of the board: `listen` is *, as in a file of busytown without it"
@@ -85,8 +85,7 @@ def check_agent(
             starts.append(f"{schedule.text}, next {coming}")
     except OrchestratorError as error:
         problem = error.message
-    workdir = "" if settings.workdir == TASK_WORKTREE else settings.workdir
-    folder = os.path.join(project, workdir).rstrip(os.sep)
+    folder = os.path.join(project, settings.folder).rstrip(os.sep)
     if not problem and not os.path.isdir(folder):
         problem = f"There is no folder {folder}"
     return AgentCheck(

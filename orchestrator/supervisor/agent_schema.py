@@ -66,6 +66,11 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     workdir: str = ""
     unsafe: bool = False
 
+    @property
+    def folder(self) -> str:
+        """The folder inside the project in which its process starts; empty: the project itself."""
+        return "" if self.workdir == TASK_WORKTREE else self.workdir
+
 
 class AgentField(msgspec.Struct, frozen=True):
     """A field of the frontmatter.

@@ -30,7 +30,6 @@ from orchestrator.engine import cause_mark
 from orchestrator.planning.work_brief import brief_text, brief_work
 from orchestrator.runtimes.output import AttemptResult, OutputReader
 from orchestrator.runtimes.port import Launch, find_program
-from orchestrator.supervisor.agent_schema import TASK_WORKTREE
 from orchestrator.supervisor.sources import AttemptInput, Check, Offer
 from orchestrator.supervisor.workers import Worker
 
@@ -171,7 +170,7 @@ class TaskWork:
         )
 
     def checks(self, worker: Worker, attempt: Attempt, result: AttemptResult) -> Check | None:
-        """What completes the task in a process of its own, because checks run or its branch is looked at."""
+        """The process that completes the task, if it runs checks or looks at the branch; else None."""
         engine = self._orc.engine
         task = held_by_attempt(engine.read(), worker.id, attempt)
         if task is None or task.status == "in_review" or not task.is_reached:
@@ -180,9 +179,8 @@ class TaskWork:
         has_branch = due_with(engine.read(), engine.documents.read(FILE), task) is not None
         if checks.are_inert or not (checks.are_due or has_branch):
             return None
-        workdir = worker.file.settings.workdir
         # The checks of a task with a worktree run there, wherever the command is started.
-        folder = os.path.join(self._project, "" if workdir == TASK_WORKTREE else workdir)
+        folder = os.path.join(self._project, worker.file.settings.folder)
         mark = cause_mark(self._orc.engine.event(attempt.event))
         path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
         answer = _text(result.answer)
