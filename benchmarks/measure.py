@@ -14,6 +14,9 @@ import msgspec
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 """The checkout that is measured."""
 
+COMMITTER = {f"GIT_{r}_{p}": "ann" for r in ("AUTHOR", "COMMITTER") for p in ("NAME", "EMAIL")}
+"""The variables for git that say who commits."""
+
 R = TypeVar("R")
 
 

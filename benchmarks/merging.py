@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.boards import Boards
-from benchmarks.measure import Figure, environment, interleave, lap, ms, ratio
+from benchmarks.measure import COMMITTER, Figure, environment, interleave, lap, ms, ratio
 from orchestrator import Orchestrator
 from orchestrator.trees.merge_policy import QueuePolicy
 from orchestrator.trees.merge_queue import MergeQueue
@@ -111,12 +111,11 @@ class _Merges:
             )
 
     def _git(self, *words: str, stdin: str = "", folder: str = "") -> str:
-        who = {f"GIT_{r}_{p}": "ann" for r in ("AUTHOR", "COMMITTER") for p in ("NAME", "EMAIL")}
         done = subprocess.run(
             ["git", *words],
             cwd=folder or self.repo,
             input=stdin,
-            env=environment() | who,
+            env=environment() | COMMITTER,
             check=True,
             capture_output=True,
             text=True,

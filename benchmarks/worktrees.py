@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterator
 
 from benchmarks.boards import Boards
-from benchmarks.measure import Figure, interleave, lap, ms, process, ratio
+from benchmarks.measure import COMMITTER, Figure, interleave, lap, ms, process, ratio
 from orchestrator import Orchestrator
 
 SMALL = 100
@@ -26,9 +26,6 @@ class _Project:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "w", encoding="ascii") as file:
                 file.write(f"# {number}\n" * (_BYTES // 8))
-        self._identity = {
-            f"GIT_{r}_{f}": "a" for r in ("AUTHOR", "COMMITTER") for f in ("NAME", "EMAIL")
-        }
         for words in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-qm", "all")):
             self.git(*words)
         self.board = f"{self.folder}/.orchestrator"
@@ -38,8 +35,9 @@ class _Project:
         self._names = iter(tasks)
 
     def git(self, *words: str) -> None:
-        variables = {**os.environ, **self._identity}
-        subprocess.run(["git", *words], cwd=self.folder, env=variables, check=True)
+        subprocess.run(
+            ["git", *words], cwd=self.folder, env={**os.environ, **COMMITTER}, check=True
+        )
 
     def add(self) -> float:
         """``orc worktree add``."""
