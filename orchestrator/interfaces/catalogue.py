@@ -113,7 +113,7 @@ class CommandCall:
         names: Its arguments in order, ``!`` marks what is needed; ``result:message`` is the option
             ``--message`` under another name. By default all that the command declares, without rare ones.
         always: Options of every call.
-        has_rare: Whether all that the command declares are the rare ones too.
+        has_rare: Whether the arguments by default include the rare ones.
     """
 
     def __init__(

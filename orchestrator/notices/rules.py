@@ -33,7 +33,7 @@ class Rule(
     Attributes:
         on: Patterns of types of events.
         address: The address as a URL, ``env:NAME`` or ``file:PATH``.
-        words: The program and its arguments; a program that is named by a path has the whole one.
+        words: The program and its arguments. A program that was given by a path has its absolute path.
         agents: Who caused the event.
         workstreams: The workstream of a task of the event.
         tasks: A task of the event.

@@ -117,7 +117,7 @@ def _named(engine: Engine, state: State, name: str) -> tuple[str, str]:
 
 
 def is_from(event: Recorded, limit: str | int | None) -> bool:
-    """Whether an event is after the event of this id, or not before this time; without a limit it is."""
+    """Whether an event is after the event with this id, or not before this time; True without a limit."""
     if isinstance(limit, int):
         return event.id > limit
     return limit is None or event.ts >= limit

@@ -22,7 +22,7 @@ def project_of(board: str) -> str:
 
 
 def board_name(board: str) -> str:
-    """The name of a board for people: that of its folder, or around a hidden folder that of the project."""
+    """The name of a board for people: that of its folder, or of the folder around it if it is hidden."""
     above, name = os.path.split(os.path.normpath(board))
     return os.path.basename(above) if name.startswith(".") else name
 
@@ -40,6 +40,6 @@ def place_in_state(board: str, name: str) -> str:
 
 
 def command_line(board: str) -> list[str]:
-    """The words that begin a command line on a board, for a process that does not end with this one."""
+    """The first words of a command line for a board, whose process may go on when this one ends."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     return [sys.executable, package, "--board", board]

@@ -45,7 +45,9 @@ _AGENT = _filled("NAME", types.AGENT_NAME.completes)
 GLOBALS = (
     _global("--json", "Print one JSON document.", is_flag=True),
     _global(
-        "--fields", "The same, of each record only these fields: id,title.", type=_filled("NAMES")
+        "--fields",
+        "Like --json, with only these fields of each record: id,title.",
+        type=_filled("NAMES"),
     ),
     _global("--utc", "Show exact times, in UTC; else local ones.", is_flag=True),
     _global("--board", "The board's folder; else $ORCHESTRATOR_DIR.", type=_filled("DIR")),

@@ -309,8 +309,8 @@ def _state(subscriber: "Subscriber | None", letters: "list[DeadLetter]", now: st
 
 
 def _with_whole_path(words: tuple[str, ...]) -> tuple[str, ...]:
-    """The words of a command, whose program was named as a shell does: by a path, or to be searched for."""
-    if not any(os.path.dirname(word) for word in words[:1]):
+    """The words of a command; if its program is given by a path, the path is made absolute."""
+    if not words or not os.path.dirname(words[0]):
         return words
     return os.path.abspath(os.path.expanduser(words[0])), *words[1:]
 

@@ -127,7 +127,7 @@ class Feed:
 
         Args:
             show: Gets each update.
-            tell: Gets the reason, a safe line, when the board cannot be read as it is, and an empty text when
+            tell: Gets a safe line with the reason when the board cannot be read well, and an empty text when
                 it can be read again.
             rest: Seconds between two updates at least.
         """

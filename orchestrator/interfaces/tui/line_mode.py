@@ -32,9 +32,9 @@ _REST = 0.2
 
 
 _OPENED_FIRST = (PERMISSIONS, MAIL, AGENTS, LOCKS, EVENTS)
-"""Panels in which `open` looks for an id; other ids are those of tasks."""
+"""The panels in which `open` looks for an id first; any other id is that of a task."""
 
-_READ_AGAIN = "The board is read again."
+_READ_AGAIN = "The board can be read again."
 
 
 class LineMode:
@@ -184,7 +184,7 @@ def _form(action: Action) -> str:
 
 
 _HELP = [
-    "Words, each with Enter; a text of several words in double quotes, the last text without:",
+    "Type one of these and Enter. A text of several words needs double quotes, but not the last one:",
     "  board, permissions, agents, mail, locks, files, claims, events, cycle",
     "      show a panel; with words behind it only rows that have them",
     "  open ID          everything about a row: a task, an agent, a message, a request ...",

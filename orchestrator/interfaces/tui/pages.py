@@ -18,7 +18,7 @@ from orchestrator.interfaces.tui.view import AGENTS, EVENTS, FILES, LOCKS, MAIL,
 from orchestrator.reports.sentences import Sentences
 
 _RECENT = 20
-"""How many events of an agent its page shows, of the last :data:`KEPT` of the board."""
+"""How many events the page of an agent shows, if they are among the last :data:`KEPT` of the board."""
 
 _COLOUR = re.compile(r"\x1b\[\d+m")
 """A colour that the command line gives; agents' own were escaped before."""
@@ -98,9 +98,9 @@ HELP = "\n".join(
         "  ?               this page",
         "  q               quit",
         "",
-        "Each action is a command in the log, under your name, which begins the first line: --agent NAME"
-        " or ORC_AGENT sets it. If the rules of the board refuse an action, their sentence stands in the"
-        " line above the keys.",
+        "Each action is a command in the log under your name. The first line begins with your name; --agent"
+        " NAME or ORC_AGENT sets it. If the rules of the board refuse an action, the line above the keys says"
+        " why.",
         "",
         "With --lines the same is shown as plain lines that are never redrawn.",
     ]

@@ -209,7 +209,7 @@ class Panel:
         if self._words:
             return Heading(text=f'Nothing has "{" ".join(self._words)}". Esc ends the search.')
         if self._rows:
-            return Heading(text="Only system events, which are hidden: `s` shows them.")
+            return Heading(text="All of them are system events, which are hidden: `s` shows them.")
         return Heading(text=self._empty)
 
     def lines(self) -> Iterator[ViewLine]:

@@ -48,7 +48,7 @@ FIELDS = "^[a-z_]+(,[a-z_]+)*$"
 """The form of the names of fields."""
 
 SELECTING = ("page", "per_page", "fields")
-"""What a query may have beside the arguments of a route: which part of the answer is wanted."""
+"""What a query may have beside the arguments of a route: it selects a part of the answer."""
 
 PROBLEM = "application/problem+json"
 
@@ -148,7 +148,7 @@ def to_json(value: Any) -> bytes:
 def answer(
     request: Request, value: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A value as JSON: the page and the fields of it that are wanted; 304 if the client has it."""
+    """A value as JSON, with only the page and the fields that are wanted; 304 if the client has it."""
     all_headers = dict(headers or {})
     if request.method in ("GET", "HEAD"):
         wanted = page_of(request.query_params)
@@ -196,7 +196,7 @@ def fields_of(query: QueryParams) -> str:
 
 
 def check_selection(query: QueryParams) -> None:
-    """Check what a query says of the part of the answer that is wanted, before anything is done.
+    """Check the page and the fields that a query asks for, before anything is done.
 
     Raises:
         UsageError: It is wrong.

@@ -1,7 +1,7 @@
-"""Commands that compute for seconds on a large board, in processes beside the server.
+"""Commands that compute for seconds on a large board, in worker processes beside the server.
 
-They read the board from the disk as it is when they begin, so they keep no other request waiting, neither for
-the board nor for the interpreter, and what they need of memory ends with their processes.
+They read the board from the disk as it is when they begin. So no other request waits for them, neither for
+the board nor for the interpreter, and their memory is free again when their processes end.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from orchestrator.interfaces.web import command_routes
 from orchestrator.interfaces.web.answers import HttpProblem
 
 AT_ONCE = 2
-"""How many compute at once; others wait."""
+"""How many commands compute at once; others wait."""
 
 R = TypeVar("R")
 
@@ -34,7 +34,7 @@ class Beside:
         """Run a function of a module in such a process, which is killed if its caller is cancelled.
 
         Raises:
-            HttpProblem: The process ended, such as for want of memory.
+            HttpProblem: The process ended before it answered, such as when memory was short.
         """
         try:
             return await anyio.to_process.run_sync(

@@ -32,7 +32,7 @@ _TAG: dict[str, Any] = {
 _FIELDS: dict[str, Any] = {
     "name": "fields",
     "in": "query",
-    "description": "Of each record only these fields: `id,title`; the schema is that of whole records.",
+    "description": "Only these fields of each record: `id,title`. The schema describes whole records.",
     "schema": {"type": "string", "pattern": FIELDS},
 }
 _PAGES: list[dict[str, Any]] = [

@@ -59,7 +59,7 @@ def files() -> dict[str, bytes]:
             if extension in _TYPES:
                 with open(os.path.join(_FOLDER, path), "rb") as file:
                     (styles if extension == ".css" else contents)[path] = file.read()
-    # That of the shell comes first, then those of parts, then those of views.
+    # The style of the shell comes first, then the styles in `lib/`, then those in `views/`.
     in_order = sorted(styles, key=lambda path: (path.count("/"), path))
     contents["lib/facts.js"] = b"export const FACTS = %b;\n" % to_json(_facts())
     contents[_STYLE] = b"\n".join(styles[path] for path in in_order)
@@ -88,7 +88,7 @@ def _facts() -> list[dict[str, Any]]:
 
 @cache
 def version() -> str:
-    """The part of each address that changes with the files: a browser keeps what it has of them."""
+    """A digest of all files, which each address contains: a browser keeps a file until it changes."""
     digest = hashlib.sha256()
     for path, content in sorted(files().items()):
         digest.update(f"{path} {len(content)} ".encode() + content)
@@ -134,13 +134,13 @@ def shell(request: Request, *, person: str, board: str, event: int, is_read_only
         "modules": "\n".join(modules),
     }
     parts = re.split(r"\{(\w+)\}", files()[_SHELL].decode())
-    # Every other part is a name; what it stands for is not read again.
+    # Every second part is a name. Braces in the value of a name are not replaced.
     text = "".join(facts[part] if number % 2 else part for number, part in enumerate(parts))
     return tagged(request, text.encode(), "text/html", 200, dict(_HEADERS))
 
 
 def _modules_of(path: str) -> list[str]:
-    """The modules of the shell, and of the view that has the first word of the path as its name."""
+    """The modules of the shell, and those of the view whose name is the first word of the path."""
     view = f"views/{path.split('/')[1] or 'board'}.js"
     return sorted(_imported("app.js") | (_imported(view) if view in files() else set()))
 

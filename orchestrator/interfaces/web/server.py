@@ -179,7 +179,7 @@ class Serving:
 
     def run(self, orc: Orchestrator, agent: str) -> None:
         """Answer requests until SIGINT or SIGTERM."""
-        # The processes beside it import nothing from the folder in which it was started.
+        # The worker processes import nothing from the folder in which the server was started.
         os.environ["PYTHONSAFEPATH"] = "1"
         address = self._address
         host = f"[{address.host}]" if ":" in address.host else address.host

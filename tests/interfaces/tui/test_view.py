@@ -77,7 +77,7 @@ def test_records_of_the_machinery_are_hidden_and_shown_again(panel):
     assert "s" not in texts(panel)
     assert panel.total == 4
     panel.apply(Patch(panel="P", gone=("a1", "a2", "b")))
-    assert texts(panel) == ["Only system events, which are hidden: `s` shows them."]
+    assert texts(panel) == ["All of them are system events, which are hidden: `s` shows them."]
     panel.hide_system(False)
     assert "s" in texts(panel)
 

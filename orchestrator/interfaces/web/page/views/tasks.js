@@ -1,5 +1,5 @@
 // A task: all that is known about it, and all that can be done with it.
-import { html, useEffect, useRef, useState } from "../lib/dom.js";
+import { html, useRef, useState } from "../lib/dom.js";
 import { act } from "../lib/actions.js";
 import { CommandDialog, CommandForm } from "../lib/form.js";
 import { useAnswer } from "../lib/live.js";
