@@ -26,6 +26,7 @@ from orchestrator.domain.state import State
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.groups import Command
 from orchestrator.interfaces.cli.main import main
+from orchestrator.interfaces.cli.rendering import plain
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.snapshot_schedule import SMALL
 from orchestrator.stores.files.lines import Position, parse
@@ -226,7 +227,7 @@ class _OnBoard(Run):
         answer = command.callback(self, **values)  # type: ignore[misc]
         if answer is None:
             return 0
-        self.value = answer.value
+        self.value = plain(answer.value)
         return answer.exit_status
 
 

@@ -20,8 +20,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from orchestrator import Orchestrator
 from orchestrator.core.errors import Damage, InputOutputError, OrchestratorError, OutcomeUnknown
 from orchestrator.core.events import Recorded
@@ -173,8 +171,7 @@ class Worker:
 
     def by_api(self, words: list[str], request: str) -> tuple[int | str, Any]:
         try:
-            status, value = harness.on(self.orc, words, request)
-            return status, msgspec.to_builtins(value)
+            return harness.on(self.orc, words, request)
         except (Damage, InputOutputError, OutcomeUnknown) as error:
             return f"{error.code}: {error.message}", None
         except OrchestratorError as error:
