@@ -32,6 +32,9 @@ SECONDS = 120.0
 MOST = 64 * 1024 * 1024
 """How many bytes a command may print."""
 
+HEADS = "refs/heads/"
+"""Where the refs of branches are."""
+
 _INSTALL = f"Install git {OLDEST[0]}.{OLDEST[1]} or later."
 _TAIL = 4096
 _PATIENCE = 5.0
@@ -107,7 +110,7 @@ class Git:
     """The program git, in one folder.
 
     Args:
-        folder: An absolute path: a work tree, or git's own folder.
+        folder: An absolute path: a worktree, or git's own folder.
         settings: Settings of git for these commands only: ``{"core.hooksPath": os.devnull}``.
         variables: More variables for its environment.
     """

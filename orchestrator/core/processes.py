@@ -23,13 +23,16 @@ ATTEMPT = "ORC_ATTEMPT"
 _MOST_ABOVE = 8
 """How many processes above this one may be launchers."""
 
+MARK = "ORC_PROCESS"
+"""The variable that every process inherits which must be found and ended, such as those of an attempt."""
+
 PASSED_ON = (
     *("HOME", "LOGNAME", "PATH", "SHELL", "TMPDIR", "USER"),
     *("LANG", "LANGUAGE", "TERM", "TZ"),
     *system.VARIABLES,
     "ORCHESTRATOR_DIR",
     "ORCHESTRATOR_URL",
-    "ORC_PROCESS",  # the mark by which what an attempt has started is found when it must end
+    MARK,
 )
 """Variables that are passed to a program, together with those of the locale (``LC_*``)."""
 

@@ -80,6 +80,11 @@ def here(folder: str) -> Repository | None:
     return around(folder) if place is None and variables else place
 
 
+def nearest(folder: str | None) -> Repository | None:
+    """The repository that contains a folder, such as that of a board; else the one of the working folder."""
+    return (around(folder) if folder else None) or here(os.getcwd())
+
+
 def broken_tree(folder: str) -> str | None:
     """The top of the work tree that contains a folder, if its ``.git`` leads to no repository; else None.
 
@@ -107,7 +112,7 @@ def within(path: str, near: str | None) -> str:
     """
     try:
         repository = around(path)
-        expected = (around(near) if near else None) or here(os.getcwd())
+        expected = nearest(near)
     except OrchestratorError:  # a git file that cannot be read
         return path
     if repository is None or expected is None or repository.common != expected.common:

@@ -21,13 +21,10 @@ import msgspec
 from orchestrator.core import system
 from orchestrator.core.errors import InputOutputError
 from orchestrator.core.names import file_name
-from orchestrator.core.processes import passed_on
+from orchestrator.core.processes import MARK, passed_on
 from orchestrator.runtimes.output import AttemptResult, OutputReader
 from orchestrator.runtimes.port import Launch
 from orchestrator.supervisor.places import place_in_state
-
-MARK = "ORC_PROCESS"
-"""The variable that every process of an attempt inherits; its value is the attempt's own."""
 
 GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -383,7 +380,7 @@ class AgentProcess:
     Args:
         launch: What is started.
         output: Reads its output.
-        mark: The value of :data:`MARK`.
+        mark: The value of ``MARK``.
         keep: Called with the lines of its output.
         grace: Seconds between SIGTERM and SIGKILL.
     """

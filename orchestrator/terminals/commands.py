@@ -15,6 +15,7 @@ from msgspec.structs import asdict
 from orchestrator.core import names, processes, system
 from orchestrator.core.errors import BadInput, NotFound, Refused, UsageError
 from orchestrator.core.printable import escape, is_plain
+from orchestrator.core.processes import MARK
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.delivery.terminal import Pane
 from orchestrator.domain.mail.commands import Mail
@@ -25,7 +26,7 @@ from orchestrator.domain.validation import check_required
 from orchestrator.domain.worktrees.commands import WorktreeRecords
 from orchestrator.runtimes.port import NETWORK, find_program
 from orchestrator.supervisor.places import command_line
-from orchestrator.supervisor.processes import MARK, kill_all
+from orchestrator.supervisor.processes import kill_all
 from orchestrator.terminals.tmux import TmuxPane, TmuxServer
 
 GRACE = 5.0

@@ -19,10 +19,10 @@ from contextlib import suppress
 import msgspec
 
 from orchestrator.core.errors import NotFound, Refused
-from orchestrator.core.git import Git, GitFailed, decoded
+from orchestrator.core.git import HEADS, Git, GitFailed, decoded
+from orchestrator.core.git_worktrees import belongs, worktrees
 from orchestrator.core.printable import escape, first_of
 from orchestrator.trees.merging import UNATTENDED, SubmittedChange
-from orchestrator.trees.registered import belongs
 
 _INTENTS = "refs/orchestrator/landing/"
 _BEHIND = "refs/orchestrator/behind/"
@@ -60,7 +60,7 @@ class Target:
 
     def __init__(self, folder: str, common: str, name: str) -> None:
         self.name = name
-        self._ref = f"refs/heads/{name}"
+        self._ref = f"{HEADS}{name}"
         self._behind = f"{_BEHIND}{name}"
         self._common = os.path.realpath(common)
         self._git = Git(folder, settings=UNATTENDED)
@@ -280,14 +280,11 @@ class Target:
                     f"A worktree is in the middle of a rebase or a bisection of {escape(self.name)}",
                     hint="The merge queue goes on when it has ended.",
                 )
-        folder, trees = "", []
-        for line in self._git.parts("worktree", "list", "--porcelain", "-z"):
-            word, _, value = line.partition(" ")
-            if word == "worktree":
-                folder = value
-            elif word == "branch" and value == self._ref and belongs(folder, self._common):
-                trees.append(folder)
-        return trees
+        return [
+            tree.path
+            for tree in worktrees(self._git)
+            if tree.branch == self.name and belongs(tree.path, self._common)
+        ]
 
     def _check_free(self, tree: str, old: str, new: str) -> None:
         """Check that a worktree can be brought along without a change of anybody's work.

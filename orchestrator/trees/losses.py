@@ -9,6 +9,7 @@ import msgspec
 
 from orchestrator.core import repository
 from orchestrator.core.git import Git
+from orchestrator.core.git_worktrees import changes
 from orchestrator.core.printable import amount, few
 
 LossKind = Literal["changes", "untracked", "unfinished", "hidden", "submodule", "stash", "commits"]
@@ -40,30 +41,6 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: LossKind
     text: str
-
-
-class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """What is not committed in a worktree.
-
-    Attributes:
-        changed: The paths of changed files.
-        untracked: The paths of files and folders that git neither tracks nor ignores.
-    """
-
-    changed: list[str]
-    untracked: list[str]
-
-
-def changes(git: Git) -> Changes:
-    """What is not committed in the worktree of ``git``; no file is read that git does not track."""
-    words = ("--porcelain=v1", "-z", "--untracked-files=normal", "--ignore-submodules=none")
-    changed: list[str] = []
-    untracked: list[str] = []
-    entries = iter(git.parts("status", *words, "--no-renames"))
-    for entry in entries:
-        status, path = entry[:2], entry[3:]
-        (untracked if status == "??" else changed).append(path)
-    return Changes(changed=changed, untracked=untracked)
 
 
 def losses_of_folder(git: Git) -> Iterator[Loss]:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from orchestrator.core import clock
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.git import Git
+from orchestrator.core.git_worktrees import changes
 from orchestrator.core.printable import times
 from orchestrator.domain.agents.commands import AgentView
 from orchestrator.domain.agents.records import OVERSEER
@@ -22,7 +23,6 @@ from orchestrator.domain.patrols.steps import next_step
 from orchestrator.domain.tasks.lookup import find_live
 from orchestrator.domain.tasks.records import HELD
 from orchestrator.domain.worktrees.records import folder_of
-from orchestrator.trees.losses import changes
 
 
 class ExplainedFinding(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,15 +18,15 @@ import msgspec
 from orchestrator.core import system
 from orchestrator.core.errors import InputOutputError
 from orchestrator.core.git import Git, GitFailed
+from orchestrator.core.git_worktrees import belongs
+from orchestrator.core.processes import MARK
 from orchestrator.core.trust import digest_of
 from orchestrator.domain.tasks.verification import run_command
+from orchestrator.trees.making import LONGEST
 from orchestrator.trees.merging import UNATTENDED
-from orchestrator.trees.registered import belongs
 
-_MARK = "ORC_PROCESS"
 _NAME = ".merge-queue-"
 _PLACES = 64
-_LONG = 3600.0  # seconds that git may take to write all files of a large repository
 
 
 class FailedTest(msgspec.Struct, frozen=True):
@@ -65,12 +65,12 @@ class PrivateTree:
         # Git would look for another worktree above one whose file `.git` a test has deleted.
         if self._is_made and belongs(self.folder, self._common):
             with suppress(GitFailed):  # a test has damaged the worktree
-                self.git.run("clean", "-ffdxq", timeout=_LONG)
-                self.git.run("checkout", "--force", "--detach", "-q", commit, timeout=_LONG)
+                self.git.run("clean", "-ffdxq", timeout=LONGEST)
+                self.git.run("checkout", "--force", "--detach", "-q", commit, timeout=LONGEST)
                 return
         self.remove()
         words = ("worktree", "add", "--force", "--force", "--detach", "--quiet")
-        self._repository.run(*words, self.folder, commit, timeout=_LONG)
+        self._repository.run(*words, self.folder, commit, timeout=LONGEST)
         self._is_made = True
 
     def run(
@@ -89,7 +89,7 @@ class PrivateTree:
             timeout: Seconds after which one is killed, with all processes of its group.
             look: Called repeatedly meanwhile; an exception kills the test.
         """
-        marked = {**variables, _MARK: self._mark}
+        marked = {**variables, MARK: self._mark}
         try:
             for command in commands:
                 ended = run_command(command, self.folder, marked, timeout, look)
@@ -101,7 +101,7 @@ class PrivateTree:
 
     def end_processes(self) -> None:
         """Kill what the tests have started and left behind, also outside of their group."""
-        for pid in system.processes_with(_MARK, self._mark):
+        for pid in system.processes_with(MARK, self._mark):
             system.kill_group(pid)
 
     def remove(self) -> None:

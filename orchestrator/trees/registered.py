@@ -3,38 +3,28 @@
 import os
 from functools import cached_property
 
-import msgspec
+from msgspec.structs import asdict
 
 from orchestrator.core import repository
-from orchestrator.core.errors import NotFound, OrchestratorError
-from orchestrator.core.git import Git
+from orchestrator.core.errors import NotFound
+from orchestrator.core.git import HEADS, Git
+from orchestrator.core.git_worktrees import ListedWorktree, belongs, worktrees
 from orchestrator.trees.losses import Stash, stashes
 
-HEADS = "refs/heads/"
 _REMOTES = "refs/remotes/"
 
 INITIALIZING = "initializing"
 """The lock that git has on a worktree while it makes it."""
 
 
-class Registered(msgspec.Struct, frozen=True, kw_only=True):
+class Registered(ListedWorktree, frozen=True, kw_only=True):
     """A worktree as git knows it.
 
     Attributes:
-        path: Its folder.
-        head: The commit that is checked out; empty if there is none yet.
-        branch: The branch that is checked out, without ``refs/heads/``; empty if none is.
-        is_main: Whether it is the main worktree, or the bare repository.
         is_there: Whether the folder is there, and is this worktree.
-        lock: Why it is locked, ``locked`` if no reason is known; empty if it is not.
     """
 
-    path: str
-    head: str = ""
-    branch: str = ""
-    is_main: bool = False
-    is_there: bool = True
-    lock: str = ""
+    is_there: bool
 
 
 class RepositoryTrees:
@@ -54,8 +44,7 @@ class RepositoryTrees:
     """
 
     def __init__(self, board: str | None) -> None:
-        found = repository.around(board) if board is not None else None
-        found = found or repository.here(os.getcwd())
+        found = repository.nearest(board)
         common = found.common if found else repository.bare(os.getcwd())
         if common is None:
             raise NotFound(
@@ -66,7 +55,10 @@ class RepositoryTrees:
         self.board = board
         self.main = found.main if found else os.path.dirname(common)
         self.git = Git(os.path.realpath(common))
-        self.trees = [*map(self._registered, _records(self.git))]
+        self.trees = [
+            Registered(**asdict(tree), is_there=belongs(tree.path, self.git.folder))
+            for tree in worktrees(self.git)
+        ]
 
     def at(self, path: str) -> Registered | None:
         """The worktree with this folder; None if git knows none."""
@@ -117,47 +109,8 @@ class RepositoryTrees:
             )
         return branch.removeprefix(HEADS)
 
-    def _registered(self, facts: dict[str, str]) -> Registered:
-        path, head = facts["worktree"], facts.get("HEAD", "")
-        return Registered(
-            path=path,
-            head=head if head.strip("0") else "",
-            branch=facts.get("branch", "").removeprefix(HEADS),
-            is_main="main" in facts,
-            is_there=belongs(path, self.git.folder),
-            lock=facts.get("locked", ""),
-        )
-
 
 def place_of(path: str) -> str:
     """A path as it is compared: a link in the place of a worktree is not what it leads to."""
     above, name = os.path.split(os.path.abspath(path))
     return os.path.join(os.path.realpath(above), name)
-
-
-def belongs(path: str, common: str) -> bool:
-    """Whether a folder is there and is a worktree of the repository, and not merely inside of another one.
-
-    Args:
-        path: The folder.
-        common: Git's folder, which all worktrees share, without links.
-    """
-    if os.path.islink(path):
-        return False
-    try:
-        place = repository.around(path)
-    except OrchestratorError:  # a file of git that cannot be read
-        return False
-    return place is not None and place.common == common and place.root == path
-
-
-def _records(git: Git) -> list[dict[str, str]]:
-    """What ``git worktree list`` tells about each worktree: the values by their words."""
-    records: list[dict[str, str]] = [{"main": "main"}]
-    for line in git.parts("worktree", "list", "--porcelain", "-z"):
-        word, _, value = line.partition(" ")
-        if word:
-            records[-1][word] = value or word
-        else:
-            records.append({})
-    return [record for record in records if "worktree" in record]

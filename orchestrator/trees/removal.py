@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from orchestrator.core.errors import Refused
-from orchestrator.core.git import Git, GitFailed
+from orchestrator.core.git import HEADS, Git, GitFailed
 from orchestrator.core.paths import inside
 from orchestrator.core.printable import amount, escape
 from orchestrator.core.repository import around
@@ -16,7 +16,7 @@ from orchestrator.domain.state import State
 from orchestrator.domain.worktrees.records import Worktree
 from orchestrator.trees.losses import LossKind, losses_of_folder, own_commits, unmerged
 from orchestrator.trees.making import LONGEST
-from orchestrator.trees.registered import HEADS, Registered, RepositoryTrees, place_of
+from orchestrator.trees.registered import Registered, RepositoryTrees, place_of
 
 ReasonKind = (
     LossKind

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from orchestrator.core import clock, names
 from orchestrator.core.errors import Refused
 from orchestrator.core.git import Git, GitFailed
+from orchestrator.core.git_worktrees import changes
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.merges.policy import target_of
 from orchestrator.domain.tasks.lookup import find_live
@@ -21,7 +22,6 @@ from orchestrator.domain.tasks.records import HELD, Task
 from orchestrator.domain.tasks.taking import TaskTaking
 from orchestrator.domain.worktrees.commands import WorktreeRecords
 from orchestrator.domain.worktrees.records import SetupResult, Worktree, branch_of
-from orchestrator.trees.losses import changes
 from orchestrator.trees.making import Wanted, make
 from orchestrator.trees.registered import Registered, RepositoryTrees
 from orchestrator.trees.removal import (

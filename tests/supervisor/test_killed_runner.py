@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core import system
-from orchestrator.supervisor.processes import MARK
+from orchestrator.core.processes import MARK
 
 from .running import PATIENCE, Town, command, ends, kill_runners, orc, runner_of, until, until_true
 

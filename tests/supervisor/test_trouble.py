@@ -12,8 +12,8 @@ from boards import SettableClock
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import InputOutputError
+from orchestrator.core.processes import MARK
 from orchestrator.supervisor.processes import (
-    MARK,
     AgentLog,
     AttemptNote,
     NoteFile,

@@ -19,7 +19,7 @@ from trees.repositories import Repo
 
 from orchestrator import BadInput, NotFound, Orchestrator, Refused, UsageError
 from orchestrator.core import system
-from orchestrator.supervisor.processes import MARK
+from orchestrator.core.processes import MARK
 from orchestrator.terminals.commands import TerminalView
 from orchestrator.terminals.tmux import TmuxServer
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from orchestrator.core import paths, repository
 from orchestrator.core.errors import NotFound, OrchestratorError, Refused
-from orchestrator.core.git import Git
+from orchestrator.core.git import HEADS, Git
+from orchestrator.core.git_worktrees import changes, worktrees
 from orchestrator.core.printable import amount, escape, first_of
 from orchestrator.domain.board.settings import FILE
 from orchestrator.domain.merges.policy import Handover, check_apart
@@ -44,15 +45,6 @@ def task_of_branch(state: State, branch: str) -> str | None:
     return next((task for task in ids if exists(state, task)), None)
 
 
-def place_of(folder: str | None) -> repository.Repository | None:
-    """The repository of a board: the one that contains it, else the one of the working folder."""
-    try:
-        place = repository.around(folder) if folder is not None else None
-        return place or repository.here(os.getcwd())
-    except OrchestratorError:  # a git file that cannot be read
-        return None
-
-
 def look(handover: Handover, folder: str | None, owner: Callable[[str], str | None]) -> Look:
     """Ask git about what is to be handed in.
 
@@ -67,7 +59,10 @@ def look(handover: Handover, folder: str | None, owner: Callable[[str], str | No
         Refused: Several branches carry the id of the task (``several_branches``), or its worktree is not on
             its branch (``not_on_branch``).
     """
-    place = place_of(folder)
+    try:
+        place = repository.nearest(folder)
+    except OrchestratorError:  # a git file that cannot be read
+        place = None
     if place is None:
         if not handover.is_needed:
             return Look(None)
@@ -78,10 +73,10 @@ def look(handover: Handover, folder: str | None, owner: Callable[[str], str | No
         )
     git = Git(place.common)
     branch = handover.branch
-    head = git.commit(f"refs/heads/{branch}") if branch else None
+    head = git.commit(f"{HEADS}{branch}") if branch else None
     if head is None and handover.task and not handover.is_named:
         branch = _branch_by_name(git, handover.task, owner)
-        head = git.commit(f"refs/heads/{branch}") if branch else None
+        head = git.commit(f"{HEADS}{branch}") if branch else None
     if head is None:
         if not handover.is_needed:
             return Look(None)
@@ -100,9 +95,9 @@ def _branch_by_name(git: Git, task: str, owner: Callable[[str], str | None]) -> 
     Raises:
         Refused: Several do.
     """
-    begin = f"refs/heads/{PREFIX}{task}"
+    begin = f"{HEADS}{PREFIX}{task}"
     listed = git.text("for-each-ref", "--format=%(refname)", begin, f"{begin}-*")
-    found = [ref.removeprefix("refs/heads/") for ref in listed.splitlines()]
+    found = [ref.removeprefix(HEADS) for ref in listed.splitlines()]
     own = [branch for branch in found if owner(branch) == task]
     if len(own) > 1:
         raise Refused(
@@ -118,7 +113,7 @@ def _compare(git: Git, handover: Handover, head: str, board: str | None) -> Look
     """Compare a branch with its target, and look into the worktree that has it checked out."""
     branch, target = handover.branch, handover.target
     check_apart(branch, target)
-    base = git.commit(f"refs/heads/{target}")
+    base = git.commit(f"{HEADS}{target}")
     if base is None:
         raise NotFound(
             f"There is no branch {escape(target)}, into which {escape(branch)} is to be merged",
@@ -129,8 +124,8 @@ def _compare(git: Git, handover: Handover, head: str, board: str | None) -> Look
         return Look(None, _nothing_to_merge(handover))
     proposal = Proposal(branch=branch, target=target, commit=head, strategy=handover.strategy)
     _check_on_branch(handover, board)
-    tree = worktree_of(git, branch)
-    dirty = changed_files(tree, board) if tree is not None else []
+    tree = next((tree.path for tree in worktrees(git) if tree.branch == branch), None)
+    dirty = _changed_files(tree, board) if tree is not None and paths.is_folder(tree) else []
     return Look(proposal, _uncommitted(branch, dirty) if dirty else None)
 
 
@@ -146,7 +141,7 @@ def _check_on_branch(handover: Handover, board: str | None) -> None:
     if not paths.is_folder(folder):
         return
     head = Git(folder).found("symbolic-ref", "--quiet", "HEAD")
-    if head != f"refs/heads/{handover.branch}":
+    if head != f"{HEADS}{handover.branch}":
         raise Refused(
             f"The worktree of task {handover.task} is not on its branch {escape(handover.branch)}",
             code="not_on_branch",
@@ -156,24 +151,10 @@ def _check_on_branch(handover: Handover, board: str | None) -> None:
         )
 
 
-def worktree_of(git: Git, branch: str) -> str | None:
-    """The folder of the worktree in which a branch is checked out; None if there is none."""
-    folder = ""
-    for line in git.parts("worktree", "list", "--porcelain", "-z"):
-        word, _, value = line.partition(" ")
-        if word == "worktree":
-            folder = value
-        elif word == "branch" and value == f"refs/heads/{branch}":
-            return folder if paths.is_folder(folder) else None
-    return None
-
-
-def changed_files(tree: str, board: str | None = None) -> list[str]:
+def _changed_files(tree: str, board: str | None) -> list[str]:
     """The files of a worktree that are not committed, without those that git ignores and those of a board."""
-    # Whatever the settings of git show to people.
-    shown = ("--untracked-files=normal", "--ignore-submodules=none")
-    listed = Git(tree).parts("status", "--porcelain", "-z", "--no-renames", *shown)
-    files = [entry[3:] for entry in listed]
+    found = changes(Git(tree))
+    files = [*found.changed, *found.untracked]
     if board is None or (within := paths.inside(os.path.realpath(board), tree)) is None:
         return files
     return [

@@ -4,7 +4,7 @@ import os
 
 from orchestrator.core import names, repository
 from orchestrator.core.errors import NotFound, OrchestratorError, Refused
-from orchestrator.core.git import Git
+from orchestrator.core.git import HEADS, Git
 from orchestrator.core.printable import escape
 from orchestrator.core.transaction import Committed, Desk, Transaction
 from orchestrator.domain.agents.identity import act_now, own_name
@@ -128,22 +128,19 @@ def _named(desk: Desk[State], state: State, what: str | None, agent: str | None)
     if what is None:
         branch = _branch_here()
         if branch and task_of_branch(state, branch) is not None:
-            what = f"{_HEADS}{branch}"
+            what = f"{HEADS}{branch}"
         else:
             return current_task(state, own_name(desk, agent), desk.now()).id, ""
-    if not what.startswith(_HEADS):
+    if not what.startswith(HEADS):
         try:
             return resolve(state, what), ""
         except NotFound:
             pass
-    branch = names.branch(what.removeprefix(_HEADS))
+    branch = names.branch(what.removeprefix(HEADS))
     submitted = {s.branch: s.task for s in state.merges.open()}
     made = {worktree.branch: worktree.task for worktree in state.worktrees.values()}
     known = made.get(branch) or submitted.get(branch)
     return known or task_of_branch(state, branch) or "", branch
-
-
-_HEADS = "refs/heads/"
 
 
 def _branch_here() -> str:
