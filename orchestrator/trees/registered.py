@@ -62,8 +62,7 @@ class RepositoryTrees:
 
     def at(self, path: str) -> Registered | None:
         """The worktree with this folder; None if git knows none."""
-        place = place_of(path)
-        return next((t for t in self.trees if place_of(t.path) == place), None)
+        return self._by_place.get(place_of(path))
 
     def on(self, branch: str) -> Registered | None:
         """The worktree in which a branch is checked out; None if there is none."""
@@ -72,6 +71,10 @@ class RepositoryTrees:
     def linked(self) -> list[Registered]:
         """The worktrees without the main one."""
         return self.trees[1:]
+
+    @cached_property
+    def _by_place(self) -> dict[str, Registered]:
+        return {place_of(tree.path): tree for tree in self.trees}
 
     @cached_property
     def _refs(self) -> dict[str, str]:

@@ -10,10 +10,10 @@ from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MERGE
 from orchestrator.interfaces.cli.event_queue import json_line
-from orchestrator.interfaces.cli.layout import parts
 from orchestrator.interfaces.cli.parameters import flag, option
 from orchestrator.interfaces.cli.rendering import Answer, note, say, write
 from orchestrator.interfaces.cli.run import Run, given
+from orchestrator.interfaces.cli.trusting import TRUSTING, settle, trust_page
 
 if TYPE_CHECKING:
     from orchestrator.domain.merges.records import Submission
@@ -89,8 +89,7 @@ class _TestTrust(msgspec.Struct):
 
 
 @MERGE.command("trust", example="trust --yes", reads=("yes", "revoke"), local=True)
-@flag("--yes", "Allow them on this machine.")
-@flag("--revoke", "They may run no more.")
+@TRUSTING
 def trust(run: Run, yes: bool, revoke: bool) -> "Answer[_TestTrust]":
     """Show the tests of `[merge]` in `config.toml`, and allow them on this machine with --yes.
 
@@ -98,13 +97,8 @@ def trust(run: Run, yes: bool, revoke: bool) -> "Answer[_TestTrust]":
     """
     from orchestrator.trees.merge_policy import merge_tests
 
-    if yes and revoke:
-        raise UsageError("--yes and --revoke are given: leave one of them out")
     tests = merge_tests(run.orc.engine)
-    if yes:
-        tests.allow()
-    elif revoke:
-        tests.revoke()
+    settle(tests, yes=yes, revoke=revoke)
     view = _TestTrust(tests.settings.test, tests.is_trusted)
     return Answer(view, lambda: _trust_page(view))
 
@@ -112,12 +106,7 @@ def trust(run: Run, yes: bool, revoke: bool) -> "Answer[_TestTrust]":
 def _trust_page(view: _TestTrust) -> str:
     if not view.test:
         return "config.toml names no tests for the merge queue."
-    return parts(
-        "\n".join(f"test: {escape(command)}" for command in view.test),
-        "Trusted on this machine."
-        if view.trusted
-        else "Not trusted: --yes allows them on this machine.",
-    )
+    return trust_page([f"test: {escape(command)}" for command in view.test], view.trusted)
 
 
 def _report(run: Run, ended: "Submission") -> None:

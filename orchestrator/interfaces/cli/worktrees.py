@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import amount, escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import WORKTREE
@@ -16,7 +15,7 @@ from orchestrator.interfaces.cli.layout import (
     section,
     shown_time,
 )
-from orchestrator.interfaces.cli.parameters import DRY_RUN, LEASE, argument, flag, option
+from orchestrator.interfaces.cli.parameters import DRY_RUN, LEASE, argument, option
 from orchestrator.interfaces.cli.rendering import Answer, listing
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_words import (
@@ -26,6 +25,7 @@ from orchestrator.interfaces.cli.task_words import (
     split_task,
     task_words,
 )
+from orchestrator.interfaces.cli.trusting import TRUSTING, settle, trust_page
 
 if TYPE_CHECKING:
     from orchestrator.domain.worktrees.records import SetupResult, Worktree
@@ -132,8 +132,7 @@ class _TrustView(msgspec.Struct):
 
 
 @WORKTREE.command("trust", example="trust --yes", reads=("yes", "revoke"), local=True)
-@flag("--yes", "Allow them on this machine.")
-@flag("--revoke", "They may run no more.")
+@TRUSTING
 def trust(run: Run, yes: bool, revoke: bool) -> "Answer[_TrustView]":
     """Show what `[worktree]` in `config.toml` would run, and allow it on this machine with --yes.
 
@@ -141,13 +140,8 @@ def trust(run: Run, yes: bool, revoke: bool) -> "Answer[_TrustView]":
     """
     from orchestrator.trees.preparation import Preparation
 
-    if yes and revoke:
-        raise UsageError("--yes and --revoke are given: leave one of them out")
     preparation = Preparation(run.orc.engine)
-    if yes:
-        preparation.allow()
-    elif revoke:
-        preparation.revoke()
+    settle(preparation, yes=yes, revoke=revoke)
     settings = preparation.settings
     view = _TrustView(settings.folder, settings.setup, preparation.is_trusted)
     return Answer(view, lambda: _trust_page(view))
@@ -156,13 +150,9 @@ def trust(run: Run, yes: bool, revoke: bool) -> "Answer[_TrustView]":
 def _trust_page(view: _TrustView) -> str:
     if not view.setup and not view.folder:
         return "config.toml sets nothing for worktrees."
-    return parts(
-        f"folder: {escape(view.folder)}" if view.folder else "",
-        *(f"setup: {escape(command)}" for command in view.setup),
-        "Trusted on this machine."
-        if view.trusted
-        else "Not trusted: --yes allows it on this machine.",
-    )
+    folder = f"folder: {escape(view.folder)}" if view.folder else ""
+    setup = [f"setup: {escape(command)}" for command in view.setup]
+    return trust_page([folder, *setup], view.trusted)
 
 
 def _state_of(view: "WorktreeView") -> str:
