@@ -172,10 +172,7 @@ class Target:
 
     def _refs(self) -> dict[str, "_Ref"]:
         """The refs of all changes, by their names."""
-        words = "--format=%(refname) %(objecttype) %(objectname)"
-        lines = self._git.text("for-each-ref", words, _INTENTS).splitlines()
-        parts = (line.split(" ") for line in lines)
-        return {name: _Ref(to, kind == "commit") for name, kind, to in parts}
+        return _refs_below(self._git, _INTENTS)
 
     def _swap(
         self, before: Mapping[SubmittedChange, str], after: Mapping[SubmittedChange, str]
@@ -224,7 +221,7 @@ class Target:
             TargetInUse: A worktree that has the target checked out is in the way.
         """
         self.bring_along()
-        trees = self._work_trees()
+        trees = self._worktrees_on_it()
         self._may_be_behind = bool(trees)
         for tree in trees:
             self._check_free(tree, old, new)
@@ -261,14 +258,14 @@ class Target:
             return
         old = self._git.commit(self._behind)
         if old is not None:
-            for tree in self._work_trees():
+            for tree in self._worktrees_on_it():
                 new = self.tip()
                 self._check_free(tree, old, new)
                 self._read_tree(tree, old, new)
             self._update([f"delete {self._behind}\0\0"])
         self._may_be_behind = False
 
-    def _work_trees(self) -> list[str]:
+    def _worktrees_on_it(self) -> list[str]:
         """The folders of the worktrees that have the target checked out.
 
         Raises:
@@ -340,14 +337,13 @@ def left_behind(
     """
     git = Git(folder, settings=UNATTENDED)
     targets = []
-    words = "--format=%(refname) %(objecttype) %(objectname)"
-    for line in git.text("for-each-ref", words, _INTENTS, _BEHIND).splitlines():
-        ref, kind, to = line.split(" ")
-        number, _, commit = ref.removeprefix(_INTENTS).partition("-")
-        if ref.startswith(_BEHIND):
-            targets.append(Target(folder, common, ref.removeprefix(_BEHIND)))
-        elif number.isdecimal() and has_ended(int(number), commit, to if kind == "commit" else ""):
-            git.run("update-ref", "-d", ref)
+    for name, ref in _refs_below(git, _INTENTS, _BEHIND).items():
+        number, _, commit = name.removeprefix(_INTENTS).partition("-")
+        intent = ref.to if ref.is_commit else ""
+        if name.startswith(_BEHIND):
+            targets.append(Target(folder, common, name.removeprefix(_BEHIND)))
+        elif number.isdecimal() and has_ended(int(number), commit, intent):
+            git.run("update-ref", "-d", name)
     return targets
 
 
@@ -366,12 +362,19 @@ def _ref_name(change: SubmittedChange) -> str:
     return f"{_INTENTS}{change.number}-{change.commit}"
 
 
+def _refs_below(git: Git, *places: str) -> dict[str, _Ref]:
+    """The refs in some places, by their names."""
+    words = "--format=%(refname) %(objecttype) %(objectname)"
+    parts = (line.split(" ") for line in git.text("for-each-ref", words, *places).splitlines())
+    return {name: _Ref(to, kind == "commit") for name, kind, to in parts}
+
+
 def _heads_in_progress(common: str) -> list[str]:
     """The branches that a rebase or a bisection in some worktree goes back to."""
     names = []
-    for top in (common, os.path.join(glob.escape(common), "worktrees", "*")):
+    top = glob.escape(common)
+    for base in (top, os.path.join(top, "worktrees", "*")):
         for file in ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START"):
-            base = top if top != common else glob.escape(common)
             for path in glob.glob(os.path.join(base, file)):
                 with suppress(OSError), open(path, "rb") as opened:
                     names.append(decoded(opened.read(4096)).strip())

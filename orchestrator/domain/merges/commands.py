@@ -613,8 +613,10 @@ def _hand_in_again(tx: Transaction[State], submission: Submission) -> None:
     known = decode(before[0], tx.state.board.format) if before else None
     result = known.result if isinstance(known, TaskSubmitted) else None
     reason = known.reason if isinstance(known, TaskSubmitted) else ""
-    facts = {part: getattr(submission, part) for part in Proposal.__struct_fields__}
-    tx.record(TaskSubmitted(task=task.id, result=result, reason=reason, proposal=Proposal(**facts)))
+    handed_in = TaskSubmitted(
+        task=task.id, result=result, reason=reason, proposal=submission.proposal
+    )
+    tx.record(handed_in)
 
 
 def _follow_up(tx: Transaction[State], submission: Submission, event: MergeReturned) -> Task | None:

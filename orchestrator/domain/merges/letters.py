@@ -37,15 +37,7 @@ def report_return(
         f" commit again, `merge show {submission.number}` has the whole output."
     )
     subject = f"Not merged ({event.kind}): {_name(tx.state, submission)}"
-    _write(
-        tx,
-        submission,
-        subject,
-        what_is_wrong(event, _OUTPUT),
-        advice,
-        "task.returned",
-        task,
-    )
+    _write(tx, submission, subject, what_is_wrong(event, _OUTPUT), advice, task)
 
 
 def _way_back(state: State, submission: Submission, event: MergeReturned, task: Task | None) -> str:
@@ -69,7 +61,7 @@ def report_end(tx: Transaction[State], submission: Submission, task: Task | None
     advice = f"`merge retry {submission.number}` lets it wait again as it is."
     if task is not None and tx.state.tasks[task.id].status not in ENDED:
         advice = f"`t claim {task.id}` goes on with it. {advice}"
-    _write(tx, submission, subject, submission.reason, advice, "task.returned", task)
+    _write(tx, submission, subject, submission.reason, advice, task)
 
 
 def report_merge(tx: Transaction[State], submission: Submission) -> None:
@@ -78,7 +70,7 @@ def report_merge(tx: Transaction[State], submission: Submission) -> None:
     text = f"{submission.target} contains {submission.branch}: {submission.merge_commit}"
     has_tree = submission.task is not None and submission.task in tx.state.worktrees
     advice = f"`worktree remove {submission.task}` removes its worktree." if has_tree else ""
-    _write(tx, submission, subject, text, advice, "", None)
+    _write(tx, submission, subject, text, advice, None)
 
 
 def _name(state: State, submission: Submission) -> str:
@@ -92,7 +84,6 @@ def _write(
     subject: str,
     text: str,
     advice: str,
-    about: str,
     task: Task | None,
 ) -> None:
     known = tx.state.agents.get(submission.author)
@@ -106,5 +97,5 @@ def _write(
         subject=one_line(subject, LONGEST_TITLE),
         body="\n\n".join(filter(None, [shortened(text, 4000), advice])),
         kind="notification",
-        about=matter_of(about, live) if live is not None and about else None,
+        about=matter_of("task.returned", live) if live is not None else None,
     )

@@ -42,9 +42,7 @@ def enter(
     known = merges.open_of_branch(proposal.branch, proposal.target)
     _check_one_of_each(tx.state, known, proposal, task)
     if known is not None:
-        parts = ("branch", "target", "commit", "strategy")
-        same = all(getattr(known, part) == getattr(proposal, part) for part in parts)
-        if same and task in (None, known.task):
+        if known.proposal == proposal and task in (None, known.task):
             return
         check_not_being_merged(known, tx.now)
     last = merges.last_of_task(task) if task is not None else None

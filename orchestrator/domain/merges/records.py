@@ -81,6 +81,13 @@ class Submission(Proposal, frozen=True, kw_only=True):
     ended_by: str = ""
 
     @property
+    def proposal(self) -> Proposal:
+        """What is to be merged, without what became of it."""
+        return Proposal(
+            branch=self.branch, target=self.target, commit=self.commit, strategy=self.strategy
+        )
+
+    @property
     def is_open(self) -> bool:
         """Whether it has not ended."""
         return self.status in OPEN

@@ -11,6 +11,7 @@ from orchestrator.domain.agents.identity import act_now, own_name
 from orchestrator.domain.board.settings import FILE, MergeSettings, settings
 from orchestrator.domain.merges import queue
 from orchestrator.domain.merges.branches import look, task_of_branch
+from orchestrator.domain.merges.commands import changed_submission
 from orchestrator.domain.merges.events import MergeEvent
 from orchestrator.domain.merges.policy import BranchRequest, Handover, handover_of
 from orchestrator.domain.merges.records import Proposal, Submission
@@ -79,19 +80,15 @@ def land(desk: Desk[State], name: str, request: BranchRequest, agent: str | None
         queue.enter(tx, proposal, author=author, convoy=name)
         return None if tx.events else _open(tx.state, proposal)
 
-    def shows(state: State, events: Committed) -> Submission:
-        number = next(event.number for _, event in events if isinstance(event, MergeEvent))
-        return state.merges[number]
-
     arguments = (name, request.target, request.strategy, agent)
-    return desk.run("merges.land", within, shows, arguments)
+    return desk.run("merges.land", within, changed_submission, arguments)
 
 
 def _submitted(state: State, events: Committed) -> Submission | Task:
     """Return the submission that a command made; the task, if a review comes first."""
-    numbers = (event.number for _, event in events if isinstance(event, MergeEvent))
-    number = next(numbers, None)
-    return changed_task(state, events) if number is None else state.merges[number]
+    if any(isinstance(event, MergeEvent) for _, event in events):
+        return changed_submission(state, events)
+    return changed_task(state, events)
 
 
 def _open(state: State, proposal: Proposal) -> Submission | None:
