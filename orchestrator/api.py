@@ -264,13 +264,13 @@ class Orchestrator(Facade):
             session: The number of the agent's session; else ``$ORC_SESSION``.
             request_id: The request that the first changing command answers; else
                 ``$ORC_REQUEST_ID``.
-            reads: The caller changes nothing: no board is created, and a linked git work tree may contain a
+            reads: The caller changes nothing: no board is created, and a linked git worktree may contain a
                 second one.
 
         Raises:
             NoBoard: None is named, and none is found here or above; if ``reads``, also if what is named is
                 none yet.
-            Refused: A linked work tree contains a second board (``two_boards``).
+            Refused: A linked worktree contains a second board (``two_boards``).
             UsageError: No store has the URL's scheme.
         """
         opened = boards.open_store(

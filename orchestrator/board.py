@@ -150,7 +150,7 @@ def locate(
 ) -> Located:
     """Find the board; a named folder that does not exist or is empty becomes a board.
 
-    A folder that holds ``state/`` is a board, and so is the ``.orchestrator/`` in it. From a linked work tree
+    A folder that holds ``state/`` is a board, and so is the ``.orchestrator/`` in it. From a linked worktree
     of a git repository the board of the main one is found.
 
     Args:
@@ -163,7 +163,7 @@ def locate(
     Raises:
         NoBoard: Nothing is named or found, or what is named is a folder of other things; if ``reads``, also a
             folder that is not there yet or is empty.
-        Refused: The linked work tree holds another board with events of its own, unless ``reads``.
+        Refused: The linked worktree holds another board with events of its own, unless ``reads``.
     """
     warning, home = "", None
     if board:

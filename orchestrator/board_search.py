@@ -1,4 +1,4 @@
-"""Find the board of a folder: one for a git repository with all its work trees."""
+"""Find the board of a folder: one for a git repository with all its worktrees."""
 
 import os
 
@@ -39,27 +39,27 @@ def search(start: str, *, reads: bool) -> tuple[str | None, str]:
 
 
 def _in_broken_tree(start: str, root: str) -> tuple[str, str]:
-    """The board in a work tree whose ``.git`` leads nowhere, with a warning; no other board is searched."""
+    """The board in a worktree whose ``.git`` leads nowhere, with a warning; no other board is searched."""
     lost = f"{os.path.join(root, '.git')} leads to no repository"
     own = _closest(start, top=root)
     if own is None:
         raise NoBoard(
-            f"{lost}, so the board of its work trees cannot be found",
-            hint="`git worktree repair` in the main work tree finds it again;"
+            f"{lost}, so the board of its worktrees cannot be found",
+            hint="`git worktree repair` in the main worktree finds it again;"
             " --board DIR or ORCHESTRATOR_DIR names a board.",
         )
-    return own, f"{lost}: {own} is the board of this work tree alone"
+    return own, f"{lost}: {own} is the board of this worktree alone"
 
 
 def _of_main(start: str, place: Repository) -> str | None:
-    """The board of the main work tree for the same relative folder."""
+    """The board of the main worktree for the same relative folder."""
     inner = paths.inside(start, place.root) or "."
     board = _closest(os.path.normpath(os.path.join(place.main, inner)))
     return board if board and paths.is_folder(os.path.join(board, "state")) else None
 
 
 def in_main(checkout: str) -> str:
-    """The folder of the main work tree that corresponds to a checkout."""
+    """The folder of the main worktree that corresponds to a checkout."""
     place = repository.around(checkout)
     if place is None or not place.is_linked:
         return checkout
@@ -84,7 +84,7 @@ def _closest(start: str, *, top: str | None = None) -> str | None:
 
 
 def _has_own_events(board: str, main: str) -> bool:
-    """Whether a board holds what the main one does not; a versioned log is checked out in each work tree."""
+    """Whether a board holds what the main one does not; a versioned log is checked out in each worktree."""
     own, others = (Segments(os.path.join(folder, "state")) for folder in (board, main))
     try:
         return not reading.is_continued(own, others)
@@ -95,7 +95,7 @@ def _has_own_events(board: str, main: str) -> bool:
 def _two_boards(own: str, main: str) -> Refused:
     mine, theirs = _quoted(own), _quoted(main)
     return Refused(
-        f"One repository has two boards: {main} is that of all work trees, and {own} has events of its own",
+        f"One repository has two boards: {main} is that of all worktrees, and {own} has events of its own",
         code="two_boards",
         hint=f"To drop the second: `mv {mine} {_quoted(_beside(own))}`. To take its work over first:"
         f" `orc --board {theirs} board merge {mine}`.",
@@ -105,14 +105,14 @@ def _two_boards(own: str, main: str) -> Refused:
 
 
 def _beside(own: str) -> str:
-    """A name beside the work tree of a board, where git does not see it."""
+    """A name beside the worktree of a board, where git does not see it."""
     tree = os.path.dirname(own)
     return os.path.join(os.path.dirname(tree), f"{os.path.basename(tree)}-board.old")
 
 
 def _only_linked(own: str, place: Repository) -> str:
     move = f"mv {_quoted(own)} {_quoted(os.path.join(place.main, FOLDER))}"
-    return f"{own} is in a linked work tree, and the others do not see it; `{move}` shares it"
+    return f"{own} is in a linked worktree, and the others do not see it; `{move}` shares it"
 
 
 def _quoted(path: str) -> str:

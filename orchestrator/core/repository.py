@@ -1,6 +1,6 @@
 """The git repository of a folder, read from git's files: git is never run.
 
-``.git`` is git's folder, or a file that names this folder. Git's folder of a linked work tree names the
+``.git`` is git's folder, or a file that names this folder. Git's folder of a linked worktree names the
 common folder in its file ``commondir``; a submodule has no such file, because it is a separate repository.
 """
 
@@ -17,15 +17,15 @@ _MOST = 65536
 
 
 class Repository(msgspec.Struct, frozen=True):
-    """A git repository, seen from one of its work trees.
+    """A git repository, seen from one of its worktrees.
 
     Attributes:
-        root: The top folder of this work tree.
-        git: Git's folder of this work tree.
-        common: Git's folder, which all work trees share.
-        main: The top folder of the main work tree; for a bare repository, which has none, the folder that
+        root: The top folder of this worktree.
+        git: Git's folder of this worktree.
+        common: Git's folder, which all worktrees share.
+        main: The top folder of the main worktree; for a bare repository, which has none, the folder that
             contains it.
-        is_linked: This is not the main work tree.
+        is_linked: This is not the main worktree.
     """
 
     root: str
@@ -36,7 +36,7 @@ class Repository(msgspec.Struct, frozen=True):
 
 
 def top_of(folder: str) -> str:
-    """The folder of the project: the top of the work tree, else the folder itself."""
+    """The folder of the project: the top of the worktree, else the folder itself."""
     place = around(folder)
     return place.root if place else os.path.abspath(folder)
 
@@ -54,7 +54,7 @@ def around(folder: str, variables: Mapping[str, str] | None = None) -> Repositor
     if git is None:
         root, git = _discovered(folder)
     else:
-        root = named.get("GIT_WORK_TREE") or _work_tree_of(git, folder)
+        root = named.get("GIT_WORK_TREE") or _worktree_of(git, folder)
     if not git or not paths.is_folder(git):
         return None
     git = os.path.realpath(git)
@@ -86,9 +86,9 @@ def nearest(folder: str | None) -> Repository | None:
 
 
 def broken_tree(folder: str) -> str | None:
-    """The top of the work tree that contains a folder, if its ``.git`` leads to no repository; else None.
+    """The top of the worktree that contains a folder, if its ``.git`` leads to no repository; else None.
 
-    The main work tree was moved or deleted, or the file is damaged.
+    The main worktree was moved or deleted, or the file is damaged.
     """
     root, _ = _discovered(folder)
     has_git = paths.exists(os.path.join(root, ".git"))
@@ -104,7 +104,7 @@ def bare(folder: str) -> str | None:
 
 
 def within(path: str, near: str | None) -> str:
-    """Make a path relative to the top of its work tree, if that belongs to the repository of ``near``.
+    """Make a path relative to the top of its worktree, if that belongs to the repository of ``near``.
 
     Args:
         path: The path.
@@ -121,7 +121,7 @@ def within(path: str, near: str | None) -> str:
 
 
 def _discovered(folder: str) -> tuple[str, str]:
-    """The top of the work tree that contains a folder, and git's folder, which is empty if there is none."""
+    """The top of the worktree that contains a folder, and git's folder, which is empty if there is none."""
     for above in paths.upwards(folder):
         git = os.path.join(above, ".git")
         if paths.exists(git):
@@ -135,20 +135,20 @@ def _discovered(folder: str) -> tuple[str, str]:
     return folder, ""
 
 
-def _work_tree_of(git: str, folder: str) -> str:
-    """The work tree for a given ``GIT_DIR``: the tree that it names, if that contains the folder."""
+def _worktree_of(git: str, folder: str) -> str:
+    """The worktree for a given ``GIT_DIR``: the tree that it names, if that contains the folder."""
     back = _line(os.path.join(git, "gitdir"))
     named = os.path.dirname(back) if back else ""
     return named if named and paths.inside(folder, named) is not None else folder
 
 
 def _main(common: str) -> str:
-    """The main work tree for git's common folder: the configured tree, else the parent folder."""
-    named = _configured_work_tree(common)
+    """The main worktree for git's common folder: the configured tree, else the parent folder."""
+    named = _configured_worktree(common)
     return os.path.realpath(os.path.join(common, named)) if named else os.path.dirname(common)
 
 
-def _configured_work_tree(common: str) -> str:
+def _configured_worktree(common: str) -> str:
     """The value of ``core.worktree``, which submodules and separate git folders have."""
     value = ""
     for name in ("config", "config.worktree"):

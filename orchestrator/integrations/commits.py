@@ -92,7 +92,7 @@ def orphans(engine: Engine, folder: str, *, since: str | None = None) -> Orphans
     place = next(filter(None, places), None)
     if place is None:
         raise NotFound(
-            "There is no git repository here", code="no_repository", hint="Run it in a work tree."
+            "There is no git repository here", code="no_repository", hint="Run it in a worktree."
         )
     commits = [*_commits(_log(place.common, begin))]
     state = engine.read()

@@ -1,9 +1,9 @@
 """Find the changes that make the tests fail, with few runs: decisions only, without git and without a board.
 
-Changes are put one upon another on a base: a *stack*. If the tests of the whole stack fail, bisection finds
-the first change with which they fail. What is below it may land. The change itself is red, whether it is
-wrong alone or only together with those below it. In a stack of N with one red change that takes 1 + log2(N)
-runs, and one more shows that the rest is green upon what has landed.
+Changes are put on a base, one on top of the other: a *stack*. If the tests of the whole stack fail, bisection
+finds the first change with which they fail. What is below it may land. The change itself is red, whether it
+is wrong alone or only together with those below it. In a stack of N with one red change that takes
+1 + log2(N) runs. One more run shows that the rest is green on top of what has landed.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Findings(msgspec.Struct, Generic[T], frozen=True):
-    """What the tests say of changes upon one base; the others are to be tried upon the next one.
+    """What the tests say about changes on one base; the other changes are tried on the next base.
 
     Attributes:
         green: The stack that may land.
@@ -36,14 +36,14 @@ def examine(
     base_is_green: bool,
     retries: int = 0,
 ) -> Findings[T]:
-    """Find out what may land upon a base, and what makes the tests fail.
+    """Find out what may land on a base, and what makes the tests fail.
 
-    The base is tested only if it may be what fails: no change was ever green upon it. If it fails, each
-    change is tried alone, so that the one that mends the base lands.
+    The base is tested only if the failure may be its own: no change was ever green on it. If the base fails,
+    each change is tried alone, so that a change that repairs the base lands.
 
     Args:
         changes: The changes, in their order.
-        stacked: Puts changes upon the base, and returns those that fit.
+        stacked: Puts changes on the base, and returns those that fit.
         passes: Runs the tests of such changes, or of the first of them; of none: of the base.
         base_is_green: The tests are known to pass on the base.
         retries: How often failing tests are run again before they count.

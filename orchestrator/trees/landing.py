@@ -5,10 +5,10 @@
    while: what follows demands that the refs are as their runner left them.
 2. The refs become *intents*: for each change the commit of the target that would contain it.
 3. The target is moved by a compare-and-swap (``update-ref``), in one transaction that checks the intents too.
-4. Worktrees that have the target checked out are brought along (:meth:`Target.bring_along`).
+4. Worktrees that have the target checked out get its new files (:meth:`Target.bring_along`).
 
-After a kill the intents tell what has landed: a change whose intent is a commit that the target contains. A
-worktree is brought along only where nobody's work is in the way; if it is, the target is not moved.
+After a kill the intents tell what has landed: a change whose intent is a commit that the target contains. If
+the new files would overwrite somebody's work in such a worktree, the target is not moved.
 """
 
 import glob
@@ -284,7 +284,7 @@ class Target:
         ]
 
     def _check_free(self, tree: str, old: str, new: str) -> None:
-        """Check that a worktree can be brought along without a change of anybody's work.
+        """Check that a worktree can get the new files without a change of anybody's work.
 
         Raises:
             TargetInUse: It cannot.
@@ -333,7 +333,7 @@ def left_behind(
             that would contain it; empty if there was none yet.
 
     Returns:
-        The targets whose worktrees are not brought along yet.
+        The targets whose worktrees do not have the new files yet.
     """
     git = Git(folder, settings=UNATTENDED)
     targets = []

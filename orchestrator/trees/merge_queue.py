@@ -41,8 +41,8 @@ _MOST_MOVES = 10
 """How often the target may be moved by others while one batch is merged."""
 
 _PATIENCE = 30.0
-"""Seconds until a target that took nothing is tried again though nothing that is known has changed; twice as
-long after each further time, up to ``_LONGEST_PAUSE``."""
+"""Seconds until a target into which nothing could be merged is tried again, though nothing has changed; twice
+as many after each further time, up to ``_LONGEST_PAUSE``."""
 
 _LONGEST_PAUSE = 600.0
 _SHOWN = 5
@@ -61,7 +61,7 @@ class QueueRound(msgspec.Struct, frozen=True):
 
 
 class Waits(Exception):
-    """A target takes nothing now; the submissions wait."""
+    """Nothing can be merged into a target now; the submissions wait."""
 
 
 class MergeQueue:
@@ -114,7 +114,8 @@ class MergeQueue:
     def round(self) -> QueueRound:
         """Merge what waits, the targets one after the other, until there is nothing that can be merged.
 
-        A target that took nothing is left alone for a while, unless it or what waits for it has changed.
+        A target into which nothing could be merged is left alone for a while, unless it or what waits for it
+        changes.
         """
         ended: list[Submission] = []
         try:
@@ -123,7 +124,7 @@ class MergeQueue:
                 for target in self._waiting():
                     why = self._merge_all(target, ended)
                     if why:
-                        self.tell(f"{escape(target)} takes nothing now: {why}")
+                        self.tell(f"Nothing can be merged into {escape(target)} now: {why}")
                         self._refuse(target, why)
                     else:
                         self._refusals.pop(target, None)
@@ -161,7 +162,7 @@ class MergeQueue:
         return frozenset(waiting)
 
     def _tidy_up(self, late: list[Submission]) -> None:
-        """Finish what a killed runner has left of what has ended, and add what is merged with that."""
+        """Finish what a killed runner has left; what turns out to be merged is added to ``late``."""
 
         def has_ended(number: int, commit: str, intent: str) -> bool:
             try:
@@ -189,7 +190,7 @@ class MergeQueue:
 
     @contextmanager
     def telling(self) -> Iterator[None]:
-        """Tell of a worktree that cannot be brought along now; it is tried again in the next round."""
+        """Report a worktree whose files cannot be updated now; the next round tries it again."""
         try:
             yield
         except TargetGone:
@@ -230,7 +231,7 @@ class MergeQueue:
 
 
 class _Refusal(msgspec.Struct, frozen=True):
-    """A target that takes nothing for a while.
+    """A target into which nothing is merged for a while.
 
     Attributes:
         reason: Why.
@@ -285,7 +286,9 @@ class MergeBatch:
                     self._merge_upon(self._target.tip())
                 return
             except TargetMoved:
-                self._queue.tell(f"{self._name} was moved meanwhile: all is merged again upon it")
+                self._queue.tell(
+                    f"{self._name} was moved meanwhile: everything is merged again on it"
+                )
         raise Waits(f"others moved {self._name} {_MOST_MOVES} times while the tests ran")
 
     def release(self, reason: str) -> None:
@@ -315,7 +318,7 @@ class MergeBatch:
         self._report_merged(found)
 
     def _merge_upon(self, base: str) -> None:
-        """Merge and test upon a commit of the target, move the target, and give back what is not merged."""
+        """Merge and test on a commit of the target, move the target, and give back what is not merged."""
         self._queue.tree.show(base)
         stacking = Stacking(Merging(self._queue.tree.git), base, self._name)
         failed: dict[SubmittedChange, FailedTest] = {}

@@ -74,7 +74,7 @@ class CannotMerge(OrchestratorError):
 
 
 class Merging:
-    """Puts changes upon commits.
+    """Puts changes on top of commits.
 
     Args:
         git: The repository. In a worktree, its ``.gitattributes`` say how files are merged.
@@ -85,11 +85,11 @@ class Merging:
         self._committer: dict[str, str] | None = None
 
     def add(self, change: SubmittedChange, onto: str, target: str) -> str:
-        """Make the commit that has a change upon another commit.
+        """Make a commit that adds a change to another commit.
 
         Args:
             change: The change.
-            onto: The commit.
+            onto: The other commit.
             target: The branch that the commit is for.
 
         Returns:
@@ -117,7 +117,7 @@ class Merging:
         return self._commit(tree, (onto,), text, author=self._author(change.commit))
 
     def _rebase(self, change: SubmittedChange, onto: str) -> str:
-        """Put the commits of a branch upon a commit, one after the other."""
+        """Put the commits of a branch on top of a commit, one after the other."""
         lines = self._git.text(
             *("rev-list", "--reverse", "--topo-order", "--parents"),
             *("--right-only", "--cherry-pick", f"{onto}...{change.commit}"),
@@ -139,10 +139,10 @@ class Merging:
 
     def _picked(self, tree: str, commit: str, parents: Sequence[str]) -> str:
         """The files of a tree with what one commit changed."""
-        # A commit with these files beside this one: what both come from is the parent of this one.
+        # A second child of the same parent, with these files: git then merges what the commit changed.
         if not parents:
             raise CannotMerge("invalid", f"The commit {commit[:12]} has no history in common")
-        beside = self._commit(tree, (parents[0],), "The files that a commit is put upon\n")
+        beside = self._commit(tree, (parents[0],), "The files below a commit\n")
         return self._merged(beside, commit)
 
     def _is_empty(self, commit: str, parents: Sequence[str]) -> bool:

@@ -44,7 +44,7 @@ class Removal(msgspec.Struct, frozen=True, kw_only=True):
         branch: Its branch.
         commit: The last commit of the branch; empty if there is no branch.
         removed: Whether it is removed; in a dry run, whether it would be.
-        branch_deleted: Whether the branch is deleted with it, because all of it is merged.
+        branch_deleted: Whether the branch is deleted with it, because it is merged completely.
         reasons: Why it stays.
     """
 
@@ -67,7 +67,7 @@ def kept(removal: Removal) -> Refused:
     return Refused(
         f"The worktree {name} stays: {texts}",
         code="worktree_kept",
-        hint="Commit, push or merge what is meant to last; nothing is removed that would be lost.",
+        hint="A worktree is only removed if no work is lost: first commit, push or merge it.",
         path=removal.path,
         reasons=[{"kind": reason.kind, "text": reason.text} for reason in removal.reasons],
     )
@@ -183,7 +183,7 @@ class RemovalCheck:
 
 
 def remove(repository: RepositoryTrees, worktree: Worktree, check: RemovalCheck) -> Removal:
-    """Remove a worktree of which nothing would be lost, and its branch if it is merged.
+    """Remove a worktree without loss of work, and its branch if it is merged.
 
     Raises:
         GitFailed: Git could not.

@@ -1,4 +1,4 @@
-"""Changes that are put one upon another on one commit of a target."""
+"""Changes on one commit of a target, one on top of the other."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ from orchestrator.trees.merging import CannotMerge, Merging, SubmittedChange
 
 
 class Stacking:
-    """The stacks of changes upon one commit of a target.
+    """The stacks of changes on one commit of a target.
 
     Args:
         merging: Makes the commits.
@@ -22,10 +22,10 @@ class Stacking:
         self._tops: dict[tuple[int, ...], str] = {(): base}
 
     def stacked(self, changes: Sequence[SubmittedChange]) -> list[SubmittedChange]:
-        """Put changes upon the commit, and return those that fit.
+        """Put changes on the commit, and return those that fit.
 
-        What does not fit upon the commit alone is in ``refused`` then. What only conflicts with a change
-        below it is left for the next commit of the target: perhaps that change does not land.
+        A change that does not fit on the commit alone is in ``refused`` then. A change that only conflicts
+        with one below it is left for the next commit of the target: perhaps the one below does not land.
         """
         stack: list[SubmittedChange] = []
         for change in changes:

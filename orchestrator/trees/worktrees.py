@@ -1,7 +1,7 @@
 """``orc.worktrees``: make, list and remove the worktrees of tasks.
 
-Git makes and removes the folders; the board records which task has which. Nothing is removed of which
-something would be lost: see :mod:`orchestrator.trees.losses`.
+Git makes and removes the folders; the board records which task has which. A worktree stays as long as its
+removal would lose work: see :mod:`orchestrator.trees.losses`.
 """
 
 import os
@@ -149,7 +149,7 @@ class Worktrees(WorktreeRecords, name="worktrees"):
         return views + [_unknown_view(tree) for tree in _unknown(repository, known)]
 
     def remove(self, task: str, *, agent: str | None = None) -> Removal:
-        """Remove the worktree of a task, and its branch if all of it is merged.
+        """Remove the worktree of a task, and its branch if it is merged completely.
 
         Args:
             task: The id of the task or a prefix; or the folder of a worktree.
@@ -173,10 +173,10 @@ class Worktrees(WorktreeRecords, name="worktrees"):
         return removal
 
     def prune(self, *, dry_run: bool = False, agent: str | None = None) -> list[Removal]:
-        """Remove every worktree whose task has ended and of which nothing would be lost.
+        """Remove every worktree whose task has ended, if no work would be lost.
 
         Args:
-            dry_run: Only say which.
+            dry_run: Only report what would be removed.
             agent: Who removes them.
 
         Returns:

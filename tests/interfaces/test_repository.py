@@ -1,4 +1,4 @@
-"""One board for a git repository and all its work trees: with real git and real processes."""
+"""One board for a git repository and all its worktrees: with real git and real processes."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def orc(folder: Path, *words: str, **variables: str) -> Ended:
 
 @pytest.fixture
 def main(tmp_path: Path) -> Path:
-    """The main work tree of a repository with one commit."""
+    """The main worktree of a repository with one commit."""
     folder = tmp_path / "main"
     folder.mkdir()
     git(folder, "init", "-q")
@@ -78,7 +78,7 @@ def main(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def linked(main: Path, tmp_path: Path) -> Path:
-    """A linked work tree, far from the main one."""
+    """A linked worktree, far from the main one."""
     folder = tmp_path / "elsewhere" / "linked"
     git(main, "worktree", "add", "-q", str(folder))
     return folder
@@ -93,7 +93,7 @@ def board_of(folder: Path, **variables: str) -> str:
     return str(shown.json[0]["name"])
 
 
-def test_every_work_tree_and_every_subfolder_has_the_board_of_the_main_one(
+def test_every_worktree_and_every_subfolder_has_the_board_of_the_main_one(
     main: Path, linked: Path
 ) -> None:
     assert orc(main, "init").status == 0
@@ -102,11 +102,11 @@ def test_every_work_tree_and_every_subfolder_has_the_board_of_the_main_one(
     inner = linked / "src" / "deep"
     inner.mkdir()
     taken = [orc(folder, "t", "next", "w", "ann", "--json") for folder in (inner, linked, main)]
-    assert [ended.status for ended in taken] == [0, 1, 1], "one task, three work trees: given once"
+    assert [ended.status for ended in taken] == [0, 1, 1], "one task, three worktrees: given once"
     assert not list(linked.rglob(".orchestrator"))
 
 
-def test_init_in_a_linked_work_tree_makes_the_board_of_the_main_one(
+def test_init_in_a_linked_worktree_makes_the_board_of_the_main_one(
     main: Path, linked: Path
 ) -> None:
     made = orc(linked / "src", "init", "--json").json
@@ -118,7 +118,7 @@ def test_init_in_a_linked_work_tree_makes_the_board_of_the_main_one(
         assert git(folder, "status", "--porcelain") == ""
 
 
-def test_a_board_in_a_subfolder_of_the_main_work_tree_is_that_of_the_same_subfolder(
+def test_a_board_in_a_subfolder_of_the_main_worktree_is_that_of_the_same_subfolder(
     main: Path, linked: Path
 ) -> None:
     orc(main / "src", "init")
@@ -147,7 +147,7 @@ def test_of_two_boards_the_main_one_is_read_with_a_warning_and_changes_are_refus
     for folder in (main, linked):
         assert str(folder / ".orchestrator") in error["message"]
         assert str(folder / ".orchestrator") in error["hint"]
-    assert orc(main, "ws", "create", "more").status == 0, "the main work tree is not concerned"
+    assert orc(main, "ws", "create", "more").status == 0, "the main worktree is not concerned"
     named = str(linked / ".orchestrator")
     assert orc(linked, "--board", named, "ws", "create", "more").status == 0, "nor is a named board"
 
@@ -236,7 +236,7 @@ def test_two_clones_of_a_versioned_board_become_one_as_the_guide_says(tmp_path: 
     assert len(orc(shop, "ls", "--json").json) == 4
 
 
-def test_an_empty_board_of_a_linked_work_tree_is_passed_over(main: Path, linked: Path) -> None:
+def test_an_empty_board_of_a_linked_worktree_is_passed_over(main: Path, linked: Path) -> None:
     orc(main, "init")
     orc(linked, "init", str(linked / ".orchestrator"))
     added = orc(linked, "ws", "create", "w")
@@ -247,7 +247,7 @@ def test_an_empty_board_of_a_linked_work_tree_is_passed_over(main: Path, linked:
 def test_a_versioned_board_is_checked_out_everywhere_and_stays_one(
     main: Path, tmp_path: Path
 ) -> None:
-    """The log in a linked work tree is an earlier state of the main one, so it has no events of its own."""
+    """The log in a linked worktree is an earlier state of the main one, so it has no events of its own."""
     assert orc(main, "init", "--versioned", "--json").json["git"] == "versioned"
     orc(main, "ws", "create", "w")
     git(main, "add", ".orchestrator")
@@ -262,7 +262,7 @@ def test_a_versioned_board_is_checked_out_everywhere_and_stays_one(
     assert len(orc(linked, "t", "ls", "--json").json) == 3
 
 
-def test_a_board_in_a_linked_work_tree_alone_works_and_explains_how_to_share_it(
+def test_a_board_in_a_linked_worktree_alone_works_and_explains_how_to_share_it(
     main: Path, linked: Path
 ) -> None:
     orc(linked, "init", str(linked / ".orchestrator"))
@@ -275,7 +275,7 @@ def test_a_board_in_a_linked_work_tree_alone_works_and_explains_how_to_share_it(
 
 
 @pytest.mark.parametrize("name", ["repo.git", ".bare"])
-def test_the_work_trees_of_a_bare_repository_have_the_board_beside_it(
+def test_the_worktrees_of_a_bare_repository_have_the_board_beside_it(
     main: Path, tmp_path: Path, name: str
 ) -> None:
     project = tmp_path / "project"
@@ -304,7 +304,7 @@ def test_a_submodule_is_a_repository_of_its_own(main: Path, tmp_path: Path) -> N
     assert git(lib, "status", "--porcelain") == ""
     tree = tmp_path / "tree"
     git(lib, "worktree", "add", "-q", str(tree))
-    assert board_of(tree) == "inner", "a linked work tree of a submodule finds the submodule"
+    assert board_of(tree) == "inner", "a linked worktree of a submodule finds the submodule"
 
 
 def test_the_variables_of_git_are_honoured(main: Path, linked: Path, tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ def test_a_broken_git_file_is_not_a_repository(tmp_path: Path, text: str) -> Non
     assert orc(tmp_path, "init").status == 0
 
 
-def test_a_linked_work_tree_whose_main_one_is_gone_has_no_other_board(
+def test_a_linked_worktree_whose_main_one_is_gone_has_no_other_board(
     main: Path, linked: Path, tmp_path: Path
 ) -> None:
     orc(main, "init")
@@ -360,14 +360,14 @@ def test_a_linked_work_tree_whose_main_one_is_gone_has_no_other_board(
     assert board_of(linked) == "w"
 
 
-def test_a_board_in_a_work_tree_that_leads_nowhere_is_used_with_a_warning(
+def test_a_board_in_a_worktree_that_leads_nowhere_is_used_with_a_warning(
     main: Path, linked: Path, tmp_path: Path
 ) -> None:
     orc(linked, "--board", ".orchestrator", "ws", "create", "own")
     main.rename(tmp_path / "moved")
     shown = orc(linked, "ws", "create", "x")
     assert shown.status == 0
-    assert "is the board of this work tree alone" in shown.err
+    assert "is the board of this worktree alone" in shown.err
 
 
 @pytest.mark.parametrize("name", ["GIT_DIR", "GIT_COMMON_DIR"])
@@ -416,7 +416,7 @@ def test_an_odd_file_of_git_is_an_error_and_no_second_board(
     assert not (linked / ".orchestrator").exists()
 
 
-def test_an_absolute_path_in_any_work_tree_is_one_from_its_top(main: Path, linked: Path) -> None:
+def test_an_absolute_path_in_any_worktree_is_one_from_its_top(main: Path, linked: Path) -> None:
     orc(main, "init")
     orc(main, "ws", "create", "w")
     file = linked / "src" / "a.py"
@@ -431,7 +431,7 @@ def test_an_absolute_path_in_any_work_tree_is_one_from_its_top(main: Path, linke
     assert orc(linked, "l", "release", "./src/a.py", "ann").status == 0
     assert orc(linked / "src", "t", "claim", task["id"], "ann").status == 0
     ended = orc(linked / "src", "t", "complete", task["id"], "done", "--agent", "ann")
-    assert ended.status == 0, "the artifact is looked for from the top of the work tree too"
+    assert ended.status == 0, "the artifact is looked for from the top of the worktree too"
 
 
 # What git sees

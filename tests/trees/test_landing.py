@@ -91,7 +91,7 @@ def test_a_runner_that_was_stopped_for_a_while_lands_nothing_that_another_one_to
     assert repo.git("for-each-ref", "refs/orchestrator") == ""
 
 
-def test_a_work_tree_that_has_the_target_follows_with_the_work_in_it(repo: Repo):
+def test_a_worktree_that_has_the_target_follows_with_the_work_in_it(repo: Repo):
     repo.git("checkout", "-q", "main")
     repo.write({"a.txt": "mine\n", "mine.txt": "mine\n"})
     by = target(repo)
@@ -148,7 +148,7 @@ def test_work_that_the_merge_would_change_keeps_the_target_where_it_is(repo: Rep
     assert repo.git("status", "--porcelain") == ""
 
 
-def test_a_kill_between_the_target_and_its_work_tree_is_mended_by_the_next_run(repo: Repo):
+def test_a_kill_between_the_target_and_its_worktree_is_mended_by_the_next_run(repo: Repo):
     repo.git("checkout", "-q", "main")
     made = land(repo, change_elsewhere(repo, {"b.txt": "theirs\n", "c": "new\n"}))
     assert repo.git("status", "--porcelain") != "", "it is behind now"

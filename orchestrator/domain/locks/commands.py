@@ -248,7 +248,7 @@ class Locks(Noun[State]):
         Each comes with its first holder. A lock on a folder covers what is in it.
 
         Args:
-            paths: The files, from the top of the work tree.
+            paths: The files, from the top of the worktree.
         """
         state, now, agent = self._state, self._desk.now(), self._desk.agent
         agent = state.agents.aliases.get(agent, agent)

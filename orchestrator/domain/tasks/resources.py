@@ -50,7 +50,7 @@ def given(text: str, folder: str | None) -> Need:
     """Read a resource that a caller names, as :func:`parse` does.
 
     Args:
-        text: The resource; an absolute path in the repository is one from the top of its work tree.
+        text: The resource; an absolute path in the repository is one from the top of its worktree.
         folder: The folder of the board.
 
     Raises:
@@ -69,7 +69,7 @@ def given(text: str, folder: str | None) -> Need:
 
 
 def place_of(path: str, folder: str | None) -> str:
-    """A path that a caller gives, tidied; in the repository of the board from the top of the work tree."""
+    """A path that a caller gives, tidied; in the repository of the board from the top of the worktree."""
     tidy = names.tidy_path(path)
     if not os.path.isabs(tidy):
         return tidy

@@ -122,7 +122,7 @@ def run_command(
 
 
 def _place(path: str, folder: str) -> str:
-    """The path of an artifact: in the working folder, else from the top of its git work tree."""
+    """The path of an artifact: in the working folder, else from the top of its git worktree."""
     here = os.path.join(folder, path)
     tree = None if os.path.exists(here) else repository.here(folder)
     return os.path.join(tree.root, path) if tree else here

@@ -29,7 +29,7 @@ class NamedTasks(msgspec.Struct, frozen=True):
 
 
 def staged_paths(folder: str) -> list[str]:
-    """The paths that the next commit changes, from the top of the work tree; both names of a renamed file.
+    """The paths that the next commit changes, from the top of the worktree; both names of a renamed file.
 
     A merge changes what differs from each branch: what comes unchanged from one was committed before.
 
@@ -77,7 +77,7 @@ def git(folder: str, words: Sequence[str]) -> str:
     """
     if repository.here(folder) is None:
         raise NotFound(
-            "There is no git repository here", code="no_repository", hint="Run it in a work tree."
+            "There is no git repository here", code="no_repository", hint="Run it in a worktree."
         )
     variables = processes.passed_on(os.environ)
     variables |= {name: os.environ[name] for name in _OF_THE_COMMIT if name in os.environ}

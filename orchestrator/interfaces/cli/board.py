@@ -36,7 +36,7 @@ def init(
 ) -> "Answer[dict[str, Any]]":
     """Make a board; an existing one stays as it is.
 
-    All work trees of a git repository have one board, in the main work tree. With --store the folder leads to
+    All worktrees of a git repository have one board, in the main worktree. With --store the folder leads to
     the board in the database, and has what belongs to this machine.
     """
     from orchestrator.board import lead_to, named

@@ -112,7 +112,7 @@ def _staged() -> list[str]:
 
 
 def _as_locked(files: Iterable[str]) -> Iterator[str]:
-    """Files by the names under which agents lock them: from the top of the work tree, else from here.
+    """Files by the names under which agents lock them: from the top of the worktree, else from here.
 
     A file of a submodule has its name from the top of the superproject too.
     """

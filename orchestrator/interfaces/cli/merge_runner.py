@@ -25,17 +25,17 @@ RUNNER = "merge-queue"
 
 @MERGE.command("run", example="run --once --test 'make test'", local=True)
 @flag("--once", "End when nothing can be merged now; the default.")
-@flag("--watch", "Merge what is submitted until the process is ended.")
+@flag("--watch", "Go on with what is submitted later, until the process is ended.")
 @option("--batch", "How many branches are merged and tested together.", types.POSITIVE)
 @option(
     "--test",
-    "A command that must succeed on the merged files, in place of those in config.toml; no shell reads it.",
+    "A test for the merged files, instead of those in config.toml; a command that runs without a shell.",
     name="tests",
     many=True,
     commas=False,
 )
 @option(
-    "--retries", "How often tests that fail are run again before a branch goes back.", types.COUNT
+    "--retries", "How often failing tests are run again before a branch goes back.", types.COUNT
 )
 def run_(
     run: Run,
@@ -47,9 +47,9 @@ def run_(
 ) -> "Answer[QueueRound] | None":
     """Merge the submitted branches: test the merged files, and then move the target.
 
-    Nobody's working tree is used but to bring along one that has the target checked out. Several runners
-    never take the same branch. A branch that conflicts, or with which a test fails, goes back to its author.
-    The exit status is 1 if a target takes nothing now.
+    The tests run in a worktree of their own. A worktree that has the target checked out gets the new files;
+    no other one is touched. Several runners never take the same branch. A branch goes back to its author if
+    it has a conflict or a test fails. The exit status is 1 if a branch must wait; the reason is printed.
     """
     from orchestrator.trees.merge_policy import policy_of
     from orchestrator.trees.merge_queue import MergeQueue
@@ -93,7 +93,7 @@ class _TestTrust(msgspec.Struct):
 def trust(run: Run, yes: bool, revoke: bool) -> "Answer[_TestTrust]":
     """Show the tests of `[merge]` in `config.toml`, and allow them on this machine with --yes.
 
-    A change of them takes the permission away.
+    If they change, they must be allowed again.
     """
     from orchestrator.trees.merge_policy import merge_tests
 

@@ -20,7 +20,7 @@ INTO = together(
     option("--target", "The branch to merge it into.", metavar="BRANCH"),
     option(
         "--strategy",
-        "How; the default is that of config.toml.",
+        "How it is merged; the default is that of config.toml.",
         types.choice("merge", "squash", "rebase"),
     ),
 )
@@ -41,10 +41,10 @@ _SUBMISSION = argument(
 def submit(
     run: Run, what: str | None, target: str | None, strategy: "Strategy | None"
 ) -> "Answer[Submission | Task]":
-    """Submit a branch to be merged; a task in work is completed with that.
+    """Submit a branch to be merged, and complete its task if that is in work.
 
-    Its checks run first, and a task with a review is submitted by the approval. A branch that waits already
-    is submitted with its new head. Everything must be committed.
+    The checks of the task run first. If it has a review, the approval submits the branch. A branch that
+    waits already gets its new head. All changes must be committed.
     """
     submitted = run.orc.merges.submit(what, **given(target=target, strategy=strategy))
     if isinstance(submitted, Submission):
@@ -54,7 +54,7 @@ def submit(
 
 
 @MERGE.command("list", example="list --all", reads=True)
-@flag("--all", "Those that have ended, too.")
+@flag("--all", "Also those that have ended.")
 def list_(run: Run, all: bool) -> "Answer[list[Submission]]":
     """List what waits to be merged, in the order in which it is taken."""
     return listing(
@@ -83,9 +83,9 @@ def show(run: Run, submission: str) -> "Answer[SubmissionView]":
 @MERGE.command("retry", example="retry 3", idempotent=True)
 @_SUBMISSION
 def retry(run: Run, submission: str) -> "Answer[Submission]":
-    """Let a submission that ended without a merge wait again as it is.
+    """Let a submission that ended without a merge wait again, with the same commit.
 
-    After a change, `t complete` or `merge submit` hands the new head in.
+    If the branch has new commits, use `t complete` or `merge submit`.
     """
     return _changed(run, run.orc.merges.retry(submission), "Waits again")
 

@@ -189,7 +189,7 @@ def escalate(run: Run, topic: str, message: str, to: str, **facts: Any) -> "Answ
 
 
 def _changed_files(board: str | None) -> tuple[str, ...]:
-    """Uncommitted files of the git work tree here, without files of the board; none without git."""
+    """Uncommitted files of the git worktree here, without files of the board; none without git."""
     import shutil
 
     from orchestrator.core import processes, repository
@@ -214,7 +214,7 @@ def _changed_files(board: str | None) -> tuple[str, ...]:
 
 
 def _own_names(board: str, root: str) -> tuple[str, ...]:
-    """The files of the board as git names them: a folder, or parts of a work tree that is the board."""
+    """The files of the board as git names them: a folder, or parts of a worktree that is the board."""
     inner = paths.inside(board, root)
     if inner == ".":
         return ("state/", "knowledge/", "formulas/", ".gitattributes/")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 BASE = option(
     "--base",
-    "The branch to begin with; else the target of its convoy, else that of the main worktree.",
+    "The branch to start from; else the target of its convoy, else that of the main worktree.",
     types.Type("BRANCH"),
 )
 
@@ -47,7 +47,7 @@ def add(run: Run, words: Words, base: str | None, lease: str | None) -> "Answer[
     """Claim a task and make its branch and its worktree beside the repository.
 
     The branch is task/ID-TITLE, the folder REPOSITORY.worktrees/ID. Then the setup commands of `config.toml`
-    run there, once they are trusted: `worktree trust`. A worktree that exists stays as it is.
+    run there, if they are trusted (`worktree trust`). A worktree that exists stays as it is.
     """
     task, rest = split_task(run, words)
     agent = run.actor(rest[0] if rest else None)
@@ -99,10 +99,10 @@ def path(run: Run, words: Words) -> "Answer[str]":
 @WORKTREE.command("remove", example="remove 299833bc", destructive=True, local=True)
 @argument("worktree", "The task, or the folder.", types.TASK_ID, metavar="ID")
 def remove(run: Run, worktree: str) -> "Answer[Removal]":
-    """Remove the worktree of a task, and its branch if all of it is merged.
+    """Remove the worktree of a task, and its branch if it is merged completely.
 
-    Nothing is removed that would be lost: changed and untracked files, stashes of its branch, commits that
-    are neither merged nor pushed. What git ignores goes with the folder.
+    The worktree stays if work would be lost: changed and untracked files, stashes of its branch, commits
+    that are neither merged nor pushed. Files that git ignores are deleted with the folder.
     """
     removal = run.orc.worktrees.remove(worktree)
     return Answer(removal, lambda: _removal_line(removal, "Removed"))
@@ -111,7 +111,7 @@ def remove(run: Run, worktree: str) -> "Answer[Removal]":
 @WORKTREE.command("prune", example="prune --dry-run", destructive=True, local=True)
 @DRY_RUN
 def prune(run: Run, dry_run: bool) -> "Answer[list[Removal]]":
-    """Remove the worktrees of ended tasks of which nothing would be lost; say why the others stay."""
+    """Remove the worktrees of ended tasks if no work would be lost; say why the others stay."""
     removals = run.orc.worktrees.prune(dry_run=dry_run)
     verb = "Would remove" if dry_run else "Removed"
     texts = (_removal_line(removal, verb) for removal in removals)
@@ -136,7 +136,7 @@ class _TrustView(msgspec.Struct):
 def trust(run: Run, yes: bool, revoke: bool) -> "Answer[_TrustView]":
     """Show what `[worktree]` in `config.toml` would run, and allow it on this machine with --yes.
 
-    A change of these settings takes the permission away.
+    If these settings change, they must be allowed again.
     """
     from orchestrator.trees.preparation import Preparation
 

@@ -1,6 +1,6 @@
 """The folders and files of a new board, and its protection from git.
 
-In a git work tree, either a line in git's ``info/exclude`` makes git ignore the board, or the board is
+In a git worktree, either a line in git's ``info/exclude`` makes git ignore the board, or the board is
 versioned, and two files of the board stop git from changing its log.
 """
 
@@ -13,7 +13,7 @@ from orchestrator.stores.files import disk
 from orchestrator.stores.files.disk import FOLDERS, refuse_links
 
 Care = Literal["excluded", "versioned", ""]
-"""What git does with a board: ignore it or version it; empty if the board is in no work tree."""
+"""What git does with a board: ignore it or version it; empty if the board is in no worktree."""
 
 _IGNORED = """\
 # The log (events*.jsonl) is the board; everything here is local or derived from it.
@@ -43,7 +43,7 @@ def make(folder: str, *, versioned: bool = False) -> str:
 
     Args:
         folder: The folder of the board.
-        versioned: Let git version the board, if it is in a work tree.
+        versioned: Let git version the board, if it is in a worktree.
 
     Raises:
         InputOutputError: A folder or file cannot be made.
@@ -127,7 +127,7 @@ def _exclude_file(place: repository.Repository) -> str:
 
 
 def _pattern(folder: str, place: repository.Repository) -> str:
-    """The line that makes git ignore a board; empty if the board is the whole work tree."""
+    """The line that makes git ignore a board; empty if the board is the whole worktree."""
     inner = paths.inside(folder, place.root)
     return "" if inner in (None, ".") else f"/{inner.replace(os.sep, '/')}/"
 
