@@ -18,7 +18,6 @@ from orchestrator.domain.agents.identity import act_now, act_to_work
 from orchestrator.domain.merges import letters, queue
 from orchestrator.domain.merges.events import (
     MergeClaimed,
-    MergeEvent,
     MergeMerged,
     MergeRejected,
     MergeReleased,
@@ -72,11 +71,6 @@ class SubmissionView(Submission, frozen=True, kw_only=True):
     position: int | None = None
     score: Score | None = None
     tail: str = ""
-
-
-def changed_submission(state: State, events: Committed) -> Submission:
-    """The submission of the command, after the commit."""
-    return state.merges[next(e.number for _, e in events if isinstance(e, MergeEvent))]
 
 
 def claimed_submissions(state: State, events: Committed) -> list[Submission]:
@@ -148,7 +142,7 @@ class Merges(Noun[State]):
 
         return land(self._desk, convoy, BranchRequest("", target, strategy), agent)
 
-    @command(changed_submission)
+    @command(queue.changed_submission)
     def submit_commit(
         self,
         tx: Transaction[State],
@@ -247,7 +241,7 @@ class Merges(Noun[State]):
         tx.record(MergeRenewed(numbers=tuple(s.number for s in held), until=until))
         return None
 
-    @command(changed_submission)
+    @command(queue.changed_submission)
     def release(
         self, tx: Transaction[State], number: int, token: int, *, reason: str = ""
     ) -> Submission | None:
@@ -263,7 +257,7 @@ class Merges(Noun[State]):
         tx.record(MergeReleased(number=held.number, reason=check_line("reason", reason)))
         return None
 
-    @command(changed_submission)
+    @command(queue.changed_submission)
     def merged(
         self, tx: Transaction[State], number: int, token: int, *, commit: str
     ) -> Submission | None:
@@ -284,16 +278,18 @@ class Merges(Noun[State]):
         check_commit(commit)
         if known.token == token and (known.status, known.merge_commit) == ("merged", commit):
             return known
-        if known.status in ("withdrawn", "rejected") and (known.token or 0) == token:
+        is_late = known.status in ("withdrawn", "rejected") and (known.token or 0) == token
+        if is_late:
             tx.act_as(known.runner or SYSTEM)
         else:
             known = _held(tx, number, token)
         tx.record(MergeMerged(number=number, commit=commit))
-        queue.end_task(tx, known)
+        if not is_late:  # else the task may wait for another submission by now
+            queue.end_task(tx, known)
         letters.report_merge(tx, tx.state.merges[number])
         return None
 
-    @command(changed_submission)
+    @command(queue.changed_submission)
     def returned(
         self,
         tx: Transaction[State],
@@ -353,7 +349,7 @@ class Merges(Noun[State]):
 
     # People and authors
 
-    @command(changed_submission)
+    @command(queue.changed_submission)
     def retry(
         self, tx: Transaction[State], what: int | str, *, agent: str | None = None
     ) -> Submission | None:
@@ -389,7 +385,7 @@ class Merges(Noun[State]):
         tx.record(MergeRetried(number=known.number))
         return None
 
-    @command(changed_submission)
+    @command(queue.changed_submission)
     def reject(
         self, tx: Transaction[State], what: int | str, reason: str, *, agent: str | None = None
     ) -> Submission | None:
@@ -417,7 +413,7 @@ class Merges(Noun[State]):
         letters.report_end(tx, tx.state.merges[known.number], task)
         return None
 
-    @command(changed_submission)
+    @command(queue.changed_submission)
     def withdraw(
         self,
         tx: Transaction[State],

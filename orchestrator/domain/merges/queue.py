@@ -14,7 +14,7 @@ from orchestrator.core.printable import escape
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
 from orchestrator.domain.agents.assignment import assign
 from orchestrator.domain.board.commands import upgrade_for
-from orchestrator.domain.merges.events import MergeSubmitted, MergeWithdrawn
+from orchestrator.domain.merges.events import MergeEvent, MergeSubmitted, MergeWithdrawn
 from orchestrator.domain.merges.records import Proposal, Submission
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskArchived, TaskCompleted, TaskReopened
@@ -22,6 +22,11 @@ from orchestrator.domain.tasks.lookup import exists
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.verification_events import TaskReturned
 from orchestrator.domain.workflows.events import WorkflowBurned, WorkflowSquashed
+
+
+def changed_submission(state: State, events: Committed) -> Submission:
+    """The submission of a command, after the commit."""
+    return state.merges[next(e.number for _, e in events if isinstance(e, MergeEvent))]
 
 
 def enter(

@@ -11,7 +11,6 @@ from orchestrator.domain.agents.identity import act_now, own_name
 from orchestrator.domain.board.settings import FILE, MergeSettings, settings
 from orchestrator.domain.merges import queue
 from orchestrator.domain.merges.branches import look, task_of_branch
-from orchestrator.domain.merges.commands import changed_submission
 from orchestrator.domain.merges.events import MergeEvent
 from orchestrator.domain.merges.policy import BranchRequest, Handover, handover_of
 from orchestrator.domain.merges.records import Proposal, Submission
@@ -81,13 +80,13 @@ def land(desk: Desk[State], name: str, request: BranchRequest, agent: str | None
         return None if tx.events else _open(tx.state, proposal)
 
     arguments = (name, request.target, request.strategy, agent)
-    return desk.run("merges.land", within, changed_submission, arguments)
+    return desk.run("merges.land", within, queue.changed_submission, arguments)
 
 
 def _submitted(state: State, events: Committed) -> Submission | Task:
     """Return the submission that a command made; the task, if a review comes first."""
     if any(isinstance(event, MergeEvent) for _, event in events):
-        return changed_submission(state, events)
+        return queue.changed_submission(state, events)
     return changed_task(state, events)
 
 

@@ -237,3 +237,20 @@ def test_the_task_of_a_retired_author_becomes_free(board: Orchestrator):
     now = board.tasks.get(task)
     assert (now.status, now.waits_for, now.assigned_to) == ("pending", "", None)
     assert now.notes[-1].text.endswith("was not merged into main: no")
+
+
+def test_a_late_report_leaves_a_task_that_waits_for_its_next_submission(
+    board: Orchestrator, clock: SettableClock
+):
+    task = add(board, "build")
+    board.tasks.claim(task, agent="ann")
+    hand_in(board, task)
+    token = token_of(board.merges.claim("bot", lease=60))
+    clock.advance(61)
+    board.merges.reject(1, "not like that", agent="kim")
+    board.tasks.claim(task, agent="ann")
+    hand_in(board, task, commit=B)
+    assert board.merges.merged(1, token, commit=A).status == "merged"
+    waiting = board.tasks.get(task)
+    assert (waiting.status, waiting.waits_for) == ("in_review", "merge")
+    assert numbers(board.merges.all()) == [2]
