@@ -158,12 +158,14 @@ class Store(Protocol):
         documents: Texts beside the log.
         cursors: The positions of readers.
         cursor_type: The class of its cursors, to decode a cursor from a snapshot.
+        is_local: Whether the log is on this machine, so that :meth:`mark` does not wait.
     """
 
     presence: Presence
     documents: Documents
     cursors: Cursors
     cursor_type: type[Cursor]
+    is_local: bool
 
     def now(self) -> float:
         """The time of the board in seconds since 1970, the same for all its writers.

@@ -107,6 +107,7 @@ class MemoryStore:
     """A board in memory; implements the Store port."""
 
     cursor_type: type[Cursor] = MemoryCursor
+    is_local = True
     upkeep = None
     now = staticmethod(time.time)
 

@@ -147,16 +147,25 @@ class Service:
             if request.query_params:
                 return await respond(request)
             await read_body(request)
-            kept = self._kept.get(route.path)
-            # The log is an open file on a local disk, so this waits for no disk.
-            if kept is None or time.monotonic() > kept.until or kept.mark != self._store.mark():
+            # A database is asked in the thread of the call: other requests must not wait for its answer.
+            kept = self._kept_answer(route) if self._store.is_local else None
+            if kept is None:
                 kept = await self.on_board(request, self._keeping(route))
             return tagged(request, kept.body, route.media_type, route.status, {})
 
         return respond_as_kept if route.is_kept else respond
 
-    def _keeping(self, route: Endpoint) -> Callable[[Orchestrator], "KeptAnswer"]:
+    def _kept_answer(self, route: Endpoint) -> KeptAnswer | None:
+        """The last answer of a route, if it may be given again."""
+        kept = self._kept.get(route.path)
+        if kept is None or time.monotonic() > kept.until or kept.mark != self._store.mark():
+            return None
+        return kept
+
+    def _keeping(self, route: Endpoint) -> Callable[[Orchestrator], KeptAnswer]:
         def work(orc: Orchestrator) -> KeptAnswer:
+            if (kept := self._kept_answer(route)) is not None:
+                return kept  # made while this call waited for its turn
             mark = self._store.mark()  # before it reads: what comes later makes the answer old
             value = route.run(orc, Given(self.agent, {}, None, None))
             kept = KeptAnswer(mark, time.monotonic() + FRESH, to_json(value))

@@ -35,6 +35,7 @@ class FileStore:
     """
 
     cursor_type: type[Cursor] = Position
+    is_local = True
     now = staticmethod(time.time)
 
     def __init__(

@@ -113,6 +113,7 @@ class PostgresStore:
     """
 
     cursor_type: type[Cursor] = RowCursor
+    is_local = False
     upkeep: Upkeep | None = None
 
     def __init__(self, url: str, *, create: bool = True) -> None:

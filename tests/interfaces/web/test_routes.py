@@ -1,5 +1,6 @@
 """The routes of the original have its shapes; refusals are 404 and 409, and errors are problems."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from starlette.testclient import TestClient
 
 from orchestrator import Orchestrator
 from orchestrator.interfaces.web import app
+from orchestrator.stores.memory import MemoryStore
 
 from .conftest import client_of
 
@@ -221,4 +223,27 @@ def test_a_status_that_is_kept_needs_no_turn_and_shows_what_another_process_wrot
         with orc.transaction():  # this thread has the board, and no request gets it
             assert client.get("/api/status").content == first.content
         other.tasks.add("build", title="T")
+        assert client.get("/api/status").json()["event"] == first.json()["event"] + 1
+
+
+def test_a_database_is_not_asked_in_the_loop_whether_a_kept_status_is_current(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Its answer may take long, for example while another statement waits for the lock of the board."""
+    monkeypatch.setattr(app, "FRESH", 3600.0)
+
+    class Remote(MemoryStore):
+        is_local = False
+
+        def mark(self) -> object:
+            with pytest.raises(RuntimeError):
+                asyncio.get_running_loop()
+            return super().mark()
+
+    orc = Orchestrator(Remote())
+    orc.workstreams.create("build")
+    with client_of(orc) as client:
+        first = client.get("/api/status")
+        assert client.get("/api/status").content == first.content
+        client.post("/api/workstreams", json={"name": "ops"})
         assert client.get("/api/status").json()["event"] == first.json()["event"] + 1
