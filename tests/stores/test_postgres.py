@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -129,20 +130,9 @@ def test_tables_of_a_newer_version_are_refused(mortal: Server) -> None:
 
 
 def test_processes_that_open_a_new_database_at_once_make_its_tables_once(mortal: Server) -> None:
-    errors: list[BaseException] = []
-
-    def open_it() -> None:
-        try:
-            fill(PostgresStore(mortal.url), ["a"])
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=open_it) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+    with ThreadPoolExecutor(6) as pool:
+        opened = [pool.submit(lambda: fill(PostgresStore(mortal.url), ["a"])) for _ in range(6)]
+    assert [each.exception() for each in opened] == [None] * 6
     assert texts_of(PostgresStore(mortal.url)) == ["a"] * 6
 
 
