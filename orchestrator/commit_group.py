@@ -12,15 +12,15 @@ LARGEST = 64 << 10
 """Bytes of the events of a commit up to which it waits for others; a larger one is written at once."""
 
 Settled = Callable[[BaseException | None], None]
-"""Is told that what was committed so far is durable, or the error with which all of it failed."""
+"""Called with None when the commits so far are durable, or with the error with which they failed."""
 
 
 class CommitGroup:
     """The commits that wait for their sync, and the lock of the store from the first command on.
 
-    While it has commits, the state of the engine is ahead of the log, so nobody may see an answer that was
-    made meanwhile before ``settled`` was called: the commits happen, or fail, together. Other threads wait
-    for the end of the group.
+    While commits wait, the state of the engine is ahead of the log. So an answer that was made meanwhile is
+    given only after ``settled`` was called: the commits happen, or fail, together. Other threads wait for the
+    end of the group.
 
     Args:
         store: The store of the events.
@@ -32,7 +32,7 @@ class CommitGroup:
         documents: The texts beside the log.
         records: The events of the commits that wait.
         is_open: Whether commits can be added; not when ``settled`` is called for the last time.
-        error: With what commits of the group failed; then it takes no further ones.
+        error: The error with which commits of the group failed; after it, the group accepts no more.
     """
 
     def __init__(self, store: Store, owner: Ownership, timeout: float, settled: Settled) -> None:

@@ -31,8 +31,8 @@ class MergeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         required: Whether completing a task that has a branch hands the branch to the queue.
         target: The branch that others are merged into.
         strategy: How: ``merge``, ``squash`` or ``rebase``.
-        test: Commands that must succeed on the merged tree, without a shell, once they are trusted on the
-            machine of the queue's runner.
+        test: Commands that must succeed on the merged tree. They run without a shell; a person must first
+            trust them on the machine of the queue's runner.
         batch: How many branches are merged and tested together.
         retries: How often tests that fail are run again before a branch goes back.
         timeout: Seconds after which a test is killed.
@@ -62,7 +62,8 @@ class WorktreeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         folder: The folder that contains them, relative to the main worktree; else ``../<name>.worktrees``.
-        setup: Commands that run in a new worktree, without a shell, once they are trusted on this machine.
+        setup: Commands that run in a new worktree, without a shell; a person must first trust them on this
+            machine.
     """
 
     folder: str = ""
@@ -70,13 +71,13 @@ class WorktreeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PatrolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[patrol]``: what is too long for a patrol, and how often it tells so. Durations are as ``30m``.
+    """``[patrol]``: after what time a patrol reports something, and how often. Durations are as ``30m``.
 
     Attributes:
         nudges: How often an agent is told before the overseer is.
         pause: The time after the first nudge; it doubles with each one.
         longest_pause: The longest such time.
-        lease: A lease that ends sooner than this is about to end, in its last quarter.
+        lease: A lease is about to end in its last quarter, if less than this is left of it.
         submission: How long a branch may wait to be merged.
         convoy: How long a convoy may stand still.
         worktree: How long no agent may have the task of a worktree.

@@ -36,8 +36,8 @@ def init(
 ) -> "Answer[dict[str, Any]]":
     """Make a board; an existing one stays as it is.
 
-    All worktrees of a git repository have one board, in the main worktree. With --store the folder leads to
-    the board in the database, and has what belongs to this machine.
+    All worktrees of a git repository have one board, in the main worktree. With --store, the board is in
+    the database; the folder has its address and the files that belong to this machine.
     """
     from orchestrator.board import lead_to, named
     from orchestrator.board_search import place_for_new
@@ -71,7 +71,7 @@ _GIT = {
 )
 @argument("source", "The board: a folder or a URL.", types.FOLDER, metavar="FROM")
 @argument(
-    "target", "Where to: an empty board, or one that a copy began.", types.FOLDER, metavar="TO"
+    "target", "The target: an empty board, or an unfinished copy.", types.FOLDER, metavar="TO"
 )
 def copy(run: Run, source: str, target: str) -> "Answer[Copied]":
     """Copy a whole board to another store, and compare both afterwards.

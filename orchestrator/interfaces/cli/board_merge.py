@@ -25,10 +25,10 @@ _SHOWN = 60
 )
 @DRY_RUN
 def merge(run: Run, other: str, dry_run: bool) -> "Answer[MergeReport]":
-    """Take over what another board recorded since both were one, in one commit.
+    """Copy what another board recorded after the two went apart, in one commit.
 
-    Tasks are known by their ids. What both boards say differently is reported, and nothing is lost: a text
-    that does not count becomes a note or a topic. Merging again has no second effect.
+    Tasks with the same id are the same task. Every conflict is reported, and nothing is lost: a text that
+    does not win becomes a note or a topic. A second merge of the same board changes nothing.
     """
     from orchestrator.api import Orchestrator
     from orchestrator.maintenance.board_merge.merge import merge_board
@@ -43,12 +43,12 @@ def merge(run: Run, other: str, dry_run: bool) -> "Answer[MergeReport]":
 def _text(report: "MergeReport", dry_run: bool) -> str:
     other = escape(report.other)
     if not report.taken and not report.conflicts:
-        return f"Nothing to merge: this board has all that counts of {other}"
+        return f"Nothing to merge: {other} has nothing new for this board"
     done = "Would merge" if dry_run else "Merged"
     since = f"after event {report.shared}" if report.shared else "with no common beginning"
     return parts(
         f"{done} {amount(report.taken, 'event')} of {other}, {since}",
-        f"Left there: {escape(counted(report.left))}" if report.left else "",
+        f"Not copied: {escape(counted(report.left))}" if report.left else "",
         *(f"Renamed: {escape(old)} is {escape(new)} here" for old, new in report.renamed.items()),
         f"{amount(len(report.conflicts), 'conflict')}:" if report.conflicts else "",
         *(_line(conflict) for conflict in report.conflicts),
@@ -57,9 +57,13 @@ def _text(report: "MergeReport", dry_run: bool) -> str:
 
 def _line(conflict: "MergeConflict") -> str:
     here, there = (escape(one_line(text, _SHOWN)) for text in (conflict.here, conflict.there))
-    kept = f"; the other is in {escape(conflict.kept)}" if conflict.kept else ""
+    kept = f"; the other one is in {escape(conflict.kept)}" if conflict.kept else ""
     what = f"{escape(conflict.what)}, {escape(conflict.field)}"
-    return f"  {what}: here `{here}`, there `{there}`; {_WON[conflict.won]} counts{kept}"
+    return f"  {what}: here `{here}`, there `{there}`; {_WON[conflict.won]}{kept}"
 
 
-_WON = {"here": "that of here", "there": "that of there", "both": "both"}
+_WON = {
+    "here": "the one of this board counts",
+    "there": "the one of the other board counts",
+    "both": "both count",
+}

@@ -1,4 +1,4 @@
-"""Merge another board into this one, in one commit: all of it or nothing, and again without effect."""
+"""Merge another board into this one, in one commit; a second merge of the same board changes nothing."""
 
 import os
 from collections.abc import Callable
@@ -70,7 +70,7 @@ def merge_board(
     dry_run: bool = False,
     progress: ShowProgress = no_progress,
 ) -> MergeReport:
-    """Copy what another board recorded since both were one; merging it again has no second effect.
+    """Copy what another board recorded after the two went apart; a second merge changes nothing.
 
     Args:
         engine: The board that gets the events.

@@ -106,7 +106,7 @@ class FileUpkeep:
         if _is_unmerged(self._state):
             yield Problem(
                 check="git",
-                message=f"git could not merge the log in {self._state}: it is that of one branch alone",
+                message=f"git could not merge the log in {self._state}: it has the events of only one branch",
                 hint=f"{OTHER_BOARD} Then `git add` ends the conflict.",
             )
 
