@@ -140,7 +140,9 @@ else:
         supervisor = Lazy(
             "supervisor.embedded:Supervisor", "Agent files, and a runner of agents in this program."
         )
-        patrols = Lazy("trees.patrol:Patrols", "Look after what stands still.")
+        patrols = Lazy(
+            "trees.patrol:Patrols", "Find work without progress, and tell agents about it."
+        )
         terminals = Lazy("terminals.commands:Terminals", "Agents in windows of tmux.")
         permissions = Lazy(
             "domain.permissions.commands:Permissions",

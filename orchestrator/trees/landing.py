@@ -302,7 +302,7 @@ class Target:
         ignored = git.parts("ls-files", "--others", "-z", "--", *there) if there else []
         if ignored:
             names = first_of(ignored, _SHOWN, escape)
-            raise self._in_the_way(tree, f"files that git does not know are in the way: {names}")
+            raise self._in_the_way(tree, f"untracked files are in the way: {names}")
 
     def _read_tree(self, tree: str, old: str, new: str) -> None:
         git = Git(tree, settings=UNATTENDED)
@@ -313,7 +313,7 @@ class Target:
 
     def _in_the_way(self, tree: str, why: str) -> TargetInUse:
         return TargetInUse(
-            f"{escape(self.name)} is checked out in {escape(tree)}, with work that the merge would change:"
+            f"{escape(self.name)} is checked out in {escape(tree)}, and the merge would change work in it:"
             f" {why}",
             hint="Commit or stash that work, or check out another branch there;"
             " the merge queue goes on by itself.",

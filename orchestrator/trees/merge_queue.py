@@ -124,7 +124,7 @@ class MergeQueue:
                 for target in self._waiting():
                     why = self._merge_all(target, ended)
                     if why:
-                        self.tell(f"Nothing can be merged into {escape(target)} now: {why}")
+                        self.tell(f"{escape(target)} cannot be moved now: {why}")
                         self._refuse(target, why)
                     else:
                         self._refusals.pop(target, None)
@@ -287,7 +287,7 @@ class MergeBatch:
                 return
             except TargetMoved:
                 self._queue.tell(
-                    f"{self._name} was moved meanwhile: everything is merged again on it"
+                    f"{self._name} was moved meanwhile: all branches are merged with it again"
                 )
         raise Waits(f"others moved {self._name} {_MOST_MOVES} times while the tests ran")
 

@@ -1,7 +1,7 @@
-"""``orc.patrols``: look after what stands still, with the facts of worktrees, and explain a task.
+"""``orc.patrols``: find work without progress, also in worktrees, and explain a task.
 
-A patrol tells agents by mail, tells the overseer after some nudges, and gives back what has no live lease. It
-ends no process and removes nothing.
+A patrol tells agents by mail, tells the overseer after some nudges, and gives back work whose lease has
+ended. It ends no process and removes nothing.
 """
 
 from collections.abc import Iterable
@@ -204,7 +204,7 @@ def _done(finding: ExplainedFinding, now: str) -> str:
 
 def _next(finding: ExplainedFinding, now: str) -> str:
     if not finding.next:
-        return "no more is told"
+        return "nothing more is sent"
     who = finding.to if finding.next == "nudge" else OVERSEER
     when = f"after {clock.local_time(finding.due, now)}" if finding.due > now else "at once"
     return f"the next patrol tells {who} {when}"
@@ -224,4 +224,4 @@ def told(patrol: PatrolRound) -> Iterable[str]:
         for back in given:
             yield f"Gave back {noun} {back.what}, whose lease of {back.holder} had ended"
     for concern in patrol.settled:
-        yield f"Over: {concern.kind.replace('_', ' ')} {concern.subject}"
+        yield f"Solved: {concern.kind.replace('_', ' ')} {concern.subject}"

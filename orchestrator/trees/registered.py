@@ -108,7 +108,7 @@ class RepositoryTrees:
             raise NotFound(
                 "No branch is checked out in the main worktree",
                 code="no_base",
-                hint="--base BRANCH names the one to begin with.",
+                hint="--base BRANCH names the branch to start at.",
             )
         return branch.removeprefix(HEADS)
 

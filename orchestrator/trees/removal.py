@@ -67,7 +67,7 @@ def kept(removal: Removal) -> Refused:
     return Refused(
         f"The worktree {name} stays: {texts}",
         code="worktree_kept",
-        hint="A worktree is only removed if no work is lost: first commit, push or merge it.",
+        hint="Commit, and merge or push the work that you want to keep; then it can be removed.",
         path=removal.path,
         reasons=[{"kind": reason.kind, "text": reason.text} for reason in removal.reasons],
     )

@@ -71,15 +71,15 @@ class WorktreeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PatrolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[patrol]``: after what time a patrol reports something, and how often. Durations are as ``30m``.
+    """``[patrol]``: what takes too long, and how often a patrol tells so. Durations are written as ``30m``.
 
     Attributes:
         nudges: How often an agent is told before the overseer is.
-        pause: The time after the first nudge; it doubles with each one.
+        pause: The time after the first nudge; each pause is twice the one before.
         longest_pause: The longest such time.
-        lease: A lease is about to end in its last quarter, if less than this is left of it.
+        lease: How long before its end a lease is reported; at most a quarter of the lease.
         submission: How long a branch may wait to be merged.
-        convoy: How long a convoy may stand still.
+        convoy: How long a convoy may be without a change.
         worktree: How long no agent may have the task of a worktree.
     """
 

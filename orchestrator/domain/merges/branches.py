@@ -180,7 +180,7 @@ def _uncommitted(branch: str, files: list[str]) -> Refused:
         f"The worktree of {escape(branch)} has {amount(len(files), 'file')} that"
         f" {'is' if len(files) == 1 else 'are'} not committed: {first_of(files, _NAMED, escape)}",
         code="uncommitted",
-        hint="Commit them, or let git ignore them; nothing is committed on your behalf.",
+        hint="Commit them, or let git ignore them; this command commits nothing.",
         branch=branch,
         files=[escape(file) for file in files[:100]],
     )

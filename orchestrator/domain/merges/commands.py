@@ -175,9 +175,9 @@ class Merges(Noun[State]):
         of_task = find_live(tx.state, task) if task is not None else None
         if of_task is not None and of_task.status != "done" and of_task.waits_for != "merge":
             raise Refused(
-                f"Task {of_task.id} is {of_task.status}: its branch is handed in with its result",
+                f"Task {of_task.id} is {of_task.status}: its branch is submitted with its result",
                 code="task_open",
-                hint=f"`t complete {of_task.id}` hands it in.",
+                hint=f"`t complete {of_task.id}` submits it.",
                 status=of_task.status,
             )
         queue.enter(tx, proposal, author=author, task=of_task.id if of_task is not None else None)
@@ -572,7 +572,7 @@ def _ended(submission: Submission, verb: str) -> Refused:
     return Refused(
         f"Submission {submission.number} was {submission.status}: `{verb}` is not possible",
         code="illegal_step",
-        hint="" if is_merged else f"`merge retry {submission.number}` lets it wait again.",
+        hint="" if is_merged else f"`merge retry {submission.number}` puts it back into the queue.",
         status=submission.status,
     )
 
@@ -597,7 +597,7 @@ def _hand_in_again(tx: Transaction[State], submission: Submission) -> None:
     if not (is_free or is_mine):
         holder = f" with {task.assigned_to}" if task.status == "in_progress" else ""
         raise Refused(
-            f"Task {task.id} is {task.status}{holder}: its branch is handed in with its result",
+            f"Task {task.id} is {task.status}{holder}: its branch is submitted with its result",
             code="task_open",
             hint=f"`t show {task.id}` shows where it stands.",
             status=task.status,

@@ -52,13 +52,13 @@ def _way_back(state: State, submission: Submission, event: MergeReturned, task: 
     is_rebased = submission.strategy == "rebase"
     step = "Rebase the branch onto {}" if is_rebased else "Merge {} into the branch"
     step = step.format(submission.target)
-    return f"{claim}{step}{place}, mend it, commit: `{hand_in}` hands the new head in."
+    return f"{claim}{step}{place}, solve the problem, and commit. `{hand_in}` submits the new head."
 
 
 def report_end(tx: Transaction[State], submission: Submission, task: Task | None) -> None:
     """Send the author of a branch that was rejected or withdrawn the reason."""
     subject = f"{submission.status.capitalize()}: {_name(tx.state, submission)}"
-    advice = f"`merge retry {submission.number}` lets it wait again as it is."
+    advice = f"`merge retry {submission.number}` submits the same commit again."
     if task is not None and tx.state.tasks[task.id].status not in ENDED:
         advice = f"`t claim {task.id}` goes on with it. {advice}"
     _write(tx, submission, subject, submission.reason, advice, task)

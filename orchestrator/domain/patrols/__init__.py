@@ -1,4 +1,4 @@
-"""Patrols: what on the board stands still, who was told about it, and what went back by its lease."""
+"""Patrols: which work makes no progress, who was told about it, and what was given back."""
 
 from orchestrator.core.events import declare_noun
 

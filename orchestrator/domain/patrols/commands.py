@@ -1,7 +1,7 @@
-"""The rules of patrols: they tell, they escalate, they give back by lease; they never end or remove anything.
+"""The rules of patrols: they tell, escalate, and give back work whose lease has ended; they remove nothing.
 
-All of a round is one commit, from the state under the lock. So of two patrols at once, the second one finds
-that everything was done.
+A round is one commit, made from the state under the lock. So if two patrols run at the same time, the second
+one finds that everything is done.
 """
 
 from collections.abc import Iterable, Mapping

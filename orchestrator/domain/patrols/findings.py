@@ -5,15 +5,15 @@ kind                   meaning
 =====================  ===================================================================================
 `quiet_task`           its agent, which has it under a live lease, has missed its heartbeats
 `gone_agent`           an agent is gone, and has tasks or reviews, or a worktree with uncommitted changes
-`lapsing_lease`        a lease is about to end: its agent has not called for most of it
+`lapsing_lease`        a lease is about to end, and its agent has not renewed it
 `waiting_submission`   a branch waits long to be merged
-`still_convoy`         an open convoy: none of its tasks is worked on, and none has changed for long
+`still_convoy`         no agent works on an open convoy, and none of its tasks has changed for long
 `lock_of_gone`         an agent that is gone holds a lock
 `idle_worktree`        no agent has the task of a worktree, and its branch does not wait to be merged
 =====================  ===================================================================================
 
-Whether an agent is there is said by its presence, as everywhere (`agent list`): a heartbeat or a lease, never
-the process alone.
+The presence of an agent says whether it is there, as in `agent list`: it needs a heartbeat or a lease; a
+process alone is not enough.
 """
 
 from collections.abc import Iterator, Mapping
@@ -130,7 +130,7 @@ class PatrolLook(msgspec.Struct, frozen=True):
                         to=holder.agent,
                         text=f"{holder.agent} is gone and holds the lock {escape(lock.resource)} until"
                         f" {holder.until}",
-                        advice="It ends with its lease. `lock break` frees it before, with a reason.",
+                        advice="The lock ends with its lease. `lock break` frees it earlier, with a reason.",
                         since=self._last_seen(holder.agent) or holder.since,
                     )
 
@@ -156,7 +156,7 @@ class PatrolLook(msgspec.Struct, frozen=True):
                 mark=task.lease_until,
                 to=holder,
                 text=f"The lease of {holder} on {_named(task)} ends at {task.lease_until}",
-                advice=f"`t renew {task.id}` keeps it; without that another agent can take it.",
+                advice=f"`t renew {task.id}` keeps it; otherwise another agent can take it.",
                 since=self.now,
                 tasks=(task.id,),
             )
@@ -204,7 +204,7 @@ class PatrolLook(msgspec.Struct, frozen=True):
                 mark=submission.submitted_at,
                 to=submission.author,
                 text=f"Submission {number}, {escape(submission.branch)} to {escape(submission.target)},"
-                f" waits since {submission.submitted_at}",
+                f" has waited since {submission.submitted_at}",
                 advice=f"`merge show {number}` says why, `merge run` merges what waits.",
                 since=submission.submitted_at,
                 tasks=(submission.task,) if submission.task else (),
@@ -223,8 +223,8 @@ class PatrolLook(msgspec.Struct, frozen=True):
                     subject=convoy.name,
                     mark=last,
                     to=convoy.created_by,
-                    text=f"The convoy {escape(convoy.name)} stands still since {last}:"
-                    f" {amount(len(open_tasks), 'task')} open, and no agent has one",
+                    text=f"Nothing has changed in the convoy {escape(convoy.name)} since {last}:"
+                    f" {amount(len(open_tasks), 'task')} open, and no agent works on one",
                     advice=f"`convoy show {convoy.name}` lists them, `dispatch --convoy {convoy.name}`"
                     " gives out what is ready.",
                     since=last,

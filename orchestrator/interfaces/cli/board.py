@@ -30,7 +30,9 @@ def status(run: Run, at: int | None) -> "Answer[Status]":
 @BOARD.command("init", example="init", local=True)
 @argument("[folder]", "Where; .orchestrator if not given.", types.FOLDER, metavar="DIR")
 @flag("--versioned", "Git is to keep the board; else it leaves it alone.")
-@option("--store", "Keep it in this database: postgresql://HOST/DATABASE?board=NAME.", name="url")
+@option(
+    "--store", "Keep the board in this database: postgresql://HOST/DATABASE?board=NAME.", name="url"
+)
 def init(
     run: Run, folder: str | None, versioned: bool, url: str | None
 ) -> "Answer[dict[str, Any]]":
@@ -71,7 +73,10 @@ _GIT = {
 )
 @argument("source", "The board: a folder or a URL.", types.FOLDER, metavar="FROM")
 @argument(
-    "target", "The target: an empty board, or an unfinished copy.", types.FOLDER, metavar="TO"
+    "target",
+    "The target: an empty board, or an unfinished copy of this one.",
+    types.FOLDER,
+    metavar="TO",
 )
 def copy(run: Run, source: str, target: str) -> "Answer[Copied]":
     """Copy a whole board to another store, and compare both afterwards.

@@ -1,4 +1,4 @@
-"""``orc board merge``: take over the work of a board that went its own way."""
+"""``orc board merge``: add the work of another copy of this board."""
 
 from typing import TYPE_CHECKING
 
@@ -25,10 +25,10 @@ _SHOWN = 60
 )
 @DRY_RUN
 def merge(run: Run, other: str, dry_run: bool) -> "Answer[MergeReport]":
-    """Copy what another board recorded after the two went apart, in one commit.
+    """Add the work of another copy of this board, in one commit.
 
-    Tasks with the same id are the same task. Every conflict is reported, and nothing is lost: a text that
-    does not win becomes a note or a topic. A second merge of the same board changes nothing.
+    Tasks are matched by their ids. If both boards changed the same thing, the conflict is reported, and a
+    text that loses is kept as a note or a topic. To merge again adds only what is new.
     """
     from orchestrator.api import Orchestrator
     from orchestrator.maintenance.board_merge.merge import merge_board
@@ -43,12 +43,12 @@ def merge(run: Run, other: str, dry_run: bool) -> "Answer[MergeReport]":
 def _text(report: "MergeReport", dry_run: bool) -> str:
     other = escape(report.other)
     if not report.taken and not report.conflicts:
-        return f"Nothing to merge: {other} has nothing new for this board"
+        return f"Nothing to merge: this board has everything from {other} already"
     done = "Would merge" if dry_run else "Merged"
     since = f"after event {report.shared}" if report.shared else "with no common beginning"
     return parts(
         f"{done} {amount(report.taken, 'event')} of {other}, {since}",
-        f"Not copied: {escape(counted(report.left))}" if report.left else "",
+        f"Not taken over: {escape(counted(report.left))}" if report.left else "",
         *(f"Renamed: {escape(old)} is {escape(new)} here" for old, new in report.renamed.items()),
         f"{amount(len(report.conflicts), 'conflict')}:" if report.conflicts else "",
         *(_line(conflict) for conflict in report.conflicts),
@@ -57,13 +57,9 @@ def _text(report: "MergeReport", dry_run: bool) -> str:
 
 def _line(conflict: "MergeConflict") -> str:
     here, there = (escape(one_line(text, _SHOWN)) for text in (conflict.here, conflict.there))
-    kept = f"; the other one is in {escape(conflict.kept)}" if conflict.kept else ""
+    kept = f"; the other value is in {escape(conflict.kept)}" if conflict.kept else ""
     what = f"{escape(conflict.what)}, {escape(conflict.field)}"
     return f"  {what}: here `{here}`, there `{there}`; {_WON[conflict.won]}{kept}"
 
 
-_WON = {
-    "here": "the one of this board counts",
-    "there": "the one of the other board counts",
-    "both": "both count",
-}
+_WON = {"here": "this board wins", "there": "the other board wins", "both": "both are kept"}

@@ -11,7 +11,7 @@ COMPLETE = "_ORC_COMPLETE"
 
 VIEW = Group(
     "board",
-    "The tasks in columns; and the merge of another board. Without a command: show the tasks.",
+    "The tasks in columns, and the merge of two boards. Without a command: show the tasks.",
     {"task_board": "show", "board_merge": "merge"},
     default="show",
     otherwise="show",
@@ -198,7 +198,7 @@ RUNNER = Group(
 )
 PATROL = Group(
     "patrol",
-    "Look after what stands still: nudge, escalate, give back by lease. Without a command: look once.",
+    "Find work without progress: nudge, escalate, give back. Without a command: look once.",
     {"patrol": "run explain"},
     default="run",
 )

@@ -45,7 +45,7 @@ _TASKS = argument("tasks...", "Ids or prefixes.", types.TASK_ID, metavar="TASK..
 )
 @option(
     "--target",
-    "A branch of its own, which the branches of its tasks are merged into.",
+    "A branch for this convoy: the branches of its tasks are merged into it.",
     metavar="BRANCH",
 )
 def create(run: Run, name: str, tasks: tuple[str, ...], **settings: Any) -> "Answer[Convoy]":

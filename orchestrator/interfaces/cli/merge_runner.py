@@ -25,18 +25,16 @@ RUNNER = "merge-queue"
 
 @MERGE.command("run", example="run --once --test 'make test'", local=True)
 @flag("--once", "End when nothing can be merged now; the default.")
-@flag("--watch", "Go on with what is submitted later, until the process is ended.")
+@flag("--watch", "Keep merging what is submitted, until the process is ended.")
 @option("--batch", "How many branches are merged and tested together.", types.POSITIVE)
 @option(
     "--test",
-    "A test for the merged files, instead of those in config.toml; a command that runs without a shell.",
+    "Run this command on the merged files instead of the tests in config.toml; it runs without a shell.",
     name="tests",
     many=True,
     commas=False,
 )
-@option(
-    "--retries", "How often failing tests are run again before a branch goes back.", types.COUNT
-)
+@option("--retries", "How often failed tests run again before a branch goes back.", types.COUNT)
 def run_(
     run: Run,
     once: bool,
@@ -47,9 +45,9 @@ def run_(
 ) -> "Answer[QueueRound] | None":
     """Merge the submitted branches: test the merged files, and then move the target.
 
-    The tests run in a worktree of their own. A worktree that has the target checked out gets the new files;
-    no other one is touched. Several runners never take the same branch. A branch goes back to its author if
-    it has a conflict or a test fails. The exit status is 1 if a branch must wait; the reason is printed.
+    The merges are made and tested in a private worktree. If the target is checked out somewhere, its files
+    are updated there, too. Several runners never take the same branch. A branch goes back to its author if
+    it conflicts or fails a test. The exit status is 1 if a target cannot be moved now.
     """
     from orchestrator.trees.merge_policy import policy_of
     from orchestrator.trees.merge_queue import MergeQueue

@@ -20,7 +20,7 @@ INTO = together(
     option("--target", "The branch to merge it into.", metavar="BRANCH"),
     option(
         "--strategy",
-        "How it is merged; the default is that of config.toml.",
+        "How to merge it; config.toml has the default.",
         types.choice("merge", "squash", "rebase"),
     ),
 )
@@ -34,17 +34,17 @@ _SUBMISSION = argument(
 @MERGE.command("submit", example="submit 299833bc --target main", idempotent=True)
 @argument(
     "[what]",
-    "The task or the branch; if not given, the branch of this folder, else the task that I work on.",
+    "The task or the branch. Without it: the branch of this folder, else the task that I work on.",
     types.Type("TASK|BRANCH", completes="tasks.id"),
 )
 @INTO
 def submit(
     run: Run, what: str | None, target: str | None, strategy: "Strategy | None"
 ) -> "Answer[Submission | Task]":
-    """Submit a branch to be merged, and complete its task if that is in work.
+    """Submit a branch to be merged; if its task is in work, this completes the task.
 
-    The checks of the task run first. If it has a review, the approval submits the branch. A branch that
-    waits already gets its new head. All changes must be committed.
+    The checks of the task run first. If the task needs a review, the approval submits the branch. Submit a
+    branch again to replace the commit that waits. Everything must be committed.
     """
     submitted = run.orc.merges.submit(what, **given(target=target, strategy=strategy))
     if isinstance(submitted, Submission):
@@ -56,7 +56,7 @@ def submit(
 @MERGE.command("list", example="list --all", reads=True)
 @flag("--all", "Also those that have ended.")
 def list_(run: Run, all: bool) -> "Answer[list[Submission]]":
-    """List what waits to be merged, in the order in which it is taken."""
+    """List the submissions that wait to be merged, in the order of the queue."""
     return listing(
         run.orc.merges.all(ended=all),
         "number",
@@ -75,7 +75,7 @@ def list_(run: Run, all: bool) -> "Answer[list[Submission]]":
 @MERGE.command("show", example="show 3", reads=True)
 @_SUBMISSION
 def show(run: Run, submission: str) -> "Answer[SubmissionView]":
-    """Show a submission: its place in the queue and why, or how it ended."""
+    """Show a submission: its place in the queue and the reason for it, or how it ended."""
     view = run.orc.merges.show(submission)
     return Answer(view, lambda: _page(view))
 
@@ -83,9 +83,9 @@ def show(run: Run, submission: str) -> "Answer[SubmissionView]":
 @MERGE.command("retry", example="retry 3", idempotent=True)
 @_SUBMISSION
 def retry(run: Run, submission: str) -> "Answer[Submission]":
-    """Let a submission that ended without a merge wait again, with the same commit.
+    """Put a submission that ended without a merge back into the queue, with the same commit.
 
-    If the branch has new commits, use `t complete` or `merge submit`.
+    If the branch has new commits, use `t complete` or `merge submit` instead.
     """
     return _changed(run, run.orc.merges.retry(submission), "Waits again")
 

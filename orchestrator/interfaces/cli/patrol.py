@@ -1,4 +1,4 @@
-"""``orc patrol``: look after what stands still."""
+"""``orc patrol``: find work without progress."""
 
 import time
 from typing import TYPE_CHECKING
@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 
 @PATROL.command("run", example="run --every 30s", idempotent=True, local=True)
 @flag("--once", "Look once; this is the default.")
-@option("--every", "Go on so, this often, until it is ended: 30s.", types.DURATION)
+@option(
+    "--every", "Look again after each such pause, until the process is ended: 30s.", types.DURATION
+)
 def run_(run: Run, once: bool, every: str | None) -> "Answer[PatrolRound] | None":
-    """Tell agents by mail about what stands still, and give back what has no live lease.
+    """Tell agents by mail about work without progress, and give back work whose lease has ended.
 
-    It looks at tasks without a sign of life, agents that are gone with work, leases that are about to end,
-    branches that wait to be merged, convoys that stand still, locks of agents that are gone, and worktrees
-    that no agent has. After some nudges the overseer is told. It ends no process and removes nothing; what it
-    did is in the log, so two patrols at once do nothing twice. [patrol] in config.toml says what is too long.
+    It finds tasks whose agent gives no sign of life, agents that are gone and still have work or locks,
+    leases that are about to end, branches that wait to be merged, convoys without a change, and worktrees
+    whose task no agent has. After some nudges it tells the overseer. It ends no process and removes nothing.
+    Two patrols at the same time do nothing twice. [patrol] in config.toml sets the limits.
     """
     from orchestrator.trees.patrol import told
 
@@ -51,7 +53,7 @@ def run_(run: Run, once: bool, every: str | None) -> "Answer[PatrolRound] | None
 @PATROL.command("explain", example="explain 7f3a0c1e", reads=True)
 @argument("task", "The task.", types.TASK_ID)
 def explain(run: Run, task: str) -> "Answer[TaskExplanation]":
-    """Show what a patrol knows of a task, what was told to whom, and what comes next."""
+    """Show what a patrol knows about a task, whom it told, and what it does next."""
     known = run.orc.patrols.explain(task)
     now = run.orc.engine.now()
     return Answer(known, lambda: lines(map(escape, known.lines(now)), empty=""))

@@ -23,18 +23,18 @@ _AGENT = argument("agent", "The agent.", types.Type("AGENT", completes="terminal
 @TERMINAL.command("spawn", example="spawn ann --task 7f3a0c1e -- claude --model opus")
 @argument("agent", "The agent.", types.AGENT_NAME)
 @argument("command...", "The program and its arguments, after `--`.", types.WORD)
-@option("--task", "The task that it is to work on.", types.TASK_ID)
+@option("--task", "The task that it works on.", types.TASK_ID)
 @option(
-    "--env", "Give it this variable of your shell, too: ANTHROPIC_API_KEY.", types.NAME, many=True
+    "--env", "Also give it this variable of your shell: ANTHROPIC_API_KEY.", types.NAME, many=True
 )
 def spawn(
     run: Run, agent: str, command: tuple[str, ...], task: str | None, env: tuple[str, ...] | None
 ) -> "Answer[Terminal]":
     """Start the command of an agent in a window of tmux.
 
-    No shell reads the command. Of your environment it gets a few variables, as agents of the runner do, and
-    ORC_AGENT, ORCHESTRATOR_DIR and ORC_TASK. An agent has one terminal; how many run is limited by `max` in
-    [terminal] of config.toml.
+    The command runs without a shell. It gets a few variables of your environment, as agents of the runner do,
+    and ORC_AGENT, ORCHESTRATOR_DIR and ORC_TASK. An agent has one terminal. `max` in [terminal] of
+    config.toml limits how many run.
     """
     terminal = run.orc.terminals.spawn(agent, *command, task=task, env=env or ())
     return say(terminal, f"Started {escape(terminal.program)} for {escape(terminal.agent)}")
@@ -42,7 +42,7 @@ def spawn(
 
 @TERMINAL.command("list", example="list", reads=True)
 def list_(run: Run) -> "Answer[list[TerminalView]]":
-    """List the terminals that run, and the last one of each other agent with its exit status."""
+    """List the last terminal of each agent; if it has ended, with its exit status."""
     return listing(
         run.orc.terminals.views(),
         "agent",
@@ -68,10 +68,10 @@ def peek(run: Run, agent: str, lines: int) -> "Answer[dict[str, str | list[str]]
 @_AGENT
 @argument("text...", "One line.", types.TEXT)
 def nudge(run: Run, agent: str, text: tuple[str, ...]) -> "Answer[Nudge]":
-    """Type a line into the terminal of an agent unless a person types there, and send it by mail.
+    """Send a line to an agent by mail, and type it into its terminal unless a person types there.
 
-    It is not typed into a shell, nor where a person used a key in the last five seconds, reads back or has
-    begun a line. The agent has the message in its mailbox in any case.
+    It is not typed if a shell would run it, or if a person pressed a key in the last five seconds, scrolls
+    back or has begun a line. The mail is sent in any case.
     """
     nudged = run.orc.terminals.nudge(agent, " ".join(text))
     name = escape(nudged.agent)
@@ -98,7 +98,7 @@ def attach(run: Run, agent: str) -> "Answer[dict[str, str]]":
 @TERMINAL.command("stop", example="stop ann", idempotent=True, destructive=True)
 @_AGENT
 def stop(run: Run, agent: str) -> "Answer[Terminal]":
-    """End the command of an agent with all that it has started, and close the window.
+    """End the command of an agent and every process that it started, and close the window.
 
     It gets SIGTERM, and SIGKILL after five seconds. Its task stays claimed until the lease ends.
     """
@@ -109,10 +109,10 @@ def stop(run: Run, agent: str) -> "Answer[Terminal]":
 
 @TERMINAL.command("reap", example="reap", idempotent=True)
 def reap(run: Run) -> "Answer[list[Terminal]]":
-    """Record the ends of terminals whose command has ended; tmux calls this, too."""
+    """Record which commands in terminals have ended; tmux calls this by itself."""
     ended = run.orc.terminals.reap()
     texts = (f"{escape(t.agent)}: {t.outcome}{_status(t)}" for t in ended)
-    return Answer(ended, lambda: lines(texts, empty="No terminal has ended since."))
+    return Answer(ended, lambda: lines(texts, empty="No other terminal has ended."))
 
 
 def _joined(shown: list[str]) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from orchestrator.trees.trusted_settings import TrustedSettings
 
 TRUSTING = together(
-    flag("--yes", "Allow them on this machine."), flag("--revoke", "Take the permission back.")
+    flag("--yes", "Allow them on this machine."), flag("--revoke", "Do not allow them any more.")
 )
 
 

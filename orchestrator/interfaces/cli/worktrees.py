@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 BASE = option(
     "--base",
-    "The branch to start from; else the target of its convoy, else that of the main worktree.",
+    "The branch to start at. Without it: the target of its convoy, else the branch of the main worktree.",
     types.Type("BRANCH"),
 )
 
@@ -47,7 +47,7 @@ def add(run: Run, words: Words, base: str | None, lease: str | None) -> "Answer[
     """Claim a task and make its branch and its worktree beside the repository.
 
     The branch is task/ID-TITLE, the folder REPOSITORY.worktrees/ID. Then the setup commands of `config.toml`
-    run there, if they are trusted (`worktree trust`). A worktree that exists stays as it is.
+    run there, if they are trusted: `worktree trust`. An existing worktree stays as it is.
     """
     task, rest = split_task(run, words)
     agent = run.actor(rest[0] if rest else None)
@@ -101,8 +101,8 @@ def path(run: Run, words: Words) -> "Answer[str]":
 def remove(run: Run, worktree: str) -> "Answer[Removal]":
     """Remove the worktree of a task, and its branch if it is merged completely.
 
-    The worktree stays if work would be lost: changed and untracked files, stashes of its branch, commits
-    that are neither merged nor pushed. Files that git ignores are deleted with the folder.
+    It is refused if work would be lost: changed and untracked files, stashes of its branch, commits that
+    are neither merged nor pushed. Files that git ignores are removed with the folder.
     """
     removal = run.orc.worktrees.remove(worktree)
     return Answer(removal, lambda: _removal_line(removal, "Removed"))
@@ -111,7 +111,7 @@ def remove(run: Run, worktree: str) -> "Answer[Removal]":
 @WORKTREE.command("prune", example="prune --dry-run", destructive=True, local=True)
 @DRY_RUN
 def prune(run: Run, dry_run: bool) -> "Answer[list[Removal]]":
-    """Remove the worktrees of ended tasks if no work would be lost; say why the others stay."""
+    """Remove the worktrees of ended tasks if no work would be lost; print why the others stay."""
     removals = run.orc.worktrees.prune(dry_run=dry_run)
     verb = "Would remove" if dry_run else "Removed"
     texts = (_removal_line(removal, verb) for removal in removals)

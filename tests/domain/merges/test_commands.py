@@ -119,9 +119,8 @@ def test_what_was_returned_shows_files_and_output_and_becomes_a_follow_up_task(
     body = board.mail.read(letter.id, agent="ann").body
     assert "src/" in body
     assert f"Task {task.id} was added for that" in body
-    assert (
-        "Merge main into the branch, mend it, commit: `merge submit` hands the new head in." in body
-    )
+    way = "Merge main into the branch, solve the problem, and commit. `merge submit` submits the new head."
+    assert way in body
 
 
 def test_a_done_task_is_reopened_for_its_author_when_its_branch_is_returned(board: Orchestrator):
