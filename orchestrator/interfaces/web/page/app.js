@@ -97,7 +97,7 @@ function useKeys(help) {
     const open = (event, view) => {
       event.preventDefault();
       event.stopPropagation();
-      go(view.path.replace(/\/:.*/, "") || "/");
+      go(view.address);
     };
     // The second key is not for the view, whatever it means there.
     const onSecond = (event) => {
@@ -167,7 +167,7 @@ function App() {
       <nav aria-label="Views" ref=${nav}>
         <ul>
           ${VIEWS.filter((view) => view.key).map((view) => html`
-            <li key=${view.path}><a href=${view.path.replace(/\/:.*/, "") || "/"} aria-current=${found?.view === view ? "page" : undefined} title=${`Keys: ${view.key}`}>${view.name}</a></li>`)}
+            <li key=${view.path}><a href=${view.address} aria-current=${found?.view === view ? "page" : undefined} title=${`Keys: ${view.key}`}>${view.name}</a></li>`)}
         </ul>
       </nav>
       <div class="shell-side">

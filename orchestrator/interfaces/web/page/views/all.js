@@ -19,4 +19,4 @@ export const VIEWS = [
   { name: "Convoys", path: "/convoys", key: "g v" },
   { name: "Search", path: "/search", key: "/" },
   { name: "Task", path: "/tasks/:id" },
-].map((view) => ({ ...view, file: view.path.split("/")[1] || "board" }));
+].map((view) => ({ ...view, file: view.path.split("/")[1] || "board", address: view.path.replace(/\/:.*/, "") || "/" }));
