@@ -151,7 +151,7 @@ def test_the_guide_runs(tmp_path: Path):
         (back,) = (mail.id for mail in letters if mail.subject.startswith("Not merged (conflict)"))
         body = orc.mail.read(back, agent="ben").body
     assert re.search(
-        r"Merge main into the branch in `worktree path (\w+)`.*: `done \1` hands", body
+        r"Merge main into the branch in `worktree path (\w+)`.*`done \1` submits", body
     )
 
 
