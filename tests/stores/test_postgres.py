@@ -25,10 +25,11 @@ from orchestrator.core.errors import (
 )
 from orchestrator.core.store import START
 from orchestrator.interfaces.cli.main import main
+from orchestrator.stores.files.lines import crc_of
 from orchestrator.stores.postgres import PostgresStore, address, schema
 from orchestrator.stores.postgres.connection import Lost
 
-from .building import WAIT, add, end_of, fill, texts_of
+from .building import WAIT, add, end_of, fill, lines, texts_of
 
 
 @pytest.fixture
@@ -129,6 +130,51 @@ def test_tables_of_a_newer_version_are_refused(mortal: Server) -> None:
     assert raised.value.code == "newer_version"
 
 
+def test_tables_of_an_older_version_are_brought_forward_with_their_boards(mortal: Server) -> None:
+    """And a program of the older version that has a board open changes nothing any more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "_VERSIONS", schema._VERSIONS[:1])
+        patch.setattr(schema, "VERSION", 1)
+        with psycopg.connect(mortal.url, autocommit=True) as admin:
+            PostgresStore(mortal.url)
+            for number, line in enumerate(lines(START, "a", "b").decode().splitlines(), 1):
+                admin.execute("INSERT INTO orchestrator.events VALUES (1, %s, %s)", (number, line))
+            admin.execute(
+                "UPDATE orchestrator.boards SET head = 2, crc = %s", (crc_of(line.encode()),)
+            )
+    store = PostgresStore(mortal.url)
+    assert texts_of(store) == ["a", "b"]
+    fill(store, ["c"])
+    with psycopg.connect(mortal.url, autocommit=True) as admin:
+        admin.execute("UPDATE orchestrator.version SET number = %s", (schema.VERSION + 1,))
+    with pytest.raises(Refused) as raised:
+        fill(store, ["d"])
+    assert raised.value.code == "newer_version"
+
+
+def test_an_upgrade_waits_for_the_command_of_a_program_that_has_the_board_open(
+    mortal: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, upgraded = PostgresStore(mortal.url), threading.Event()
+
+    def upgrade() -> None:
+        PostgresStore(mortal.url)
+        upgraded.set()
+
+    monkeypatch.setattr(schema, "_VERSIONS", (*schema._VERSIONS, "SELECT 1"))
+    with store.locked("test", WAIT):
+        monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
+        thread = threading.Thread(target=upgrade)
+        thread.start()
+        with psycopg.connect(mortal.url, autocommit=True) as admin:
+            while not admin.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
+                pass
+        add(store, START, "a")
+        assert not upgraded.is_set()
+    thread.join()
+    assert texts_of(store) == ["a"]
+
+
 def test_processes_that_open_a_new_database_at_once_make_its_tables_once(mortal: Server) -> None:
     with ThreadPoolExecutor(6) as pool:
         opened = [pool.submit(lambda: fill(PostgresStore(mortal.url), ["a"])) for _ in range(6)]
@@ -177,6 +223,50 @@ def test_a_commit_that_is_longer_than_a_page_is_read_as_a_whole(
     assert texts_of(store) == ["a", *texts, "b"]
     sizes = [len(chunk.events) for chunk in store.read(START)]
     assert sum(sizes) == 42
+
+
+# Messages to the server
+
+
+def test_a_command_costs_three_messages_also_if_others_have_written_meanwhile(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock, which brings the new events; the commit; the release, which announces the commit."""
+    orc, other = Orchestrator.open(url), Orchestrator.open(url)
+    orc.workstreams.create("build")
+    store = orc.engine.store
+    assert isinstance(store, PostgresStore)
+    execute, sent = store._connection.execute, list[str]()
+
+    def count(query: str, values: object = None) -> object:
+        sent.append(query)
+        return execute(query, values)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store._connection, "execute", count)
+    for _ in range(3):
+        other.tasks.add("build", title="of another")
+        sent.clear()
+        orc.tasks.add("build", title="mine")
+        assert len(sent) == 3, sent
+
+
+def test_a_commit_whose_writer_was_killed_before_its_announcement_ends_a_wait_all_the_same(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.stores.postgres.store._LOOK", 0.05)
+    store, other = PostgresStore(url), PostgresStore(url)
+    (end,) = fill(store, ["a"])
+    with other.locked("test", WAIT):
+        add(other, end, "b")  # the lock is not released yet, so nothing is announced
+        assert store.wait(end, WAIT)
+    (last,) = fill(other, ["c"])
+    with other.locked("test", WAIT):
+        woken = threading.Event()
+        thread = threading.Thread(target=lambda: store.wait(last, WAIT) and woken.set())
+        thread.start()
+        add(other, last, "d")
+        assert woken.wait(WAIT)
+    thread.join()
 
 
 # Connections that break

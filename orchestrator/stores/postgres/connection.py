@@ -1,6 +1,7 @@
 """A connection to the database of a board, which is opened again when it has broken."""
 
 import os
+import selectors
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -10,8 +11,7 @@ from orchestrator.core.printable import escape
 from orchestrator.stores.postgres.address import BoardAddress
 
 if TYPE_CHECKING:
-    from psycopg import Cursor, Notify
-    from psycopg.sql import Composed
+    from psycopg import Cursor
 
 _OPTIONS: Final = (
     r"-c default_transaction_isolation=read\ committed -c client_encoding=UTF8"
@@ -128,7 +128,7 @@ class Connection:
                 else "Create the database with ENCODING 'UTF8'.",
             )
 
-    def execute(self, query: "str | Composed", values: "Values" = None) -> "Cursor[Any]":
+    def execute(self, query: str, values: "Values" = None) -> "Cursor[Any]":
         """Run a statement.
 
         Raises:
@@ -172,8 +172,8 @@ class Connection:
         finally:
             self._is_joined = False
 
-    def notified(self, timeout: float) -> "list[Notify]":
-        """Wait for notifications on the channels that this connection listens to.
+    def notified(self, timeout: float) -> list[str]:
+        """Wait for notifications on the channels that this connection listens to, and return their texts.
 
         Raises:
             Lost: The connection broke.
@@ -181,9 +181,16 @@ class Connection:
         self.connect()
         assert self._open is not None
         try:
-            return list(self._open.notifies(timeout=timeout, stop_after=1))
+            if not (notices := list(self._open.notifies(timeout=0))):
+                # The library itself would wake up ten times a second.
+                with selectors.DefaultSelector() as selector:
+                    selector.register(self._open.fileno(), selectors.EVENT_READ)
+                    if not selector.select(timeout):
+                        return []
+                notices = list(self._open.notifies(timeout=0))
         except self._psycopg.Error as error:
             raise self._translated(error) from error
+        return [notice.payload for notice in notices]
 
     def close(self) -> None:
         """Close the connection; the next statement opens a new one."""

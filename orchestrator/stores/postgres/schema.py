@@ -16,8 +16,8 @@ from orchestrator.core.errors import Refused
 if TYPE_CHECKING:
     from orchestrator.stores.postgres.connection import Connection
 
-NEW_COMMITS: Final = "orchestrator_commits"
-"""The channel on which each commit is announced; its payload is the number of the board."""
+NEW_COMMITS: Final = "orchestrator_commits_{}"
+"""The channel on which the commits of a board are announced; its payload is the last event of the log."""
 
 WRITERS, ATTENDING, UPGRADING = 0x4F524301, 0x4F524302, 0x4F524303
 """The classes of advisory locks: for the right to write, for processes that are there, for an upgrade."""
@@ -67,6 +67,39 @@ _VERSIONS: tuple[LiteralString, ...] = (
         agent text NOT NULL
     );
     """,
+    # One message to the server instead of four: the lock, then what is true once it is held. Each statement
+    # of a volatile function sees what was committed before it began.
+    """
+    CREATE FUNCTION orchestrator.lock_board(
+        _class integer, _board integer, _holder text, _patience text,
+        _seen bigint, _most integer, _bytes bigint,
+        OUT version integer, OUT head bigint, OUT crc bigint, OUT seconds double precision,
+        OUT snapshot_age double precision, OUT lines text[]
+    ) LANGUAGE plpgsql VOLATILE AS $$
+    BEGIN
+        PERFORM set_config('lock_timeout', _patience, false), set_config('application_name', _holder, false);
+        PERFORM pg_advisory_lock(_class, _board);
+        SELECT boards.head, boards.crc, extract(epoch FROM clock_timestamp()),
+            (SELECT number FROM orchestrator.version),
+            (SELECT extract(epoch FROM clock_timestamp() - saved_at)
+             FROM orchestrator.snapshots WHERE board = _board)
+        INTO STRICT head, crc, seconds, version, snapshot_age
+        FROM orchestrator.boards WHERE id = _board;
+        IF head > _seen THEN
+            lines := ARRAY(SELECT orchestrator.lines_from(_board, _seen + 1, _most, _bytes));
+        END IF;
+    END $$;
+    CREATE FUNCTION orchestrator.lines_from(_board integer, _first bigint, _most integer, _bytes bigint)
+    RETURNS SETOF text LANGUAGE sql STABLE AS $$
+        SELECT line FROM (
+            SELECT id, line, sum(octet_length(line)) OVER (ORDER BY id) - octet_length(line) AS before
+            FROM (
+                SELECT id, line FROM orchestrator.events
+                WHERE board = _board AND id >= _first ORDER BY id LIMIT _most
+            ) page
+        ) sized WHERE before <= _bytes ORDER BY id
+    $$;
+    """,
 )
 
 _HAS_TABLES: Final = """
@@ -96,20 +129,34 @@ def prepare(connection: "Connection", *, create: bool) -> bool:
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", (UPGRADING,))
         version = _version(connection) or 0
-        if version > VERSION:
-            raise Refused(
-                f"The boards of this database have version {version}; this program knows {VERSION}",
-                code="newer_version",
-                hint="Use the newer version of the program.",
-            )
+        check(version)
         if version == 0:
             connection.execute("CREATE SCHEMA IF NOT EXISTS orchestrator")
             connection.execute("CREATE TABLE orchestrator.version (number integer NOT NULL)")
             connection.execute("INSERT INTO orchestrator.version VALUES (0)")
+        else:  # programs that have a board open end their commands first, and are refused afterwards
+            connection.execute(
+                "SELECT pg_advisory_xact_lock(%s, id) FROM orchestrator.boards ORDER BY id",
+                (WRITERS,),
+            )
         for statements in _VERSIONS[version:]:
             connection.execute(statements)
         connection.execute("UPDATE orchestrator.version SET number = %s", (VERSION,))
     return True
+
+
+def check(version: int) -> None:
+    """Check that this program knows the version of the tables, which may have changed since it started.
+
+    Raises:
+        Refused: A newer version of the program made them.
+    """
+    if version > VERSION:
+        raise Refused(
+            f"The boards of this database have version {version}; this program knows {VERSION}",
+            code="newer_version",
+            hint="Use the newer version of the program.",
+        )
 
 
 def _version(connection: "Connection") -> int | None:

@@ -2,7 +2,10 @@
 
 The right to write is an advisory lock of the connection that appends, so a statement that appends is proof
 that the lock is held. A commit is one statement: it moves the head of the board from the event that the
-writer has read, inserts the lines and announces them. So the ids have no gaps, whatever happens.
+writer has read, and inserts the lines. So the ids have no gaps, whatever happens.
+
+A commit is announced when the lock is released. PostgreSQL lets only one transaction with a ``NOTIFY``
+commit at a time, in all databases of a server: in the commit it would make boards wait for each other.
 """
 
 import os
@@ -52,6 +55,16 @@ _CLOCK_CHECK = 5.0
 _AGAIN = 0.2
 """Seconds between two tries to reach a server that does not answer."""
 
+_LOOK = 5.0
+"""Seconds after which a wait looks at the log itself: a program that was killed has announced nothing."""
+
+_LOCK: LiteralString = "SELECT * FROM orchestrator.lock_board(%s, %s, %s, %s, %s, %s, %s)"
+
+_UNLOCK: LiteralString = "SELECT pg_advisory_unlock_all()"
+"""All: who looks for the outcome of a commit may have taken it twice."""
+
+_UNLOCK_AND_ANNOUNCE: LiteralString = "SELECT pg_advisory_unlock_all(), pg_notify(%s, %s)"
+
 _APPEND: LiteralString = """
     WITH moved AS (
         UPDATE orchestrator.boards SET head = %(head)s, crc = %(crc)s
@@ -61,18 +74,10 @@ _APPEND: LiteralString = """
         SELECT moved.id, line.number + %(after)s, line.text
         FROM moved, unnest(%(lines)s::text[]) WITH ORDINALITY AS line (text, number)
     )
-    SELECT pg_notify(%(channel)s, id::text) FROM moved
+    SELECT id FROM moved
 """
 
-_FORWARD: LiteralString = """
-    SELECT line FROM (
-        SELECT id, line, sum(octet_length(line)) OVER (ORDER BY id) - octet_length(line) AS before
-        FROM (
-            SELECT id, line FROM orchestrator.events
-            WHERE board = %s AND id >= %s ORDER BY id LIMIT %s
-        ) page
-    ) sized WHERE before <= %s ORDER BY id
-"""
+_FORWARD: LiteralString = "SELECT orchestrator.lines_from(%s, %s, %s, %s)"
 
 _BACKWARD: LiteralString = """
     SELECT line FROM orchestrator.events
@@ -129,6 +134,11 @@ class PostgresStore:
         self._locked_on = 0
         self._holder = ""
         self._head = START
+        self._seen: Cursor | None = None
+        self._tail: tuple[Cursor, list[bytes]] = (START, [])
+        self._is_announced = True
+        self._saved = float("-inf")
+        self._channel = schema.NEW_COMMITS.format(self._board)
         self._asked = float("-inf")
         self._offset = 0.0
         self._listening: list[Connection] = []
@@ -175,22 +185,13 @@ class PostgresStore:
                 self._threads.release()
 
     def _acquire(self, command: str, deadline: float, timeout: float) -> None:
-        from psycopg.sql import SQL, Literal
-
-        # One message to the server; each statement in it sees what was committed before it began.
-        query = SQL(
-            "SET lock_timeout = {}; SET application_name = {}; SELECT pg_advisory_lock({}, {});"
-            " SELECT head, crc, extract(epoch FROM clock_timestamp())::float8"
-            " FROM orchestrator.boards WHERE id = {}"
-        )
         name = f"{command[:32]} {os.getpid()}@{socket.gethostname()}"[:_LONGEST_NAME]
-        board = Literal(self._board)
+        seen = self._seen or RowCursor(1 << 62)  # who has read nothing begins with the snapshot
         for attempt in range(2):
             left = max(1, round(1000 * (deadline - time.monotonic())))
+            values = (schema.WRITERS, self._board, name, f"{left}ms", seen.id, _PAGE, _PAGE_BYTES)
             try:
-                answers = self._connection.execute(
-                    query.format(left, Literal(name), Literal(schema.WRITERS), board, board)
-                )
+                row = self._connection.execute(_LOCK, values).fetchone()
             except Lost:
                 if attempt:
                     raise
@@ -200,18 +201,24 @@ class PostgresStore:
                     raise self._timed_out(self._describe_holder(), timeout) from None
                 raise
             break
-        while answers.nextset():
-            pass
         self._locked_on = self._connection.number
-        head, crc, seconds = answers.fetchone() or (0, 0, 0.0)
+        assert row is not None
+        version, head, crc, seconds, snapshot_age, lines = row
+        schema.check(version)
         self._head = RowCursor(head, crc)
+        self._tail = (seen, [line.encode() for line in lines or ()])
         self._set_clock(seconds)
+        self._saved = float("-inf") if snapshot_age is None else self._asked - abs(snapshot_age)
 
     def _release(self) -> None:
+        announces, self._is_announced = not self._is_announced, True
         if self._connection.is_open:
             with suppress(OrchestratorError):  # a broken connection has lost the lock already
-                # All: who looks for the outcome of a commit may have taken it twice.
-                self._connection.execute("SELECT pg_advisory_unlock_all()")
+                if announces:
+                    values = (self._channel, str(self._head.id))
+                    self._connection.execute(_UNLOCK_AND_ANNOUNCE, values)
+                else:
+                    self._connection.execute(_UNLOCK)
 
     def _describe_holder(self) -> str:
         with suppress(OrchestratorError):
@@ -231,24 +238,36 @@ class PostgresStore:
     # The log
 
     def read(self, after: Cursor) -> Iterator[Chunk]:
-        if self._owner == threading.get_ident() and after == self._head:
-            return
         position = _position(after)
-        if after.id:
-            first = self._lines(_FORWARD, after.id, 1, 0)
-            if not first or crc_of(first[0]) != position.crc:
+        if self._owner == threading.get_ident():
+            known, tail = self._tail
+            if after == known and tail and (chunk := _whole(tail, position)):
+                position = _position(chunk.end)
+                self._seen = chunk.end
+                yield chunk
+            if position == _position(self._head):
+                return
+        most, is_first = _PAGE, position.id > 0
+        while True:
+            limit = _PAGE_BYTES * most // _PAGE
+            # The line of the cursor, which must still be there, and those after it.
+            lines = self._lines(_FORWARD, position.id + (not is_first), most, limit)
+            is_end = len(lines) < most and sum(map(len, lines)) <= limit
+            if is_first and (not lines or crc_of(lines.pop(0)) != position.crc):
                 raise self._behind(after.id)
-        most, seen = _PAGE, 0
-        while lines := self._lines(_FORWARD, position.id + 1, most, _PAGE_BYTES * most // _PAGE):
-            parsed = parse(b"\n".join([*lines, b""]), position)
-            if parsed.events:
+            is_first = False
+            parsed = parse(b"\n".join([*lines, b""]), position) if lines else None
+            if parsed is not None and parsed.events:
                 position = Position(id=parsed.end.id, crc=parsed.end.crc)
-                yield Chunk(parsed.events, RowCursor(position.id, position.crc))
-                most, seen = _PAGE, 0
-            if parsed.problem and (not parsed.torn or len(lines) == seen):
+                self._seen = RowCursor(position.id, position.crc)
+                yield Chunk(parsed.events, self._seen)
+                most = _PAGE
+            else:
+                most *= 4  # the commit is longer than a page
+            if parsed is not None and parsed.problem and (not parsed.torn or is_end):
                 raise self._damaged(position.id + 1, parsed.problem)
-            if not parsed.events:
-                most, seen = most * 4, len(lines)  # the commit is longer than a page
+            if is_end:
+                return
 
     def _lines(self, query: LiteralString, number: int, *limits: int) -> list[bytes]:
         rows = self._connection.repeatable(query, (self._board, number, *limits))
@@ -314,7 +333,6 @@ class PostgresStore:
             "after": after.id,
             "after_crc": before,
             "lines": lines,
-            "channel": schema.NEW_COMMITS,
         }
         try:
             if not self._connection.is_open or self._connection.number != self._locked_on:
@@ -330,7 +348,8 @@ class PostgresStore:
                 raise Damage(
                     "The log does not end at the position that was read", code="log_changed"
                 )
-            self._head = end
+            self._head = self._seen = end
+            self._is_announced = False
         return end
 
     def _find_out(self, end: RowCursor, error: Lost) -> None:
@@ -353,6 +372,7 @@ class PostgresStore:
                 time.sleep(_AGAIN)
                 continue
             if line is not None and crc_of(line) == end.crc:
+                self._is_announced = False
                 return
             raise InputOutputError(
                 f"{error.message}. Nothing was changed.", hint="Repeat the command."
@@ -382,12 +402,13 @@ class PostgresStore:
             while True:
                 try:
                     if not connection.is_open:
-                        connection.execute(f"LISTEN {schema.NEW_COMMITS}")
+                        connection.execute(f"LISTEN {self._channel}")
                     (head,) = connection.execute(_HEAD, (self._board,)).fetchone() or (0,)
                     left = deadline - time.monotonic()
                     if head != after.id or left <= 0:
                         return bool(head != after.id)
-                    connection.notified(left)
+                    if any(int(head) > after.id for head in connection.notified(min(left, _LOOK))):
+                        return True
                 except (
                     InputOutputError
                 ):  # the server restarts: wait for it as long as for the commit
@@ -405,6 +426,8 @@ class PostgresStore:
         return data
 
     def snapshot_age(self) -> float:
+        if self._owner == threading.get_ident():  # only who has the right to write saves one
+            return time.monotonic() - self._saved
         question = (
             "SELECT extract(epoch FROM clock_timestamp() - saved_at)::float8"
             " FROM orchestrator.snapshots WHERE board = %s"
@@ -418,6 +441,15 @@ class PostgresStore:
             " ON CONFLICT (board) DO UPDATE SET data = excluded.data, saved_at = excluded.saved_at",
             (self._board, data),
         )
+        self._saved = time.monotonic()
+
+
+def _whole(lines: list[bytes], position: Position) -> Chunk | None:
+    """The commits in lines that follow a position; None if they do not follow it."""
+    parsed = parse(b"\n".join([*lines, b""]), position)
+    if not parsed.events:
+        return None
+    return Chunk(parsed.events, RowCursor(parsed.end.id, parsed.end.crc))
 
 
 def _position(cursor: Cursor) -> Position:
