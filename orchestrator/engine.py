@@ -7,12 +7,13 @@ a new command gets them for free.
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, TypeVar
 
 import msgspec
 
 from orchestrator import snapshot
+from orchestrator.checkpoints import StatesOfThePast
 from orchestrator.commit_group import CommitGroup, Settled
 from orchestrator.core import clock, flow, names
 from orchestrator.core.decoding import whole_number
@@ -93,6 +94,7 @@ class Engine:
         self._state: State | None = None
         self._position: Cursor = START
         self._schedule = SnapshotSchedule(store, light=light)
+        self.past_states = StatesOfThePast(store)
         self._changed = False
         self.has_recorded = False
         self.last_author: str | None = None
@@ -131,12 +133,12 @@ class Engine:
         Raises:
             Damage: The log is invalid, or does not continue the snapshot.
         """
-        state, damage = self._catch_up()
+        state, damage = self._catch_up(keeps_checkpoints=True)
         if damage is not None:
             raise damage
         return state
 
-    def _catch_up(self) -> tuple[State, Damage | None]:
+    def _catch_up(self, *, keeps_checkpoints: bool = False) -> tuple[State, Damage | None]:
         """The state as far as the log can be read, and the damage that stops the reading."""
         if self._group is not None and self._group.records and self._state is not None:
             return self._state, None  # it is ahead of the log, which nobody else can change
@@ -145,15 +147,17 @@ class Engine:
         try:
             for chunk in self.show_progress(self.store.read(self._position), "Reading the log"):
                 state.fold(chunk.events)
-                self._position = chunk.end
+                before, self._position = self._position, chunk.end
                 self._schedule.grow(chunk.events)
+                if keeps_checkpoints:
+                    self._keep_checkpoint(state, before, chunk.end)
         except Damage as damage:
             if damage.code in ("newer_version", "misfit"):
                 self.forget()  # part of a chunk was folded, so the position is not that of the state
             if damage.code == "log_behind" and known and not self._log_is_gone():
                 # A commit that this process has read may have been undone: fold again, then decide.
                 self.forget()
-                return self._catch_up()
+                return self._catch_up(keeps_checkpoints=keeps_checkpoints)
             return state, damage
         except BaseException:
             self.forget()
@@ -170,7 +174,7 @@ class Engine:
     def _load(self) -> State:
         data = self.store.load_snapshot()
         saved = snapshot.decode(data, self.store.cursor_type) if data is not None else None
-        self._state, self._position = saved or (State(), START)
+        self._state, self._position = saved or self.past_states.newest()
         self._schedule.saved(len(data) if saved and data else 0, self._state.event)
         return self._state
 
@@ -190,11 +194,13 @@ class Engine:
             present = self.read()
         if number == present.event:
             return present
-        state = State()
-        for chunk in self.store.read(START):
+        state, position = self.past_states.newest(number)
+        for chunk in self.store.read(position):
             state.fold(record for record in chunk.events if record.id <= number)
             if chunk.end.id >= number:
                 return state
+            self._keep_checkpoint(state, position, chunk.end)
+            position = chunk.end
         raise NotFound(f"There is no event {number}", code="event_not_found")
 
     def event(self, number: int) -> Recorded:
@@ -373,8 +379,9 @@ class Engine:
             self._interrupts.hold()
             try:
                 if group.records:
+                    before = self._position
                     self._flush()
-                    self._carry_out({}, {})
+                    self._carry_out({}, {}, before)
             finally:
                 self._group = None  # before other threads may begin one
                 self._interrupts.release()
@@ -528,21 +535,25 @@ class Engine:
             seen: The content of these documents when the command read them.
         """
         self._interrupts.hold()
+        before = self._position
         try:
             self._flush()
             self._position = self.store.append(records, self._position)
             self._state = state
             self._schedule.grow(records)
             self._changed = True
-            self._carry_out(texts, seen)
+            self._carry_out(texts, seen, before)
         finally:
             if not self._light:
                 self._interrupts.release()
 
     # Effects
 
-    def _carry_out(self, texts: Mapping[str, str | None], seen: Mapping[str, bytes | None]) -> None:
-        """The effects of a commit: the commit is valid, so a failure here is a warning."""
+    def _carry_out(
+        self, texts: Mapping[str, str | None], seen: Mapping[str, bytes | None], before: Cursor
+    ) -> None:
+        """The effects of a commit after a position: the commit is valid, so a failure here is a warning."""
+        assert self._state is not None
         for path, text in texts.items():
             try:
                 self._write_document(path, text, seen.get(path))
@@ -553,6 +564,12 @@ class Engine:
                 self._save()
         except (OrchestratorError, OSError) as error:
             self.warn(f"{error}. The snapshot is behind the log, which is all that counts.")
+        self._keep_checkpoint(self._state, before, self._position)
+
+    def _keep_checkpoint(self, state: State, before: Cursor, end: Cursor) -> None:
+        """Save the state at a position as a checkpoint, if one is due: without it, only time is lost."""
+        with suppress(OrchestratorError, OSError):
+            self.past_states.keep(state, before, end)
 
     def _write_document(self, path: str, text: str | None, seen: bytes | None) -> None:
         if self.documents.read(path) != seen:
@@ -581,12 +598,18 @@ class Engine:
                 self._refresh()
                 self._save()
 
-    def refold(self) -> None:
-        """Fold the whole log again and write the snapshot; the old snapshot is not read."""
+    def refold(self, *, whole: bool = False) -> None:
+        """Fold the log again and write the snapshot; the old snapshot is not read.
+
+        Args:
+            whole: Fold it from its first event, and make all checkpoints again.
+        """
         with self._owner:
             self.settle()
             with self._locked("save"):
-                self._state, self._position = State(), START
+                if whole:
+                    self.past_states.remove_all()
+                self._state, self._position = self.past_states.newest()
                 self._refresh()
                 self._save()
 

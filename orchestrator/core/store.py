@@ -100,6 +100,28 @@ class Cursors(Protocol):
         """Replace the reader's text."""
 
 
+class Checkpoints(Protocol):
+    """Snapshots of the past, each of a position near the beginning of a part of the log.
+
+    A part is named by the number of its first event. A reader may call every method without the lock.
+    """
+
+    def is_due(self, before: Cursor, end: Cursor) -> bool:
+        """Whether ``end`` is in a later part than ``before``, whose checkpoint is missing and has room."""
+
+    def save(self, data: bytes, end: Cursor) -> None:
+        """Save the snapshot of a position, whole or not at all; remove others if they take too much room."""
+
+    def numbers(self) -> list[int]:
+        """The numbers of the parts that have a checkpoint, in order."""
+
+    def load(self, number: int) -> bytes | None:
+        """The snapshot of a part; None if it is damaged or does not exist."""
+
+    def remove(self, number: int) -> None:
+        """Remove the checkpoint of a part, if it exists."""
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """A problem that a check of the doctor reports.
 
@@ -157,6 +179,7 @@ class Store(Protocol):
         presence: When agents were last active.
         documents: Texts beside the log.
         cursors: The positions of readers.
+        checkpoints: Snapshots of the past; None if the store keeps none.
         cursor_type: The class of its cursors, to decode a cursor from a snapshot.
         is_local: Whether the log is on this machine, so that :meth:`mark` does not wait.
     """
@@ -164,6 +187,7 @@ class Store(Protocol):
     presence: Presence
     documents: Documents
     cursors: Cursors
+    checkpoints: Checkpoints | None
     cursor_type: type[Cursor]
     is_local: bool
 

@@ -9,7 +9,15 @@ from contextlib import contextmanager
 from orchestrator.core import clock
 from orchestrator.core.errors import BadInput, Damage, NotFound, TimedOut
 from orchestrator.core.events import Recorded
-from orchestrator.core.store import LARGEST_RECORD, Chunk, Cursor, Cursors, Documents, Presence
+from orchestrator.core.store import (
+    LARGEST_RECORD,
+    Checkpoints,
+    Chunk,
+    Cursor,
+    Cursors,
+    Documents,
+    Presence,
+)
 
 
 class MemoryCursor(Cursor, frozen=True, gc=False):
@@ -109,6 +117,7 @@ class MemoryStore:
     cursor_type: type[Cursor] = MemoryCursor
     is_local = True
     upkeep = None
+    checkpoints: Checkpoints | None = None
     now = staticmethod(time.time)
 
     def __init__(self) -> None:

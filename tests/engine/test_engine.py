@@ -777,6 +777,7 @@ def test_a_log_of_many_segments_is_one_log(tmp_path: Path, clock: SettableClock)
     assert open_board().status(at=14).event == 14
     check_law(orc)
     sealed[2].rename(tmp_path / "away")
+    shutil.rmtree(tmp_path / "b" / "state" / "checkpoints")
     (tmp_path / "b" / "state" / "state.json").unlink()
     warnings: list[str] = []
     reader = Orchestrator(

@@ -26,6 +26,7 @@ state.json
 index.db*
 presence/
 cursors/
+checkpoints/
 quarantine/
 backups/
 logs/

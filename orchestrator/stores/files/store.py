@@ -8,8 +8,17 @@ from contextlib import AbstractContextManager, suppress
 from orchestrator.core import paths, system
 from orchestrator.core.errors import Damage
 from orchestrator.core.events import Recorded
-from orchestrator.core.store import Chunk, Cursor, Cursors, Documents, Presence, Upkeep
+from orchestrator.core.store import (
+    Checkpoints,
+    Chunk,
+    Cursor,
+    Cursors,
+    Documents,
+    Presence,
+    Upkeep,
+)
 from orchestrator.stores.files import damage, disk, reading
+from orchestrator.stores.files.checkpoints import FileCheckpoints
 from orchestrator.stores.files.folders import FileCursors, FileDocuments, FilePresence
 from orchestrator.stores.files.lines import ParsedLines, Position, encode_line, parse
 from orchestrator.stores.files.locking import BoardLock
@@ -57,6 +66,7 @@ class FileStore:
         self.presence: Presence = FilePresence(self._state, warn)
         self.documents: Documents = FileDocuments(self.folder)
         self.cursors: Cursors = FileCursors(self._state)
+        self.checkpoints: Checkpoints | None = FileCheckpoints(self._state, self._segments)
 
     @property
     def upkeep(self) -> Upkeep:

@@ -29,6 +29,7 @@ from orchestrator.core.errors import (
 from orchestrator.core.events import Recorded
 from orchestrator.core.store import (
     START,
+    Checkpoints,
     Chunk,
     Cursor,
     Cursors,
@@ -120,6 +121,7 @@ class PostgresStore:
     cursor_type: type[Cursor] = RowCursor
     is_local = False
     upkeep: Upkeep | None = None
+    checkpoints: Checkpoints | None = None
 
     def __init__(self, url: str, *, create: bool = True) -> None:
         self.address: BoardAddress = addresses.parse(url)

@@ -1,0 +1,63 @@
+"""Checkpoints: states of the past, from which the log is folded on instead of from its first event.
+
+A checkpoint is a snapshot that a store keeps near the beginning of a part of the log. It is used only if its
+checksum is right and its last line is in the log: the checksum of that line covers all lines before it. Any
+other is removed. It is made again when the log is folded past its place.
+"""
+
+from contextlib import suppress
+
+from orchestrator import snapshot
+from orchestrator.core.errors import Damage, NotFound, OrchestratorError
+from orchestrator.core.store import START, Cursor, Store
+from orchestrator.domain.state import State
+
+
+class StatesOfThePast:
+    """The checkpoints of a store as states; none if the store keeps none.
+
+    Args:
+        store: The store of the board.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept = store.checkpoints
+
+    def newest(self, most: int | None = None) -> tuple[State, Cursor]:
+        """The latest usable state and its position, at most that after an event; else the empty state."""
+        if self._kept is None:
+            return State(), START
+        for number in reversed(self._kept.numbers()):
+            if most is not None and number > most:
+                continue
+            saved = self.checked(self._kept.load(number))
+            if saved is None:
+                with suppress(OrchestratorError):  # of a folder that is only read
+                    self._kept.remove(number)
+            elif most is None or saved[1].id <= most:
+                return saved
+        return State(), START
+
+    def remove_all(self) -> None:
+        """Remove every checkpoint, so that the next fold of the whole log makes them again."""
+        if self._kept is not None:
+            for number in self._kept.numbers():
+                self._kept.remove(number)
+
+    def checked(self, data: bytes | None) -> tuple[State, Cursor] | None:
+        """The state of a checkpoint and its position; None if it is damaged or is not of this log."""
+        saved = snapshot.decode(data, self._store.cursor_type) if data is not None else None
+        if saved is None:
+            return None
+        try:
+            agrees = self._store.line(saved[1].id)[1] == saved[1]
+        except (Damage, NotFound):
+            return None
+        return saved if agrees else None
+
+    def keep(self, state: State, before: Cursor, end: Cursor) -> None:
+        """Save the state at a position, if a checkpoint is due between an earlier position and this one."""
+        if self._kept is None or not self._kept.is_due(before, end):
+            return
+        self._kept.save(snapshot.encode(state, end), end)

@@ -1,0 +1,199 @@
+"""Checkpoints: a state of the past costs a segment, and never differs from the fold of the whole log."""
+
+import gzip
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from boards import check_law, fold
+
+from orchestrator import Orchestrator, snapshot
+from orchestrator.domain.state import State
+from orchestrator.stores.files import FileStore, checkpoints, reading
+from orchestrator.stores.files.lines import Position
+from orchestrator.stores.files.segment import Segment
+
+pytestmark = pytest.mark.needs("sealing")
+
+SIZE = 3000
+
+
+def open_board(folder: Path) -> Orchestrator:
+    store = FileStore(folder, segment_size=SIZE, warn=pytest.fail)
+    return Orchestrator(store, warn=pytest.fail)
+
+
+def as_bytes(state: State) -> bytes:
+    return msgspec.json.encode(state)
+
+
+def make_board(folder: Path, tasks: int = 60) -> Path:
+    with open_board(folder) as orc:
+        orc.workstreams.create("build")
+        for number in range(tasks):
+            with orc.transaction():
+                task = orc.tasks.add("build", title=f"task {number}")
+                orc.tasks.claim(task.id, agent="ann")
+            if number % 3 == 0:
+                orc.tasks.complete(task.id, result="done")
+    return folder
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    """A board of many segments."""
+    (tmp_path / "board").mkdir()
+    return make_board(tmp_path / "board")
+
+
+def files(board: Path) -> list[Path]:
+    """The checkpoints, oldest first."""
+    found = (board / "state/checkpoints").glob("*.json.gz")
+    return sorted(found, key=lambda path: int(path.name.split(".")[0]))
+
+
+def sealed(board: Path) -> list[Path]:
+    found = (board / "state").glob("events-*.jsonl")
+    return sorted(found, key=lambda path: int(path.stem.split("-")[1]))
+
+
+def true_states(board: Path) -> dict[int, bytes]:
+    """The state after each commit, folded from the log alone."""
+    state, states = State(), dict[int, bytes]()
+    for chunk in FileStore(board, warn=pytest.fail).read(Position()):
+        for record in chunk.events:
+            state.fold((record,))
+            states[record.id] = as_bytes(state)
+    return states
+
+
+@pytest.fixture
+def segments_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[int]]:
+    """The segments of which lines were folded since it was cleared."""
+    numbers: set[int] = set()
+    read_segment = reading._read_segment
+
+    def noted(segment: Segment, position: Position, tail: reading.Tail) -> Iterator[object]:
+        for parsed in read_segment(segment, position, tail):
+            numbers.add(segment.number)
+            yield parsed
+
+    monkeypatch.setattr(reading, "_read_segment", noted)
+    return numbers
+
+
+def test_each_sealed_segment_leaves_a_checkpoint_that_is_the_fold_of_the_log(board: Path):
+    states = true_states(board)
+    assert len(files(board)) == len(sealed(board)) > 5
+    for path in files(board):
+        saved = snapshot.decode(gzip.decompress(path.read_bytes()), Position)
+        assert saved is not None
+        assert as_bytes(saved[0]) == states[saved[1].id]
+        assert saved[1].segment == int(path.name.split(".")[0])
+
+
+def test_a_past_state_is_folded_from_the_nearest_checkpoint(board: Path, segments_read: set[int]):
+    states = true_states(board)
+    orc = open_board(board)
+    for number in range(1, orc.engine.read().event + 1):
+        segments_read.clear()
+        assert as_bytes(orc.engine.state_at(number)) == states[number], number
+        # The first commit of a segment is in its checkpoint: an event of it is behind the one before.
+        assert len(segments_read) <= 2, (number, segments_read)
+
+
+def test_a_board_without_its_snapshot_is_opened_from_the_last_checkpoint(
+    board: Path, segments_read: set[int]
+):
+    (board / "state/state.json").unlink()
+    segments_read.clear()
+    orc = open_board(board)
+    assert len(orc.tasks.all()) == 60
+    assert len(segments_read) == 1
+    orc.tasks.add("build", title="one more")
+    check_law(orc)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_damaged_or_deleted_checkpoint_is_never_used_and_made_again(board: Path, seed: int):
+    random.seed(seed)
+    states = true_states(board)
+    for path in random.sample(files(board), 4):
+        data = bytearray(path.read_bytes())
+        action = random.choice(("flip", "cut", "empty", "delete", "other"))
+        data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+        if action == "delete":
+            path.unlink()
+        elif action == "other":
+            path.write_bytes(gzip.compress(b'{"state": {}}'))
+        else:
+            path.write_bytes({"flip": data, "cut": data[:-9], "empty": b""}[action])
+    (board / "state/state.json").unlink()
+    orc = open_board(board)
+    for number in random.sample(sorted(states), 10):
+        assert as_bytes(orc.engine.state_at(number)) == states[number]
+    assert as_bytes(orc.engine.read()) == states[max(states)]
+    orc.engine.refold(whole=True)
+    assert len(files(board)) == len(sealed(board))
+    test_each_sealed_segment_leaves_a_checkpoint_that_is_the_fold_of_the_log(board)
+
+
+def test_a_checkpoint_of_another_log_is_not_used(board: Path, tmp_path: Path):
+    """After a branch switch the checkpoints may be those of the other branch."""
+    (tmp_path / "other").mkdir()
+    other = make_board(tmp_path / "other", tasks=70)
+    for path in files(other):
+        path.replace(board / "state/checkpoints" / path.name)
+    states = true_states(board)
+    (board / "state/state.json").unlink()
+    orc = open_board(board)
+    assert as_bytes(orc.engine.read()) == states[max(states)]
+    for number in (50, 90, 130):
+        assert as_bytes(orc.engine.state_at(number)) == states[number]
+
+
+def test_checkpoints_thin_out_evenly_and_keep_the_last(
+    board: Path, monkeypatch: pytest.MonkeyPatch
+):
+    sizes = [path.stat().st_size for path in files(board)]
+    monkeypatch.setattr(checkpoints, "FREE", max(sizes) * 4)
+    monkeypatch.setattr(checkpoints, "SHARE", 1000)
+    numbers = [int(path.name.split(".")[0]) for path in files(board)]
+    with open_board(board) as orc:
+        while len(sealed(board)) == len(sizes):
+            orc.tasks.add("build", title="x" * 100)
+    kept = [int(path.name.split(".")[0]) for path in files(board)]
+    assert sum(path.stat().st_size for path in files(board)) <= max(sizes) * 4
+    assert kept[-1] > numbers[-1]
+    gaps = [after - before for before, after in zip([1, *kept], kept, strict=False)]
+    assert max(gaps) <= kept[-1] / len(kept) * 2.5, kept
+    states = true_states(board)
+    before = files(board)
+    for number in range(1, max(states), 7):
+        assert as_bytes(orc.engine.state_at(number)) == states[number]
+    # A removed one is not made again while there is no room for it.
+    assert files(board) == before
+
+
+def test_a_checkpoint_that_cannot_be_written_fails_no_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(self: object, *_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints.FileCheckpoints, "save", full)
+    make_board(tmp_path, tasks=10)
+    assert sealed(tmp_path)
+    assert not files(tmp_path)
+    orc = open_board(tmp_path)
+    assert as_bytes(orc.engine.state_at(5)) == true_states(tmp_path)[5]
+
+
+def test_a_board_without_sealed_segments_has_no_checkpoints(tmp_path: Path):
+    with Orchestrator.open(tmp_path / "board") as orc:
+        orc.workstreams.create("build")
+        assert orc.engine.state_at(1).event == 1
+        assert fold(orc.engine.store)[0].event == 1
+    assert not (tmp_path / "board/state/checkpoints").exists()
