@@ -26,27 +26,34 @@ class StatesOfThePast:
 
     def newest(self, most: int | None = None) -> tuple[State, Cursor]:
         """The latest usable state and its position, at most that after an event; else the empty state."""
-        if self._kept is None:
-            return State(), START
-        for number in reversed(self._kept.numbers()):
+        for number in reversed(self.numbers()):
             if most is not None and number > most:
                 continue
-            saved = self.checked(self._kept.load(number))
+            saved = self.usable(number)
             if saved is None:
                 with suppress(OrchestratorError):  # of a folder that is only read
-                    self._kept.remove(number)
+                    self.remove(number)
             elif most is None or saved[1].id <= most:
                 return saved
         return State(), START
 
+    def numbers(self) -> list[int]:
+        """The numbers of the checkpoints, in order."""
+        return self._kept.numbers() if self._kept is not None else []
+
+    def remove(self, number: int) -> None:
+        """Remove a checkpoint."""
+        if self._kept is not None:
+            self._kept.remove(number)
+
     def remove_all(self) -> None:
         """Remove every checkpoint, so that the next fold of the whole log makes them again."""
-        if self._kept is not None:
-            for number in self._kept.numbers():
-                self._kept.remove(number)
+        for number in self.numbers():
+            self.remove(number)
 
-    def checked(self, data: bytes | None) -> tuple[State, Cursor] | None:
+    def usable(self, number: int) -> tuple[State, Cursor] | None:
         """The state of a checkpoint and its position; None if it is damaged or is not of this log."""
+        data = self._kept.load(number) if self._kept is not None else None
         saved = snapshot.decode(data, self._store.cursor_type) if data is not None else None
         if saved is None:
             return None

@@ -156,6 +156,16 @@ class Upkeep(Protocol):
     def problems(self, end: Cursor) -> Iterator[Problem]:
         """Run the checks; ``end`` is the end of the valid part of the log."""
 
+    def check_chain(self, end: Cursor) -> Iterator[Cursor]:
+        """Check every record up to a position against its checksum; the events are not decoded.
+
+        Yields:
+            The position after each part that was checked.
+
+        Raises:
+            Damage: A record is missing or changed, or the log does not contain ``end``.
+        """
+
     def back_up(self, paths: Iterable[str], now: str) -> str:
         """Copy files before they are changed, and return the folder of the copies."""
 

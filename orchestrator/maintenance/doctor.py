@@ -16,7 +16,7 @@ from orchestrator.core import system
 from orchestrator.core.errors import Damage, OrchestratorError
 from orchestrator.core.events import decode
 from orchestrator.core.progress import ShowProgress, no_progress
-from orchestrator.core.store import START, Cursor, Problem
+from orchestrator.core.store import Cursor, Problem
 from orchestrator.domain.board.commands import Repairs, lapsed_tasks
 from orchestrator.domain.board.settings import FILE, settings
 from orchestrator.domain.knowledge.commands import Knowledge
@@ -25,6 +25,7 @@ from orchestrator.domain.state import State
 from orchestrator.engine import Engine
 from orchestrator.index.database import IndexFile
 from orchestrator.index.named import problems_of_queries
+from orchestrator.maintenance.log_reading import LogReading, equal
 from orchestrator.maintenance.salvage import salvage
 
 
@@ -53,29 +54,45 @@ _WAY_OUT = (
 )
 
 
+_WITHOUT_LOG = ("checkpoints", "log", "formulas", "settings", "queries")
+
+
 class _Doctor:
     """One examination of a board."""
 
-    def __init__(self, engine: Engine, progress: ShowProgress, *, accept_log: bool) -> None:
-        self.engine, self.progress, self.accept_log = engine, progress, accept_log
+    def __init__(
+        self, engine: Engine, progress: ShowProgress, *, accept_log: bool, full: bool
+    ) -> None:
+        self.engine, self.accept_log, self.full = engine, accept_log, full
+        self.reading = LogReading(engine, progress, full=full)
         self.store, self.upkeep = engine.store, engine.store.upkeep
         self.index_file = IndexFile(self.store, engine.folder, warn=engine.warn)
         self.findings: list[Finding] = []
         self.repairs: list[tuple[Finding, Callable[[], object]]] = []
         self.touched: list[str] = []
-        self.fold = State()
-        self.end: Cursor = START
         self.is_whole = True
+
+    @property
+    def fold(self) -> State:
+        """The fold of the log, as far as it could be read."""
+        return self.reading.state
+
+    @property
+    def end(self) -> Cursor:
+        """The end of the valid part of the log."""
+        return self.reading.end
 
     def run_checks(self) -> None:
         """Run every check, also those of the store; a check without a problem is reported as ok."""
         checks = [self.log, self.snapshot, self.knowledge, self.leases, self.formulas]
+        if self.engine.past_states.numbers():
+            checks.insert(0, self.checkpoints)
         checks += [self.settings, self.queries]
         if self.index_file.exists:
             checks.append(self.index)
         names = [check.__name__ for check in checks]
         for check, name in zip(checks, names, strict=True):
-            if self.is_whole or check in (self.log, self.formulas, self.settings, self.queries):
+            if self.is_whole or name in _WITHOUT_LOG:
                 self._add(check())
             else:
                 self._add(
@@ -104,12 +121,14 @@ class _Doctor:
 
     # Checks
 
+    def checkpoints(self) -> Iterator[Problem]:
+        """Check the checkpoints, which the reading of the log may then use."""
+        return self.reading.checkpoints()
+
     def log(self) -> Iterator[Problem]:
         """Check that every record of the log is a valid event that this version knows."""
         try:
-            for chunk in self.progress(self.store.read(START), "Reading the log"):
-                self.fold.fold(chunk.events)
-                self.end = chunk.end
+            yield from self.reading.read()
         except Damage as damage:
             self.is_whole = False
             if damage.code == "newer_version":
@@ -141,7 +160,8 @@ class _Doctor:
         elif not self._agrees(*saved):
             message = f"{path} does not agree with the log at event {number}"
         if message:
-            repair = self.engine.refold if level == "warning" or self.accept_log else None
+            refold = partial(self.engine.refold, whole=self.full or level == "damage")
+            repair = refold if level == "warning" or self.accept_log else None
             yield Problem(
                 check="snapshot",
                 level=level,
@@ -160,8 +180,8 @@ class _Doctor:
         return None
 
     def _agrees(self, state: State, cursor: Cursor) -> bool:
-        expected = self.fold if cursor.id == self.end.id else self.engine.state_at(cursor.id)
-        return msgspec.json.encode(state) == msgspec.json.encode(expected)
+        is_end = cursor.id == self.end.id
+        return equal(state, self.fold if is_end else self.reading.state_at(cursor.id))
 
     def knowledge(self) -> Iterator[Problem]:
         """Check that every topic has its file; repairing finishes an interrupted write."""
@@ -287,6 +307,7 @@ def examine(
     fix: bool = False,
     accept_log: bool = False,
     salvage_log: bool = False,
+    full: bool = False,
     progress: ShowProgress = no_progress,
 ) -> Examination:
     """Check a board, and repair it if asked.
@@ -296,9 +317,11 @@ def examine(
         fix: Repair what can be repaired without a person's decision.
         accept_log: With ``fix``, also accept the loss of events that are only in the snapshot.
         salvage_log: Write the readable events of a damaged log to a new file for ``import``.
+        full: Read every event of the log. Otherwise only the checksums of the lines before the last
+            checkpoint are checked, and the state of the checkpoint is trusted.
         progress: Shows the progress of reading the log.
     """
-    doctor = _Doctor(engine, progress, accept_log=accept_log)
+    doctor = _Doctor(engine, progress, accept_log=accept_log, full=full)
     doctor.run_checks()
     salvaged = None
     damaged = any(f.check == "log" and f.level == "damage" for f in doctor.findings)

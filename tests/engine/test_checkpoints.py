@@ -11,6 +11,7 @@ from boards import check_law, fold
 
 from orchestrator import Orchestrator, snapshot
 from orchestrator.domain.state import State
+from orchestrator.maintenance.doctor import examine
 from orchestrator.stores.files import FileStore, checkpoints, reading
 from orchestrator.stores.files.lines import Position
 from orchestrator.stores.files.segment import Segment
@@ -197,3 +198,81 @@ def test_a_board_without_sealed_segments_has_no_checkpoints(tmp_path: Path):
         assert orc.engine.state_at(1).event == 1
         assert fold(orc.engine.store)[0].event == 1
     assert not (tmp_path / "board/state/checkpoints").exists()
+
+
+# The doctor
+
+
+def found(board: Path, **options: bool) -> dict[str, str]:
+    """What the doctor finds: the check and its level; ok is left out."""
+    examination = examine(open_board(board).engine, **options)
+    return {f.check: f.level for f in examination.findings if f.level != "ok"}
+
+
+def test_the_doctor_finds_every_changed_byte_of_an_old_segment_without_reading_its_events(
+    board: Path, segments_read: set[int]
+):
+    with open_board(board) as orc:
+        segments_read.clear()
+        assert examine(orc.engine).status == 0
+        assert len(segments_read) == 1
+    path = sealed(board)[1]
+    sound = path.read_bytes()
+    random.seed(4)
+    lines = sound.splitlines(keepends=True)
+    changed = [
+        *(bytes(_flipped(sound, random.randrange(len(sound)))) for _ in range(25)),
+        b"".join([*lines[:2], *lines[3:]]),
+        b"".join([*lines[:2], lines[3], lines[2], *lines[4:]]),
+        b"".join([*lines[:2], lines[2], *lines[2:]]),
+        sound[:-1],
+        b"".join(lines[:-1]),
+        sound + lines[-1],
+        b"",
+    ]
+    for data in changed:
+        path.write_bytes(data)
+        assert found(board)["log"] == "damage"
+        assert found(board, full=True)["log"] == "damage"
+    path.unlink()
+    assert found(board)["log"] == "damage"
+    path.write_bytes(sound)
+    assert found(board) == found(board, full=True) == {}
+
+
+def _flipped(data: bytes, at: int) -> bytearray:
+    changed = bytearray(data)
+    changed[at] ^= 1 << random.randrange(8)
+    return changed
+
+
+def test_the_doctor_says_what_it_did_not_read_and_reads_it_if_asked(
+    board: Path, segments_read: set[int]
+):
+    def message(**options: bool) -> str:
+        findings = examine(open_board(board).engine, **options).findings
+        return next(f.message for f in findings if f.check == "log")
+
+    assert "their events were not read" in message()
+    segments_read.clear()
+    assert message(full=True) == ""
+    assert len(segments_read) == len(sealed(board)) + 1
+
+
+def test_the_doctor_removes_a_useless_checkpoint_only_if_it_is_asked_to(board: Path):
+    """A checkpoint with a right checksum and a wrong state is found by --full."""
+    second, last = files(board)[1], files(board)[-1]
+    last.write_bytes(b"no")
+    saved = snapshot.decode(gzip.decompress(second.read_bytes()), Position)
+    assert saved is not None
+    saved[0].event = 1
+    wrong = gzip.compress(snapshot.encode(*saved))
+    second.write_bytes(wrong)
+    (board / "state/state.json").unlink()
+    assert found(board) == {"checkpoints": "warning", "snapshot": "warning"}
+    assert (second.read_bytes(), last.read_bytes()) == (wrong, b"no")
+    examination = examine(open_board(board).engine, full=True)
+    assert [f.check for f in examination.findings if f.level == "warning"].count("checkpoints") == 2
+    assert found(board, full=True, fix=True)
+    assert not second.exists() or second.read_bytes() != wrong
+    assert found(board, full=True) == {}

@@ -117,19 +117,13 @@ def parse(data: bytes, start: Position) -> ParsedLines:
 
 def _parse_sound(data: bytes, start: Position) -> ParsedLines | None:
     """The result if every whole line is valid, else None; it does few steps for each line, for speed."""
-    lines = io.BytesIO(data).readlines()  # three times faster than `split`, which checks each byte
-    rest = lines.pop() if lines and not data.endswith(b"\n") else b""
+    lines, rest = _split(data)
     try:
         events = _decode_lines(data[: len(data) - len(rest)])
     except UNREADABLE:
         return None
     count = len(lines)
-    crc, crc32 = start.crc, zlib.crc32
-    crcs = [crc := crc32(line[:_BEFORE_CRC], crc) for line in lines]
-    # One comparison of all checksums takes half the time of a comparison for each line.
-    fields = struct.pack(f">{count}I", *crcs).hex("|", 4).replace("|", '"}\n,"crc":"')
-    expected = f',"crc":"{fields}"}}\n'.encode() if lines else b""
-    if b"".join([line[_BEFORE_CRC:] for line in lines]) != expected:
+    if _chained_crc(lines, start.crc) is None:
         return None
     if [record.id for record in events] != list(range(start.id + 1, start.id + 1 + count)):
         return None
@@ -139,6 +133,39 @@ def _parse_sound(data: bytes, start: Position) -> ParsedLines | None:
             events, end, "the last commit is not complete", torn=True, offset=end.end
         )
     return ParsedLines(events, end)
+
+
+def last_chained(data: bytes, start: Position) -> Position | None:
+    """The last whole line of data, or ``start`` if there is none; None if a line does not match its checksum.
+
+    The events are not decoded: a line that has the right checksum is as it was written.
+    """
+    lines, rest = _split(data)
+    crc = _chained_crc(lines, start.crc)
+    if not lines or crc is None:
+        return None if lines else start
+    number, end = start.id + len(lines), start.end + len(data) - len(rest)
+    if id_of(lines[-1][:32]) != number:
+        return None
+    offset = end - len(lines[-1])
+    return Position(id=number, segment=start.segment, offset=offset, end=end, crc=crc)
+
+
+def _split(data: bytes) -> tuple[list[bytes], bytes]:
+    """The whole lines with their newlines, and the rest."""
+    lines = io.BytesIO(data).readlines()  # three times faster than `split`, which checks each byte
+    rest = lines.pop() if lines and not data.endswith(b"\n") else b""
+    return lines, rest
+
+
+def _chained_crc(lines: list[bytes], crc: int) -> int | None:
+    """The checksum of the last line; None if one of them does not follow from the checksum before it."""
+    crc32 = zlib.crc32
+    crcs = [crc := crc32(line[:_BEFORE_CRC], crc) for line in lines]
+    # One comparison of all checksums takes half the time of a comparison for each line.
+    fields = struct.pack(f">{len(lines)}I", *crcs).hex("|", 4).replace("|", '"}\n,"crc":"')
+    expected = f',"crc":"{fields}"}}\n'.encode() if lines else b""
+    return crc if b"".join([line[_BEFORE_CRC:] for line in lines]) == expected else None
 
 
 def _closed_end(data: bytes, events: list[Recorded], start: Position) -> Position:

@@ -12,8 +12,10 @@ from orchestrator.core.git import Git
 from orchestrator.core.printable import amount
 from orchestrator.core.store import Cursor, Problem, Store
 from orchestrator.stores.files import disk, layout, salvage
+from orchestrator.stores.files.chain import check_chain
 from orchestrator.stores.files.damage import OTHER_BOARD
 from orchestrator.stores.files.lines import Position
+from orchestrator.stores.files.segments import Segments
 
 
 class FileUpkeep:
@@ -109,6 +111,10 @@ class FileUpkeep:
                 message=f"git could not merge the log in {self._state}: it has the events of only one branch",
                 hint=f"{OTHER_BOARD} Then `git add` ends the conflict.",
             )
+
+    def check_chain(self, end: Cursor) -> Iterator[Cursor]:
+        assert isinstance(end, Position)
+        return check_chain(Segments(self._state), end)
 
     def back_up(self, paths: Iterable[str], now: str) -> str:
         folder = os.path.join(self._state, "backups", now.replace(":", "").replace(".", ""))

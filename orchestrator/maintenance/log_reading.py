@@ -1,0 +1,94 @@
+"""How the doctor reads the log: every event, or the checksums of old lines and only the latest events."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import msgspec
+
+from orchestrator.core.progress import ShowProgress
+from orchestrator.core.store import START, Cursor, Problem
+from orchestrator.domain.state import State
+from orchestrator.engine import Engine
+
+
+class LogReading:
+    """One reading of the log, with the checks of its checkpoints.
+
+    Args:
+        engine: The board.
+        progress: Shows how much of the log was read.
+        full: Fold every event, and compare each checkpoint with the fold.
+
+    Attributes:
+        state: The fold of the log as far as it was read.
+        end: The position up to which it was read.
+    """
+
+    def __init__(self, engine: Engine, progress: ShowProgress, *, full: bool) -> None:
+        self._engine, self._progress, self._full = engine, progress, full
+        self._past = engine.past_states
+        self._usable: dict[int, Cursor] = {}
+        self.state, self.end = State(), START
+
+    def checkpoints(self) -> Iterator[Problem]:
+        """Check that each checkpoint is whole and belongs to this log."""
+        for number in self._past.numbers():
+            saved = self._past.usable(number)
+            if saved is not None:
+                self._usable[number] = saved[1]
+            else:
+                yield self._useless(number, "is damaged, or belongs to another log")
+
+    def read(self) -> Iterator[Problem]:
+        """Read the log to its end.
+
+        Raises:
+            Damage: A record is invalid. The state is then that before it.
+        """
+        upkeep = self._engine.store.upkeep
+        newest = max(self._usable, default=0)
+        if newest and upkeep is not None and not self._full:
+            checks = upkeep.check_chain(self._usable[newest])
+            for position in self._progress(checks, "Checking the log"):
+                self.end = position
+            saved = self._past.usable(newest)
+            assert saved is not None
+            self.state, self.end = saved
+            message = f"the lines up to event {self.end.id} match their checksums; their events were not read"
+            hint = "`doctor --full` reads them too, and compares the checkpoints with them."
+            yield Problem(check="log", level="ok", message=message, hint=hint)
+        expected = {cursor.id: number for number, cursor in self._usable.items()}
+        for chunk in self._progress(self._engine.store.read(self.end), "Reading the log"):
+            for record in chunk.events:
+                self.state.fold((record,))
+                if self._full and record.id in expected:
+                    yield from self._compared(expected[record.id])
+            self.end = chunk.end
+
+    def state_at(self, number: int) -> State:
+        """The state right after an event; unlike the engine's, it writes no checkpoint."""
+        before = [n for n, cursor in self._usable.items() if cursor.id <= number and not self._full]
+        saved = self._past.usable(max(before)) if before else None
+        state, position = saved or (State(), START)
+        for chunk in self._engine.store.read(position):
+            state.fold(record for record in chunk.events if record.id <= number)
+            if chunk.end.id >= number:
+                break
+        return state
+
+    def _compared(self, number: int) -> Iterator[Problem]:
+        saved = self._past.usable(number)
+        if saved is None or not equal(saved[0], self.state):
+            yield self._useless(number, "does not agree with the log")
+
+    def _useless(self, number: int, why: str) -> Problem:
+        return Problem(
+            check="checkpoints",
+            message=f"The checkpoint of the segment {number} {why}",
+            repair=partial(self._past.remove, number),
+        )
+
+
+def equal(one: State, other: State) -> bool:
+    """Whether two states are the same."""
+    return msgspec.json.encode(one) == msgspec.json.encode(other)
