@@ -200,6 +200,7 @@ class Orchestrator(Facade):
         timeout: Seconds to wait for the board's lock.
         now: The clock, in seconds since 1970; that of the store if None.
         warn: Receives sentences that a person should know although a command succeeded.
+        machine: The name of this machine (see :class:`orchestrator.engine.Engine`).
 
     Attributes:
         folder: The folder of the board; None if the store has none.
@@ -221,6 +222,7 @@ class Orchestrator(Facade):
         now: Clock | None = None,
         warn: Callable[[str], None] = _silent,
         folder: str | None = None,
+        machine: str | None = None,
     ) -> None:
         self.folder = folder
         self.engine = Engine(
@@ -235,6 +237,7 @@ class Orchestrator(Facade):
             warn=warn,
             cook=self._cook,
             folder=folder,
+            machine=machine,
         )
 
     def _cook(self, name: str, variables: dict[str, str], *, on: str) -> Any:

@@ -20,6 +20,7 @@ from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import Damage, NotFound, OrchestratorError, Refused, UsageError
 from orchestrator.core.events import Cause, Event, Recorded, RequestMark, caused_by, decode
 from orchestrator.core.interrupts import Interrupts
+from orchestrator.core.machine import this_machine
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import START, Cursor, Store
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
@@ -49,8 +50,10 @@ class Engine:
         warn: Receives a sentence that a person should know although the command succeeded.
         cook: Compiles a formula; see :meth:`orchestrator.formulas.commands.Formulas.cook`.
         folder: The folder of the board; None if the store has none.
+        machine: The name of this machine; None: its own one, or empty if the store is local.
 
     Attributes:
+        machine: The name of this machine, if machines share the board; else empty.
         show_progress: Shows how much of long work is done, such as reading a long log; an interface sets it.
     """
 
@@ -68,8 +71,10 @@ class Engine:
         warn: Callable[[str], None],
         cook: Callable[..., Any],
         folder: str | None = None,
+        machine: str | None = None,
     ) -> None:
         self.store = store
+        self.machine = ("" if store.is_local else this_machine()) if machine is None else machine
         self._cook = cook
         self.presence = store.presence
         self.documents = store.documents
@@ -144,6 +149,7 @@ class Engine:
             return self._state, None  # it is ahead of the log, which nobody else can change
         known = self._state is not None
         state = self._state if self._state is not None else self._load()
+        state.machine = self.machine
         try:
             for chunk in self.show_progress(self.store.read(self._position), "Reading the log"):
                 state.fold(chunk.events)

@@ -58,19 +58,29 @@ def resource(text: str) -> str:
     """Return the normalized name or glob of a resource. No file has it, so few characters are refused.
 
     All spellings of a path give the same text: ``./src//a.py`` and ``src/a.py``, ``src/`` and ``src``, and
-    spellings that the file system treats as equal.
+    spellings that the file system treats as equal. What is after ``local:`` is a path too.
 
     Raises:
         BadName: It is empty, over 200 bytes, or contains a part ``..``, control or invisible characters.
     """
+    scope, text = scope_of(text)
     text = tidy_path(system.path_key(text))
     if not text or len(text.encode("utf-8", "replace")) > LONGEST:
         raise _refused("resource", text, f"it must have 1 to {LONGEST} bytes")
-    if ".." in text.split("/") or _hidden(text) or text != text.strip():
+    if ".." in text.split("/") or _hidden(scope + text) or text != text.strip():
         raise _refused(
             "resource", text, "`..`, control characters and blanks at the ends are not allowed"
         )
-    return text
+    return scope + text
+
+
+def scope_of(resource: str) -> tuple[str, str]:
+    """Split a resource: ``local:gpu`` or ``local@MACHINE:gpu`` has a scope, others have an empty one."""
+    if not resource.startswith("local"):
+        return "", resource
+    scope, colon, rest = resource.partition(":")
+    is_local = scope == "local" or (scope.startswith("local@") and "/" not in scope)
+    return (scope + colon, rest) if is_local and rest.strip() else ("", resource)
 
 
 def branch(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import IO
 
 import msgspec
 
-from orchestrator.core import system
+from orchestrator.core import machine, system
 from orchestrator.core.interrupts import Interrupts
 
 TAIL = 4096
@@ -32,6 +32,7 @@ PASSED_ON = (
     *system.VARIABLES,
     "ORCHESTRATOR_DIR",
     "ORCHESTRATOR_URL",
+    machine.VARIABLE,
     MARK,
 )
 """Variables that are passed to a program, together with those of the locale (``LC_*``)."""

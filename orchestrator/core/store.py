@@ -191,7 +191,7 @@ class Store(Protocol):
         cursors: The positions of readers.
         checkpoints: Snapshots of the past; None if the store keeps none.
         cursor_type: The class of its cursors, to decode a cursor from a snapshot.
-        is_local: Whether the log is on this machine, so that :meth:`mark` does not wait.
+        is_local: Whether only this machine uses the log, which is on it, so that :meth:`mark` does not wait.
     """
 
     presence: Presence

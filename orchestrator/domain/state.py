@@ -123,9 +123,14 @@ class State(msgspec.Struct, dict=True):
         return (value for value in values if isinstance(value, Slice))
 
     @cached_property
+    def machine(self) -> str:
+        """The machine of this process, if machines share the board; the engine sets it, no log has it."""
+        return ""
+
+    @cached_property
     def schedule(self) -> Schedule:
         """The ready queue: derived on first use, and kept up to date from then on."""
-        return Schedule(self.tasks, self.workstreams, self.locks, self.agents)
+        return Schedule(self.tasks, self.workstreams, self.locks, self.agents, self.machine)
 
 
 def _paths(fields: dict[str, Any]) -> Iterator[str]:

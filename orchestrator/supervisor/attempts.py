@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import socket
 import sys
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from msgspec.structs import replace
 
 from orchestrator.api import Orchestrator
 from orchestrator.core.errors import NotFound, OrchestratorError, Refused, UsageError
+from orchestrator.core.machine import this_machine
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.records import Attempt, AttemptReport
 from orchestrator.domain.subscriptions.task_attempts import TASK_LEASE, loss_of
@@ -154,7 +154,7 @@ class Attempts:
 
     def _note(self, offer: Offer) -> NoteFile:
         note = AttemptNote(
-            machine=socket.gethostname(),
+            machine=this_machine(),
             runner=self._identity,
             agent=offer.worker.id,
             event=offer.age,

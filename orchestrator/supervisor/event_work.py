@@ -12,6 +12,7 @@ from orchestrator.api import Orchestrator
 from orchestrator.core import clock
 from orchestrator.core.errors import NotFound
 from orchestrator.core.events import Recorded
+from orchestrator.core.machine import this_machine
 from orchestrator.domain.event_log import queue_event
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.patterns import hears
@@ -19,7 +20,6 @@ from orchestrator.domain.subscriptions.records import DUE, Attempt, Subscriber
 from orchestrator.engine import cause_mark
 from orchestrator.runtimes.output import AttemptResult
 from orchestrator.supervisor.agent_files import AgentFile
-from orchestrator.supervisor.processes import machine_name
 from orchestrator.supervisor.schedules import is_due_for, schedule_of
 from orchestrator.supervisor.sources import AttemptInput, Check, Offer
 from orchestrator.supervisor.workers import Worker
@@ -91,7 +91,7 @@ class EventWork:
 
     def __init__(self, orc: Orchestrator) -> None:
         self._orc = orc
-        self._reader = f"runner/{machine_name()}"
+        self._reader = f"runner/{this_machine()}"
         self._memory = _Memory()
         self._saved = -1
         self._ears: dict[str, _Ear] = {}

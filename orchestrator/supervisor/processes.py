@@ -5,9 +5,7 @@ ends what its notes name, by pid, start time and boot id, and by a mark in the e
 """
 
 import os
-import re
 import shutil
-import socket
 import sys
 import tempfile
 import threading
@@ -20,6 +18,7 @@ import msgspec
 
 from orchestrator.core import system
 from orchestrator.core.errors import InputOutputError
+from orchestrator.core.machine import this_machine
 from orchestrator.core.names import file_name
 from orchestrator.core.processes import MARK, passed_on
 from orchestrator.runtimes.output import AttemptResult, OutputReader
@@ -65,11 +64,6 @@ def _ignore(board: str, name: str) -> None:
             end = "" if text.endswith(b"\n") else "\n"
             with os.fdopen(system.open_file(path, os.O_WRONLY | os.O_APPEND), "wb") as file:
                 file.write(f"{end}{name}/\n".encode())
-
-
-def machine_name() -> str:
-    """The name of this machine, as a part of names of files."""
-    return re.sub(r"[^\w.-]", "_", socket.gethostname(), flags=re.ASCII) or "machine"
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
@@ -232,7 +226,7 @@ def _notes(folder: str) -> Iterator[tuple[str, AttemptNote, ProcessIdentity | No
         process = None
         with suppress(IndexError, msgspec.MsgspecError):
             process = msgspec.json.decode(lines[1], type=ProcessIdentity)
-        if note.machine == socket.gethostname():
+        if note.machine == this_machine():
             yield path, note, process
 
 

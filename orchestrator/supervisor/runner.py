@@ -10,7 +10,8 @@ from filelock import FileLock, Timeout
 
 from orchestrator.core import clock, system
 from orchestrator.core.errors import InputOutputError, NotFound, Refused
-from orchestrator.supervisor.processes import ProcessIdentity, machine_name, runner_folder
+from orchestrator.core.machine import this_machine
+from orchestrator.supervisor.processes import ProcessIdentity, runner_folder
 
 _PAUSE = 0.05
 _ENDING = 20.0  # seconds in which a runner that is ending gives its lock away
@@ -54,7 +55,7 @@ class RunnerPlace:
     def __init__(self, board: str) -> None:
         self.board = board
         folder = runner_folder(board, "runner")
-        machine = machine_name()
+        machine = this_machine()
         self._path = os.path.join(folder, f"{machine}.json")
         self._lock = os.path.join(folder, f"{machine}.lock")
 

@@ -12,6 +12,7 @@ from orchestrator.api import Orchestrator
 from orchestrator.core import clock
 from orchestrator.core.errors import Refused
 from orchestrator.core.events import Recorded, is_reserved
+from orchestrator.core.machine import VARIABLE
 from orchestrator.core.printable import escape
 from orchestrator.domain.board import FILE
 from orchestrator.domain.event_log import queue_event
@@ -190,7 +191,7 @@ class TaskWork:
             words=(find_program(_PROG, folder, path), *words),
             folder=folder,
             variables={
-                **{k: v for k, v in os.environ.items() if not k.startswith("ORC")},
+                **{k: v for k, v in os.environ.items() if k == VARIABLE or not k.startswith("ORC")},
                 "ORC_AGENT": actor_of(self._orc.engine.read(), worker.id),
                 "ORC_CAUSE": mark,
                 "ORCHESTRATOR_DIR": self._board,

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from msgspec.structs import asdict
 
 from orchestrator.core import names, processes, system
 from orchestrator.core.errors import BadInput, NotFound, Refused, UsageError
+from orchestrator.core.machine import this_machine
 from orchestrator.core.printable import escape, is_plain
 from orchestrator.core.processes import MARK
 from orchestrator.core.transaction import SYSTEM
@@ -112,7 +112,7 @@ class Terminals(TerminalRecords, name="terminals"):
         server = TmuxServer(self._socket(board))
         socket_path = server.start(_server_variables(), _reaping(board))
         try:
-            start = TerminalStart((program, *arguments), folder, socket.gethostname(), socket_path)
+            start = TerminalStart((program, *arguments), folder, this_machine(), socket_path)
             terminal = self._start(id, start, task, agent)
             if terminal.is_live and terminal.session not in server.panes():
                 self._run(server, terminal, (path, *arguments), variables, agent)
@@ -130,7 +130,7 @@ class Terminals(TerminalRecords, name="terminals"):
             InputOutputError: tmux failed.
         """
         ended: list[Terminal] = []
-        for view in self._seen(self._state.terminals.live(socket.gethostname())):
+        for view in self._seen(self._state.terminals.live(this_machine())):
             if view.condition in ("exited", "lost"):
                 terminal = self._state.terminals[view.agent]
                 ended.append(self._end(terminal, view.condition, view.status, agent))
@@ -246,7 +246,7 @@ class Terminals(TerminalRecords, name="terminals"):
 
     def _socket(self, board: str) -> str:
         """The server of tmux for a new terminal: the one that runs, even if its usual place has changed."""
-        live = self._state.terminals.live(socket.gethostname())
+        live = self._state.terminals.live(this_machine())
         if live:
             return live[0].server
         return f"orc-{sha256(os.path.realpath(board).encode()).hexdigest()[:12]}"
@@ -274,7 +274,7 @@ class Terminals(TerminalRecords, name="terminals"):
                 server.remove(session)
 
     def _seen(self, terminals: Sequence[Terminal]) -> list[TerminalView]:
-        machine, now = socket.gethostname(), self._desk.now()
+        machine, now = this_machine(), self._desk.now()
         live = {t.server for t in terminals if t.is_live and t.machine == machine}
         panes = {path: TmuxServer(path).panes() for path in live}
         return [
@@ -299,7 +299,7 @@ class Terminals(TerminalRecords, name="terminals"):
         return server, pane
 
     def _check_here(self, terminal: Terminal) -> None:
-        if terminal.machine != socket.gethostname():
+        if terminal.machine != this_machine():
             raise Refused(
                 f"The terminal of {escape(terminal.agent)} is on {escape(terminal.machine)}",
                 code="other_machine",

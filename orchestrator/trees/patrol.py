@@ -163,7 +163,7 @@ class Patrols(PatrolRecords, name="patrols"):
             )
             owner = agents.get(owner_of(state, tree))
             is_used = is_in_hands(state, tree.task, now) and owner is not None and not owner.stale
-            if not is_used or tree.task == task:
+            if worktree.is_on(state.machine) and (not is_used or tree.task == task):
                 tree = replace(tree, is_dirty=_is_dirty(folder_of(worktree, self._desk.folder)))
             trees[tree.task] = tree
         return trees

@@ -49,7 +49,7 @@ class WorktreeView(msgspec.Struct, frozen=True, kw_only=True):
         branch: Its branch; of one that the board does not know, what is checked out there.
         base: The branch from which it was made.
         path: Its folder.
-        is_there: Whether the folder is there.
+        is_there: Whether the folder is there; not for one of another machine.
         commit: The last commit of its branch; empty if there is no branch.
         ahead: How many commits its branch has and the base has not; None if one of the two is gone.
         behind: How many commits the base has and the branch has not.
@@ -60,6 +60,7 @@ class WorktreeView(msgspec.Struct, frozen=True, kw_only=True):
         made_at: When it was made.
         age_seconds: How long ago that was.
         setup: How its setup commands ended; None if they did not run.
+        machine: The machine on which it is, if machines share the board.
     """
 
     task: str | None = None
@@ -80,6 +81,7 @@ class WorktreeView(msgspec.Struct, frozen=True, kw_only=True):
     made_at: str = ""
     age_seconds: float | None = None
     setup: SetupResult | None = None
+    machine: str = ""
 
     @property
     def is_dirty(self) -> bool:
@@ -114,7 +116,8 @@ class Worktrees(WorktreeRecords, name="worktrees"):
 
         Raises:
             NotFound: There is no such task, repository or base.
-            Refused: The task cannot be claimed, the folder is taken, or a setup command failed.
+            Refused: The task cannot be claimed, the folder is taken, a setup command failed, or the worktree
+                is on another machine.
             GitFailed: Git could not make it.
         """
         from orchestrator.trees.preparation import Preparation
@@ -146,7 +149,7 @@ class Worktrees(WorktreeRecords, name="worktrees"):
         repository = RepositoryTrees(self._desk.folder)
         known = self._located(self._state.worktrees.values())
         views = [self._view(repository, worktree) for worktree in known]
-        return views + [_unknown_view(tree) for tree in _unknown(repository, known)]
+        return views + [_unknown_view(tree) for tree in _unknown(repository, self._here())]
 
     def remove(self, task: str, *, agent: str | None = None) -> Removal:
         """Remove the worktree of a task, and its branch if it is merged completely.
@@ -162,18 +165,20 @@ class Worktrees(WorktreeRecords, name="worktrees"):
         """
         self._desk.pause()
         repository = RepositoryTrees(self._desk.folder)
-        known = self._located(self._state.worktrees.values())
+        known = self._here()
         tree = repository.at(task) if os.path.isabs(task) else None
         if tree is not None and tree in _unknown(repository, known):
             raise kept(_stays(tree, [UNKNOWN]))
         by_path = (w for w in known if tree is not None and repository.at(w.path) is tree)
-        removal = self._removal(repository, next(by_path, None) or self.get(task), agent)
+        worktree = next(by_path, None) or self.get(task)
+        worktree.check_here(self._state.machine)
+        removal = self._removal(repository, worktree, agent)
         if not removal.removed:
             raise kept(removal)
         return removal
 
     def prune(self, *, dry_run: bool = False, agent: str | None = None) -> list[Removal]:
-        """Remove every worktree whose task has ended, if no work would be lost.
+        """Remove every worktree of this machine whose task has ended, if no work would be lost.
 
         Args:
             dry_run: Only report what would be removed.
@@ -184,13 +189,19 @@ class Worktrees(WorktreeRecords, name="worktrees"):
         """
         self._desk.pause()
         repository = RepositoryTrees(self._desk.folder)
-        known = self._located(self._state.worktrees.values())
+        known = self._here()
         unknown = _unknown(repository, known)
         removals = [
             self._removal(repository, worktree, agent, dry_run=dry_run, only_ended=True)
             for worktree in known
         ]
         return removals + [_stays(tree, [UNKNOWN]) for tree in unknown]
+
+    def _here(self) -> list[Worktree]:
+        """The worktrees of tasks on this machine, with their absolute paths."""
+        state = self._state
+        here = (w for w in state.worktrees.values() if w.is_on(state.machine))
+        return self._located(here)
 
     # Making
 
@@ -211,6 +222,7 @@ class Worktrees(WorktreeRecords, name="worktrees"):
     ) -> Worktree:
         before = self._state.worktrees.get(task.id)
         if before is not None:
+            before.check_here(self._state.machine)
             before = self._located([before])[0]
             tree = repository.at(before.path)
             if tree is not None and tree.is_there and (base or before.base) == before.base:
@@ -271,7 +283,8 @@ class Worktrees(WorktreeRecords, name="worktrees"):
     # Views
 
     def _view(self, repository: RepositoryTrees, worktree: Worktree) -> WorktreeView:
-        tree = repository.at(worktree.path)
+        is_here = worktree.is_on(self._state.machine)
+        tree = repository.at(worktree.path) if is_here else None
         task = self._state.tasks.get(worktree.task)
         now = self._desk.now()
         ahead, behind = _ahead_behind(repository, worktree)
@@ -291,6 +304,7 @@ class Worktrees(WorktreeRecords, name="worktrees"):
             made_at=worktree.made_at,
             age_seconds=clock.between(worktree.made_at, now),
             setup=worktree.setup,
+            machine=worktree.machine,
         )
         return _with_changes(view)
 

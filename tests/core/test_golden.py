@@ -95,7 +95,7 @@ def test_the_whole_log_folds_to_what_it_always_did():
         "0a0a0a0a": "in_review",
         "0a0a0a0a.1": "done",
         "f0f0f0f0": "done",
-        "web-a3f8": "pending",
+        "web-a3f8": "in_progress",
         "0e0e0e0e": "pending",
         "0f0f0f0f": "cancelled",
         "b0b0b0b0.survey.each": "pending",
@@ -120,6 +120,7 @@ def test_the_whole_log_folds_to_what_it_always_did():
         "main": "active",
         "rig/crew/ann": "retired",
         "carla": "active",
+        "mona": "active",
     }
     assert state.agents.aliases == {"carl": "carla"}
     assert state.agents.sessions["carla"].note == "The API works."
@@ -129,7 +130,9 @@ def test_the_whole_log_folds_to_what_it_always_did():
     assert state.goals.goals_of == {"web-a3f8": ["beta"], "0e0e0e0e": ["beta"]}
     assert state.tasks["f0f0f0f0"].result == "feature version 2: done"
     assert {root: w.own_root for root, w in state.workflows.items()} == {"0a0a0a0a": False}
-    assert state.agents.hooks == {"ann": "abc00002"}
+    assert state.agents.hooks == {"ann": "abc00002", "mona": "web-a3f8"}
+    assert state.agents.machines == {"mona": "mill"}
+    assert state.tasks["web-a3f8"].machine == state.worktrees["web-a3f8"].machine == "mill"
     assert [(lock.resource, [h.agent for h in lock.holders]) for lock in state.locks.values()] == [
         ("db", ["bob"])
     ]

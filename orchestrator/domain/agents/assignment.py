@@ -47,7 +47,9 @@ def may_take(state: State, agent: Agent, task: Task, now: str) -> bool:
     return (
         agent.suits(task)
         and (agent.max_load is None or state.schedule.load(agent.id) < agent.max_load)
-        and not state.schedule.task_collisions(task, agent.id, now)
+        and not state.schedule.task_collisions(
+            task, agent.id, now, state.agents.machines.get(agent.id)
+        )
     )
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from orchestrator.core import clock, names, processes
 from orchestrator.core.errors import Refused, UsageError
+from orchestrator.core.machine import are_apart
 from orchestrator.core.store import Presence
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.agents.events import AgentRegistered, AgentRenamed, AgentRetired
@@ -55,6 +56,7 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
         assigned: Its tasks that are not started.
         load: The number of both.
         unread: The number of unread messages.
+        machine: The machine on which it was last seen at work; empty if no other machines use the board.
         do_not_disturb: Until when mail is not to disturb it; empty: until it says otherwise, None: it may.
     """
 
@@ -76,6 +78,7 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     unread: int
     do_not_disturb: str | None
     locks: tuple[str, ...]
+    machine: str
 
 
 def changed_agent(state: State, events: Committed) -> Agent:
@@ -123,16 +126,21 @@ class Agents(Noun[State]):
         """
         if max_load is not None and not 0 <= max_load < 1_000_000:
             raise UsageError(f"{max_load} is not a load", hint="Give a number of tasks.")
-        tx.act_as(agent or id)
+        actor = tx.act_as(agent or id)
+        machine = tx.state.machine if actor == id else ""
         _check_new(tx.state, names.agent(id))
         words = tuple(names.name("capability", word) for word in capabilities)
         names.name("agent type", type)
         known = tx.state.agents.get(id)
         if known is not None and known.status == "active":
             new = replace(known, type=type, capabilities=words, max_load=max_load)
-            if new == known:
+            if new == known and machine in ("", tx.state.agents.machines.get(id)):
                 return known
-        tx.record(AgentRegistered(id=id, type=type, capabilities=words, max_load=max_load))
+        tx.record(
+            AgentRegistered(
+                id=id, type=type, capabilities=words, max_load=max_load, machine=machine
+            )
+        )
         return None
 
     @command(new_name)
@@ -299,7 +307,7 @@ def _view(
     presence = "gone"
     if waits:
         presence = "waiting"
-    elif is_served is not False and session is not None and session.is_live and session.host:
+    elif is_served is not False and session is not None and session.is_here(state.machine):
         runs = processes.host_runs(session.host, clock.seconds(session.started_at))
         presence = "gone" if not runs else "working" if works else "online"
     elif is_served:
@@ -307,7 +315,12 @@ def _view(
     elif session is not None and _has_left(session, last):
         pass
     elif record is None or record.status != "retired":
-        presence = _presence(last, now, is_live=is_live, works=works)
+        # The program of a session on another machine sends no heartbeats, and its process is not seen here.
+        is_far = (
+            session is not None and bool(session.host) and are_apart(session.machine, state.machine)
+        )
+        has_beat = is_live and not is_far
+        presence = _presence(last, now, is_live=is_live, has_beat=has_beat, works=works)
     return AgentView(
         id=id,
         type=record.type if record else "general",
@@ -327,6 +340,7 @@ def _view(
         unread=count_unread(state, id, now).unread,
         do_not_disturb=state.mail.quiet_until(id, now),
         locks=tuple(lock.resource for lock in held_locks),
+        machine=state.agents.machines.get(id, ""),
     )
 
 
@@ -337,9 +351,17 @@ def _has_left(session: Session, last: str | None) -> bool:
     return last is None or last <= clock.after(session.ended_at, FAREWELL)
 
 
-def _presence(last: str | None, now: str, *, is_live: bool, works: bool) -> str:
-    """The presence of an agent, from its last activity; see :class:`AgentView` for the words."""
-    silent, gone = (SILENT_AFTER, GONE_AFTER) if is_live else (STALE_AFTER, LOST_AFTER)
+def _presence(last: str | None, now: str, *, is_live: bool, has_beat: bool, works: bool) -> str:
+    """The presence of an agent, from its last activity; see :class:`AgentView` for the words.
+
+    Args:
+        last: Its last activity.
+        now: The time.
+        is_live: It has a live session.
+        has_beat: It is expected to send heartbeats; a program on another machine that runs it sends none.
+        works: It has work.
+    """
+    silent, gone = (SILENT_AFTER, GONE_AFTER) if has_beat else (STALE_AFTER, LOST_AFTER)
     if last is None or last < clock.after(now, -gone):
         return "gone"
     if last < clock.after(now, -silent):

@@ -1,6 +1,6 @@
 """The events of agents."""
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from orchestrator.core.events import Event, Recorded, event
 from orchestrator.domain.agents.records import Agent
@@ -22,12 +22,20 @@ class AgentRegistered(Event):
     type: str = "general"
     capabilities: tuple[str, ...] = ()
     max_load: int | None = None
+    machine: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
         known = state.agents.get(self.id)
         state.agents.aliases.pop(self.id, None)
-        since = known.registered_at if known else record.ts
-        state.agents[self.id] = Agent(**asdict(self), status="active", registered_at=since)
+        state.agents.note_machine(self.id, self.machine)
+        state.agents[self.id] = Agent(
+            id=self.id,
+            type=self.type,
+            status="active",
+            capabilities=self.capabilities,
+            max_load=self.max_load,
+            registered_at=known.registered_at if known else record.ts,
+        )
 
 
 @event("agent.imported")
@@ -64,6 +72,7 @@ class AgentRenamed(Event):
             state.agents[new] = replace(agent, id=new)
         if (session := state.agents.sessions.pop(old, None)) is not None:
             state.agents.sessions[new] = replace(session, agent=new)
+        state.agents.note_machine(new, state.agents.machines.pop(old, ""))
         hung = state.agents.hooks.pop(old, None)
         for task in [task for task in state.tasks.values() if task.assigned_to == old]:
             change_task(state, task, replace(task, assigned_to=new))

@@ -5,6 +5,7 @@ from itertools import count
 
 from orchestrator.core import processes
 from orchestrator.core.clock import seconds
+from orchestrator.core.machine import are_apart
 from orchestrator.core.store import Presence
 from orchestrator.domain.agents.identity import is_known
 from orchestrator.domain.agents.records import Session
@@ -64,11 +65,12 @@ def new_name(
     """
 
     def is_own(session: Session) -> bool:
-        return (session.client, session.folder) == (client, folder)
+        is_far = are_apart(session.machine, state.machine)
+        return (session.client, session.folder) == (client, folder) and not is_far
 
     def is_free(agent: str) -> bool:
         session = state.agents.sessions.get(agent)
-        return agent not in taken and (session is None or not runs(session))
+        return agent not in taken and (session is None or not runs(session, state.machine))
 
     former = [
         session
@@ -93,6 +95,8 @@ def _numbered(name: str) -> Iterator[str]:
         yield f"{name}-{number}"
 
 
-def runs(session: Session) -> bool:
-    """Whether a session is live, and the process of its program too."""
-    return session.is_live and processes.host_runs(session.host, seconds(session.started_at))
+def runs(session: Session, machine: str) -> bool:
+    """Whether a session is live, and the process of its program too if it is of this machine."""
+    if not session.is_live or are_apart(session.machine, machine):
+        return session.is_live
+    return processes.host_runs(session.host, seconds(session.started_at))

@@ -2,6 +2,7 @@
 
 from typing import Literal, get_args
 
+from orchestrator.core.machine import are_apart
 from orchestrator.domain.slices import MapSlice, Record
 from orchestrator.domain.tasks.records import Task
 
@@ -58,6 +59,7 @@ class Session(Record, frozen=True, kw_only=True):
         client: The program that it runs in, such as claude; empty if that is not known.
         host: The process of that program, by :func:`orchestrator.core.processes.host_process`.
         folder: The folder in which it was started.
+        machine: The machine on which it was started, if machines share the board.
     """
 
     agent: str
@@ -73,11 +75,16 @@ class Session(Record, frozen=True, kw_only=True):
     client: str = ""
     host: str = ""
     folder: str = ""
+    machine: str = ""
 
     @property
     def is_live(self) -> bool:
         """Whether it has not ended."""
         return not self.ended_at
+
+    def is_here(self, machine: str) -> bool:
+        """Whether it is live and its process is one of this machine, so that one can see if it runs."""
+        return self.is_live and bool(self.host) and not are_apart(self.machine, machine)
 
 
 class AgentSlice(MapSlice[str, Agent]):
@@ -87,6 +94,7 @@ class AgentSlice(MapSlice[str, Agent]):
         aliases: Former names of agents, with the current ones.
         sessions: The last session of each agent.
         hooks: The task on each agent's hook, while the agent has that task.
+        machines: The machine on which each agent was last, on a board that machines share.
     """
 
     MAIN, NOUN = "agents", "agent"
@@ -95,3 +103,9 @@ class AgentSlice(MapSlice[str, Agent]):
     aliases: dict[str, str] = {}
     sessions: dict[str, Session] = {}
     hooks: dict[str, str] = {}
+    machines: dict[str, str] = {}
+
+    def note_machine(self, agent: str, machine: str) -> None:
+        """Note where an agent is, if that is known. Part of a fold."""
+        if machine:
+            self.machines[agent] = machine

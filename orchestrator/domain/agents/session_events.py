@@ -14,8 +14,10 @@ class SessionStarted(Event):
     client: str = ""
     host: str = ""
     folder: str = ""
+    machine: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
+        state.agents.note_machine(record.agent, self.machine)
         last = state.agents.sessions.get(record.agent)
         place = asdict(self)
         session = Session(agent=record.agent, incarnation=1, started_at=record.ts, **place)

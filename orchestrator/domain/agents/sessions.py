@@ -91,7 +91,7 @@ class Sessions(Noun[State]):
             agent: The agent; needed.
         """
         check_active(tx.state, act_now(tx, agent, needed=True))
-        tx.record(SessionStarted())
+        tx.record(SessionStarted(machine=tx.state.machine))
 
     @command(changed_session)
     def handoff(
@@ -161,7 +161,7 @@ class Sessions(Noun[State]):
         place = {"client": client, "folder": folder}
         given = bool(own)
         tx.act_as(new_name(tx.state, presence, own or client, **place, given=given, taken=taken))
-        tx.record(SessionStarted(host=host, **place))
+        tx.record(SessionStarted(host=host, machine=tx.state.machine, **place))
         return None
 
     @command(changed_session)

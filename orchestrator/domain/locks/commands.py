@@ -277,8 +277,8 @@ class Locks(Noun[State]):
         return state.locks.of(name).without_ended(self._desk.now())
 
     def _need(self, resource: str, shared: bool = False) -> resources.Need:
-        """The requested resource: ``git`` with ``shared``, or ``git:shared``."""
-        need = resources.given(resource, self._desk.folder)
+        """The requested resource: ``git`` with ``shared``, or ``git:shared``; a local one of this machine."""
+        need = resources.given(resource, self._desk.folder, self._state.machine)
         return resources.Need(need.resource, need.shared or shared)
 
 
@@ -305,7 +305,7 @@ def in_use(state: State, now: str) -> list[Lock]:
     locks = {lock.resource: lock.without_ended(now) for lock in state.locks.values()}
     for task in state.schedule.running():
         for text in task.touches if task.lease_until > now else ():
-            need = resources.parse(text)
+            need = resources.parse(text, task.machine)
             holder = Holder(
                 agent=task.assigned_to or "",
                 token=task.token or 0,

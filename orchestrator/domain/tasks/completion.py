@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from orchestrator.core.errors import Refused, UsageError
+from orchestrator.core.machine import are_apart
 from orchestrator.core.transaction import (
     SYSTEM,
     Committed,
@@ -234,7 +235,7 @@ def _check_nothing_due(
 
     Raises:
         ChecksDue: They must.
-        Refused: They must, and their commands are not trusted.
+        Refused: They must, and their commands are not trusted; or the work is on another machine.
     """
     checks = task.checks if task.checks is not None and task.checks.are_due else None
     handover = due_with(tx.state, tx.read_document(FILE), task, branch)
@@ -242,7 +243,24 @@ def _check_nothing_due(
         return
     if checks is not None and checks.are_inert and not force:
         raise verification.not_trusted(task.id, checks)
+    worktree = tx.state.worktrees.get(task.id)
+    machine = worktree.machine if worktree is not None else task.machine
+    if are_apart(machine, tx.state.machine):
+        if force:
+            return
+        raise _not_here(task, machine, tx.state.machine)
     raise ChecksDue(task.id, task.token, task.assigned_to or SYSTEM, task.checks, handover)
+
+
+def _not_here(task: Task, machine: str, here: str) -> Refused:
+    return Refused(
+        f"The work on task {task.id} is on {machine}, and this is {here}: its checks and its branch are"
+        " looked at where the work is",
+        code="other_machine",
+        hint=f"Complete it there. If the work is here: `t release {task.id}`, then `t claim {task.id}`.",
+        task=task.id,
+        machine=machine,
+    )
 
 
 def _override(

@@ -154,10 +154,13 @@ class TaskClaimed(TaskEvent):
 
     lease: float
     until: str
+    machine: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
         TaskEvent.apply(self, state, record)  # `super()` takes twice as long
         state.agents.hooks.setdefault(record.agent, self.task)
+        if self.machine:
+            state.agents.machines[record.agent] = self.machine
 
     def changed(self, task: Task, record: Recorded) -> Task:
         workers, agent = task.workers, record.agent
@@ -171,6 +174,7 @@ class TaskClaimed(TaskEvent):
             token=record.id,
             attempt=task.attempt + 1,
             claimed_at=record.ts,
+            machine=self.machine,
             reason="",
             assignee="",
         )
@@ -194,6 +198,11 @@ class ReviewClaimed(TaskEvent):
 
     lease: float
     until: str
+    machine: str = ""
+
+    def apply(self, state: State, record: Recorded) -> None:
+        super().apply(state, record)
+        state.agents.note_machine(record.agent, self.machine)
 
     def changed(self, task: Task, record: Recorded) -> Task:
         lease = {"review_lease": self.lease, "review_until": self.until}

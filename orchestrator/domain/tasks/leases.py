@@ -46,13 +46,15 @@ def claim(tx: Transaction[State], task: Task, lease: float | str | None) -> None
     if task.status in HELD and not task.is_assigned_to(tx.agent):
         tx.record(TaskLapsed(task=task.id, holder=task.assigned_to or SYSTEM))
     length = DEFAULT_LEASE if lease is None else lease_length(lease)
-    tx.record(TaskClaimed(task=task.id, lease=length, until=tx.later(length)))
+    until, machine = tx.later(length), tx.state.machine
+    tx.record(TaskClaimed(task=task.id, lease=length, until=until, machine=machine))
 
 
 def claim_review(tx: Transaction[State], task: Task, lease: float | str | None) -> None:
     """Record that the acting agent reviews a task, which waits for a reviewer."""
     length = DEFAULT_LEASE if lease is None else lease_length(lease)
-    tx.record(ReviewClaimed(task=task.id, lease=length, until=tx.later(length)))
+    until, machine = tx.later(length), tx.state.machine
+    tx.record(ReviewClaimed(task=task.id, lease=length, until=until, machine=machine))
 
 
 def held_task(

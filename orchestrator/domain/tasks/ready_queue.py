@@ -36,6 +36,13 @@ class HeldResource(msgspec.Struct, frozen=True, gc=False):
 class Schedule:
     """The queues and holds of one state; see the module for how they are kept.
 
+    Args:
+        tasks: The tasks.
+        workstreams: The workstreams.
+        locks: The locks.
+        agents: The agents.
+        machine: The machine on which local resources are asked for; empty: all agents are on one.
+
     Attributes:
         reviews: Work that waits for a reviewer.
     """
@@ -46,7 +53,9 @@ class Schedule:
         workstreams: WorkstreamSlice,
         locks: LockSlice,
         agents: AgentSlice,
+        machine: str = "",
     ) -> None:
+        self._machine = machine
         self._tasks = tasks.tasks
         self._workstreams = workstreams.workstreams
         self._locks = locks.locks
@@ -183,7 +192,7 @@ class Schedule:
             return
         self._running[task.id] = None
         for text in task.touches:
-            need = resources.parse(text)
+            need = resources.parse(text, task.machine)
             hold = HeldResource(need.resource, need.shared, agent, task.lease_until, task.id)
             if resources.is_glob(need.resource):
                 self._globs["task", task.id, need.resource] = hold
@@ -194,7 +203,7 @@ class Schedule:
         self._running.pop(task.id, None)
         del self._of[task.assigned_to or ""][task.id]
         for text in task.touches:
-            resource = resources.parse(text).resource
+            resource = resources.parse(text, task.machine).resource
             self._globs.pop(("task", task.id, resource), None)
             holds = self._exact.get(resource)
             if holds is not None:
@@ -249,12 +258,15 @@ class Schedule:
             and resources.collide(hold.resource, need.resource)
         ]
 
-    def task_collisions(self, task: Task, agent: str | None, now: str) -> list[HeldResource]:
-        """The holds of others on resources of the task."""
+    def task_collisions(
+        self, task: Task, agent: str | None, now: str, machine: str | None = None
+    ) -> list[HeldResource]:
+        """The holds of others on resources of the task, if it is worked on here or on another machine."""
+        here = self._machine if machine is None else machine
         return [
             hold
             for text in task.touches
-            for hold in self.collisions(resources.parse(text), agent, now)
+            for hold in self.collisions(resources.parse(text, here), agent, now)
         ]
 
     def due_for_automation(self) -> list[Task]:

@@ -82,6 +82,7 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
         waiting: Whether the gate is still closed.
         progress: The progress of its children; None if it has none.
         lease: Seconds that the claim, or its last renewal, lasts.
+        machine: The machine on which it was claimed last, if machines share the board.
         attempt: How often it was claimed.
         workers: The agents that claimed it since it was last done, with their former names.
         reviewer: The agent that reviews it, under a separate lease, while it is in review.
@@ -120,6 +121,7 @@ class Task(TaskFacts, frozen=True, gc=False, forbid_unknown_fields=True, omit_de
     created_by: str = ""
     updated_at: str = ""
     claimed_at: str | None = None
+    machine: str = ""
     ended_at: str | None = None
     events: tuple[int, ...] = ()
 

@@ -3,6 +3,9 @@
 ``*`` stands for any characters but ``/``, ``?`` for one of them, ``[a-z]`` and ``[!a-z]`` for one of a class,
 ``**`` as a whole part for any number of parts, ``{a,b}`` for either text. Brackets also stand for themselves,
 because there are files named ``[id].ts``. Two patterns collide when some name would match both.
+
+``local:gpu`` is a resource of the machine on which it is used, where it becomes ``local@MACHINE:gpu``. It
+collides with local resources of this machine only.
 """
 
 import os
@@ -14,10 +17,12 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.core import names
+from orchestrator.core import machine, names
 from orchestrator.core.errors import BadName
 
 SHARED = ":shared"
+
+_LOCAL = "local:"
 
 MOST = 64
 """How many patterns without ``{}``, and with one reading of each ``[]``, a resource may have."""
@@ -36,28 +41,40 @@ class Need(msgspec.Struct, frozen=True, gc=False):
     shared: bool = False
 
 
-def parse(text: str) -> Need:
+def parse(text: str, here: str = "") -> Need:
     """Read ``git`` or ``git:shared``.
+
+    Args:
+        text: The resource.
+        here: The machine on which a local resource is used; empty: all agents are on one, or it is not known.
 
     Raises:
         BadName: The resource has a name that is not allowed.
     """
     shared = text.endswith(SHARED)
-    return Need(names.resource(text.removesuffix(SHARED)), shared)
+    resource = names.resource(text.removesuffix(SHARED))
+    if here and resource.startswith(_LOCAL):
+        resource = f"local@{here}:{resource.removeprefix(_LOCAL)}"
+    return Need(resource, shared)
 
 
-def given(text: str, folder: str | None) -> Need:
+def given(text: str, folder: str | None, here: str = "") -> Need:
     """Read a resource that a caller names, as :func:`parse` does.
 
     Args:
         text: The resource; an absolute path in the repository is one from the top of its worktree.
         folder: The folder of the board.
+        here: As for :func:`parse`.
 
     Raises:
-        BadName: The resource has a name or a pattern that is not allowed.
+        BadName: The resource has a name or a pattern that is not allowed, or is one of a machine with such a
+            name.
     """
-    name = text.removesuffix(SHARED)
-    need = parse(place_of(name, folder) + text[len(name) :])
+    scope, rest = names.scope_of(text)
+    if scope not in ("", _LOCAL):
+        machine.check(scope[len("local@") : -1])
+    name = rest.removesuffix(SHARED)
+    need = parse(scope + place_of(name, folder) + rest[len(name) :], here)
     if re.search(_COUNTED, need.resource):
         raise BadName(f"{text!a}: a pattern cannot count", hint="Write {1,2,3} for {1..3}.")
     if _readings(need.resource) is None:
@@ -87,7 +104,10 @@ def collide(first: str, second: str) -> bool:
     """Whether some name matches both patterns."""
     if first == second:
         return True
-    return (is_glob(first) or is_glob(second)) and _globs_collide(first, second)
+    if not (is_glob(first) or is_glob(second)):
+        return False
+    (scope, first), (other_scope, second) = names.scope_of(first), names.scope_of(second)
+    return scope == other_scope and _globs_collide(first, second)
 
 
 Mark = str | tuple[bool, frozenset[str]]

@@ -62,8 +62,11 @@ def gather(desk: Desk[State], task: str, checks: Checks, *, agent: str) -> tuple
 
 def _folder_of(desk: Desk[State], task: str) -> str:
     """The folder in which the checks of a task run."""
-    worktree = desk.read().worktrees.get(task)
-    return os.getcwd() if worktree is None else folder_there(worktree, desk.folder)
+    state = desk.read()
+    worktree = state.worktrees.get(task)
+    if worktree is None:
+        return os.getcwd()
+    return folder_there(worktree, desk.folder, state.machine)
 
 
 class CommandResult(msgspec.Struct, frozen=True):

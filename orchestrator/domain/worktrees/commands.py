@@ -43,10 +43,10 @@ class WorktreeRecords(Noun[State], name="worktrees"):
 
         Raises:
             NotFound: There is no such task, or it has no worktree.
-            Refused: The folder is gone.
+            Refused: The folder is gone, or on another machine.
         """
         worktree = self._state.worktrees.find(resolve_ever(self._state, task))
-        return folder_there(worktree, self._desk.folder)
+        return folder_there(worktree, self._desk.folder, self._state.machine)
 
     def _located(self, worktrees: Iterable[Worktree]) -> list[Worktree]:
         """Worktrees with their absolute paths."""
@@ -69,7 +69,8 @@ class WorktreeRecords(Noun[State], name="worktrees"):
         if (main := main_of(self._desk.folder)) is not None:
             path = os.path.relpath(path, main).replace(os.sep, "/")
         upgrade_for(tx, "worktree")
-        tx.record(WorktreeAdded(task=task, branch=branch, base=base, commit=commit, path=path))
+        facts = {"branch": branch, "base": base, "commit": commit, "path": path}
+        tx.record(WorktreeAdded(task=task, machine=tx.state.machine, **facts))
 
     @command(no_result, answers_request=False)
     def _prepared(

@@ -14,6 +14,7 @@ class WorktreeAdded(Event):
     base: str
     commit: str
     path: str
+    machine: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
         state.worktrees[self.task] = Worktree(
@@ -22,6 +23,7 @@ class WorktreeAdded(Event):
             base=self.base,
             commit=self.commit,
             path=self.path,
+            machine=self.machine,
             agent=record.agent,
             made_at=record.ts,
         )

@@ -5,6 +5,7 @@ import re
 
 from orchestrator.core import repository
 from orchestrator.core.errors import Refused
+from orchestrator.core.machine import are_apart
 from orchestrator.domain.slices import MapSlice, Record
 
 PREFIX = "task/"
@@ -40,6 +41,7 @@ class Worktree(Record, frozen=True, kw_only=True):
         base: The branch from which it was made.
         commit: The commit of the base from which it was made.
         path: Its folder, relative to the main worktree if the board is in it.
+        machine: The machine on which it is, if machines share the board.
         agent: Who made it.
         made_at: When it was made.
         setup: How its setup commands ended; None if there are none, or they did not run.
@@ -53,6 +55,25 @@ class Worktree(Record, frozen=True, kw_only=True):
     agent: str
     made_at: str
     setup: SetupResult | None = None
+    machine: str = ""
+
+    def is_on(self, machine: str) -> bool:
+        """Whether it is on a machine, as far as that is known."""
+        return not are_apart(self.machine, machine)
+
+    def check_here(self, machine: str) -> None:
+        """Refuse a worktree of another machine.
+
+        Raises:
+            Refused: It is one (``other_machine``).
+        """
+        if not self.is_on(machine):
+            raise Refused(
+                f"The worktree of task {self.task} is on {self.machine}",
+                code="other_machine",
+                hint="Call this on that machine.",
+                machine=self.machine,
+            )
 
 
 class WorktreeSlice(MapSlice[str, Worktree]):
@@ -81,12 +102,18 @@ def folder_of(worktree: Worktree, board: str | None) -> str:
     return os.path.normpath(os.path.join(main, worktree.path)) if main else worktree.path
 
 
-def folder_there(worktree: Worktree, board: str | None) -> str:
+def folder_there(worktree: Worktree, board: str | None, machine: str) -> str:
     """The folder of a worktree, which must be there.
 
+    Args:
+        worktree: The worktree.
+        board: The folder of the board, if it has one.
+        machine: This machine, if machines share the board.
+
     Raises:
-        Refused: It is gone.
+        Refused: It is gone, or on another machine.
     """
+    worktree.check_here(machine)
     folder = folder_of(worktree, board)
     if not os.path.isdir(folder):
         raise Refused(

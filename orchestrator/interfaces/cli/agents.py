@@ -57,10 +57,13 @@ def list_(run: Run) -> "Answer[list[AgentView]]":
 
     `orc whoami --agent NAME` shows the type and the capabilities of one.
     """
+    agents = run.orc.agents.all()
+    machines = ["machine"] if any(agent.machine for agent in agents) else []
     return listing(
-        run.orc.agents.all(),
+        agents,
         ("agent", "id"),
         ("state", _presence),
+        *machines,
         "last_seen",
         ("tasks", _load),
         ("hook", "hook"),
@@ -158,6 +161,7 @@ def agent_page(agent: "AgentView") -> str:
         agent,
         ("state", _presence),
         "session",
+        "machine",
         "last_seen",
         "hook",
         ("in progress", "tasks"),
