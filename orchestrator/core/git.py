@@ -35,6 +35,9 @@ MOST = 64 * 1024 * 1024
 HEADS = "refs/heads/"
 """Where the refs of branches are."""
 
+_USAGE = 129
+"""The exit status of git when it does not know a command or an option."""
+
 _INSTALL = f"Install git {OLDEST[0]}.{OLDEST[1]} or later."
 _TAIL = 4096
 _PATIENCE = 5.0
@@ -69,10 +72,6 @@ _FIXED = {
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C",
 }
-
-
-_checked: set[str] = set()
-"""The values of ``PATH`` whose git is new enough."""
 
 
 class GitFailed(InputOutputError):
@@ -148,10 +147,15 @@ class Git:
             GitFailed: It failed, or printed too much.
             TimedOut: It took too long.
             NotFound: git is not installed, or the folder is not there.
-            Refused: git is too old.
+            Refused: It failed, and git is too old.
         """
-        self._check_version()
-        return self._run(words, stdin, accepted, timeout)
+        ended = self._run(words, stdin, timeout)
+        is_accepted = accepted is None or ended.status in accepted
+        if not is_accepted or ended.status == _USAGE:
+            self._check_version()
+        if not is_accepted:
+            raise _failed(words, ended.status, ended.errors or decoded(ended.output[-_TAIL:]))
+        return ended
 
     def text(self, *words: str, stdin: bytes = b"", timeout: float = SECONDS) -> str:
         """What a command prints, without its last newline; errors as in :meth:`run`."""
@@ -181,9 +185,7 @@ class Git:
             "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
         )
 
-    def _run(
-        self, words: Sequence[str], stdin: bytes, accepted: Sequence[int] | None, timeout: float
-    ) -> GitResult:
+    def _run(self, words: Sequence[str], stdin: bytes, timeout: float) -> GitResult:
         settings = [word for setting in self._settings for word in ("-c", setting)]
         line = ["git", "--no-pager", *settings, *words]
         try:
@@ -198,25 +200,19 @@ class Git:
             raise GitFailed(f"{_shown(words)} printed more than {MOST} bytes")
         if status is None:
             raise TimedOut(f"{_shown(words)} took longer than {timeout:g} s", code="git_timeout")
-        if accepted is not None and status not in accepted:
-            raise _failed(words, status, said or decoded(output[-_TAIL:]))
         return GitResult(status, output, said)
 
     def _check_version(self) -> None:
-        """Refuse a git that is too old; it is asked once in a process.
+        """Refuse a git that is too old. It is asked when a command fails: to ask before each costs a process.
 
         Raises:
             Refused: It is.
         """
-        where = os.environ.get("PATH", "")
-        if where in _checked:
-            return
-        text = self._run(("version",), b"", (0,), SECONDS).text
+        text = self._run(("version",), b"", SECONDS).text
         numbers = re.search(r"(\d+)\.(\d+)", text)
-        if numbers is None or (int(numbers[1]), int(numbers[2])) < OLDEST:
+        if numbers is not None and (int(numbers[1]), int(numbers[2])) < OLDEST:
             said = escape(one_line(text, 80))
             raise Refused(f"git is too old: {said}", code="old_git", hint=_INSTALL)
-        _checked.add(where)
 
     def _nothing_to_run(self) -> NotFound:
         if not os.path.isdir(self.folder):

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
 
 import msgspec
 
@@ -11,8 +10,7 @@ from orchestrator.core import repository
 from orchestrator.core.git import Git
 from orchestrator.core.git_worktrees import changes
 from orchestrator.core.printable import amount, few
-
-LossKind = Literal["changes", "untracked", "unfinished", "hidden", "submodule", "stash", "commits"]
+from orchestrator.trees.kept import KeepReason
 
 _NAMED = 5
 """How many paths of a loss are named."""
@@ -32,34 +30,27 @@ _SOMEBODY = {
 }
 
 
-class Loss(msgspec.Struct, frozen=True, kw_only=True):
-    """What would be lost.
-
-    Attributes:
-        text: What, as a part of a sentence: ``2 changed files (a.py, b.py)``.
-    """
-
-    kind: LossKind
-    text: str
-
-
-def losses_of_folder(git: Git) -> Iterator[Loss]:
+def losses_of_folder(git: Git) -> Iterator[KeepReason]:
     """What would be lost with the folder of a worktree, beside commits and stashes."""
     found = changes(git)
     if found.changed:
-        yield Loss(kind="changes", text=_paths("changed file", found.changed))
+        yield KeepReason(kind="changes", text=_paths("changed file", found.changed))
     if found.untracked:
-        yield Loss(kind="untracked", text=_paths("untracked file", found.untracked))
+        yield KeepReason(kind="untracked", text=_paths("untracked file", found.untracked))
     place = repository.around(git.folder)
     for name, operation in _OPERATIONS.items():
         if place is not None and os.path.exists(os.path.join(place.git, name)):
-            yield Loss(kind="unfinished", text=f"a {operation} that is not finished")
+            yield KeepReason(kind="unfinished", text=f"a {operation} that is not finished")
     hidden, modules = _entries(git)
     if hidden:
-        yield Loss(kind="hidden", text=_paths("file", hidden) + " whose changes git does not show")
+        yield KeepReason(
+            kind="hidden", text=_paths("file", hidden) + " whose changes git does not show"
+        )
     for path in modules:
         if _has_own_work(Git(os.path.join(git.folder, path))):
-            yield Loss(kind="submodule", text=f"work in the submodule {path!a} that is not pushed")
+            yield KeepReason(
+                kind="submodule", text=f"work in the submodule {path!a} that is not pushed"
+            )
 
 
 def unmerged(git: Git, heads: Sequence[str], targets: Sequence[str], *, pushed: bool = True) -> int:

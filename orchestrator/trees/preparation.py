@@ -6,16 +6,18 @@ the repository, count only once a person has trusted them on this machine.
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import Refused
 from orchestrator.core.paths import inside
 from orchestrator.core.transaction import Desk
-from orchestrator.core.trust import Trust
 from orchestrator.domain.board.settings import FILE, WorktreeSettings, settings
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.verification import run_command
 from orchestrator.domain.worktrees.records import SetupResult
 from orchestrator.trees.trusted_settings import TrustedSettings
+
+if TYPE_CHECKING:
+    from orchestrator.core.trust import Trust
 
 LONGEST_SETUP = 30 * 60.0
 """Seconds that one setup command may take."""
@@ -32,7 +34,7 @@ class Preparation(TrustedSettings[WorktreeSettings]):
         BadInput: ``config.toml`` cannot be used.
     """
 
-    def __init__(self, desk: Desk[State], trust: Trust | None = None) -> None:
+    def __init__(self, desk: Desk[State], trust: "Trust | None" = None) -> None:
         given = settings(desk.documents.read(FILE)).worktree
         super().__init__(desk, "worktree", given, trust)
 
@@ -67,6 +69,8 @@ class Preparation(TrustedSettings[WorktreeSettings]):
             variables: More variables for them.
             look: Called repeatedly while they run; an exception ends them.
         """
+        from orchestrator.domain.tasks.verification import run_command
+
         seconds = 0.0
         for command in self.settings.setup:
             ended = run_command(command, folder, variables, LONGEST_SETUP, look)

@@ -2,6 +2,7 @@
 
 import os
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict
 
@@ -9,7 +10,9 @@ from orchestrator.core import repository
 from orchestrator.core.errors import NotFound
 from orchestrator.core.git import HEADS, Git
 from orchestrator.core.git_worktrees import ListedWorktree, belongs, worktrees
-from orchestrator.trees.losses import Stash, stashes
+
+if TYPE_CHECKING:
+    from orchestrator.trees.losses import Stash
 
 _REMOTES = "refs/remotes/"
 
@@ -84,8 +87,10 @@ class RepositoryTrees:
         return dict(line.split(" ") for line in lines)
 
     @cached_property
-    def stashes(self) -> list[Stash]:
+    def stashes(self) -> "list[Stash]":
         """The stashes of all worktrees."""
+        from orchestrator.trees.losses import stashes
+
         return stashes(self.git) if "refs/stash" in self._refs else []
 
     def head_of(self, branch: str) -> str:

@@ -3,74 +3,17 @@
 import os
 from collections.abc import Sequence
 from functools import cache
-from typing import Literal
 
-import msgspec
-
-from orchestrator.core.errors import Refused
 from orchestrator.core.git import HEADS, Git, GitFailed
 from orchestrator.core.paths import inside
 from orchestrator.core.printable import amount, escape
 from orchestrator.core.repository import around
 from orchestrator.domain.state import State
 from orchestrator.domain.worktrees.records import Worktree
-from orchestrator.trees.losses import LossKind, losses_of_folder, own_commits, unmerged
+from orchestrator.trees.kept import KeepReason, Removal
+from orchestrator.trees.losses import losses_of_folder, own_commits, unmerged
 from orchestrator.trees.making import LONGEST
 from orchestrator.trees.registered import Registered, RepositoryTrees, place_of
-
-ReasonKind = (
-    LossKind
-    | Literal["unknown", "locked", "unreadable", "nested", "open", "in_use", "here", "refused"]
-)
-
-
-class KeepReason(msgspec.Struct, frozen=True, kw_only=True):
-    """A reason to keep a worktree.
-
-    Attributes:
-        text: It, as a part of a sentence.
-    """
-
-    kind: ReasonKind
-    text: str
-
-
-class Removal(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a worktree is removed, and if not, why.
-
-    Attributes:
-        task: Its task; None for one that the board does not know.
-        path: Its folder.
-        branch: Its branch.
-        commit: The last commit of the branch; empty if there is no branch.
-        removed: Whether it is removed; in a dry run, whether it would be.
-        branch_deleted: Whether the branch is deleted with it, because it is merged completely.
-        reasons: Why it stays.
-    """
-
-    task: str | None
-    path: str
-    branch: str
-    commit: str = ""
-    removed: bool
-    branch_deleted: bool = False
-    reasons: tuple[KeepReason, ...] = ()
-
-
-UNKNOWN = KeepReason(kind="unknown", text="the board does not know it")
-
-
-def kept(removal: Removal) -> Refused:
-    """The refusal to remove a worktree, which names all reasons."""
-    texts = "; ".join(reason.text for reason in removal.reasons)
-    name = f"of task {removal.task}" if removal.task else ascii(removal.path)
-    return Refused(
-        f"The worktree {name} stays: {texts}",
-        code="worktree_kept",
-        hint="Commit, and merge or push the work that you want to keep; then it can be removed.",
-        path=removal.path,
-        reasons=[{"kind": reason.kind, "text": reason.text} for reason in removal.reasons],
-    )
 
 
 def uses(
@@ -150,8 +93,7 @@ class RemovalCheck:
                 reasons.append(KeepReason(kind="unknown", text=text))
             return reasons
         reasons += self._nested()
-        found = losses_of_folder(Git(path))
-        return [*reasons, *(KeepReason(kind=loss.kind, text=loss.text) for loss in found)]
+        return [*reasons, *losses_of_folder(Git(path))]
 
     def _nested(self) -> list[KeepReason]:
         """What is below its folder and is not of it, which git would remove if it ignores it."""

@@ -5,15 +5,17 @@ change, and a change of its own takes the trust away.
 """
 
 import os
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Desk
-from orchestrator.core.trust import Trust, digest_of
 from orchestrator.domain.board.settings import FILE
 from orchestrator.domain.state import State
+
+if TYPE_CHECKING:
+    from orchestrator.core.trust import Trust
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -29,7 +31,7 @@ class TrustedSettings(Generic[S]):
     """
 
     def __init__(
-        self, desk: Desk[State], table: str, settings: S, trust: Trust | None = None
+        self, desk: Desk[State], table: str, settings: S, trust: "Trust | None" = None
     ) -> None:
         self.settings = settings
         self._table = table
@@ -57,8 +59,10 @@ class TrustedSettings(Generic[S]):
             self._trusted.remove([self._path])
 
     @property
-    def _trusted(self) -> Trust:
+    def _trusted(self) -> "Trust":
         if self._trust is None:
+            from orchestrator.core.trust import Trust
+
             self._trust = Trust(project=self._board)
         return self._trust
 
@@ -70,4 +74,6 @@ class TrustedSettings(Generic[S]):
 
     @property
     def _digest(self) -> str:
+        from orchestrator.core.trust import digest_of
+
         return digest_of(msgspec.json.encode(self.settings))

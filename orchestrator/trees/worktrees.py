@@ -22,17 +22,9 @@ from orchestrator.domain.tasks.records import HELD, Task
 from orchestrator.domain.tasks.taking import TaskTaking
 from orchestrator.domain.worktrees.commands import WorktreeRecords
 from orchestrator.domain.worktrees.records import SetupResult, Worktree, branch_of
+from orchestrator.trees.kept import UNKNOWN, KeepReason, Removal, kept
 from orchestrator.trees.making import Wanted, make
 from orchestrator.trees.registered import Registered, RepositoryTrees
-from orchestrator.trees.removal import (
-    UNKNOWN,
-    KeepReason,
-    Removal,
-    RemovalCheck,
-    kept,
-    remove,
-    uses,
-)
 
 if TYPE_CHECKING:
     from orchestrator.trees.preparation import Preparation
@@ -320,6 +312,8 @@ class Worktrees(WorktreeRecords, name="worktrees"):
         only_ended: bool = False,
     ) -> Removal:
         """Remove a worktree unless there is a reason to keep it."""
+        from orchestrator.trees.removal import RemovalCheck, remove, uses
+
         state, actor = self._state, agent or self._desk.agent
         submissions = [
             state.merges[number] for number in state.merges.submissions_of.get(worktree.task, ())

@@ -114,11 +114,14 @@ def test_no_git_an_old_git_and_no_folder_are_named(tmp_path: Path, monkeypatch: 
         Git(str(tmp_path)).run("status")
     assert caught.value.code == "no_git"
     program = tmp_path / "git"
-    program.write_text("#!/bin/sh\necho git version 2.30.1\n")
+    program.write_text(
+        "#!/bin/sh\nshift 5\n[ $1 = version ] && echo git version 2.30.1 || exit 129\n"
+    )
     program.chmod(0o755)
-    with pytest.raises(Refused) as refused:
-        Git(str(tmp_path)).run("status")
-    assert refused.value.code == "old_git"
+    for accepted in ((0, 1), None):
+        with pytest.raises(Refused) as refused:
+            Git(str(tmp_path)).run("status", accepted=accepted)
+        assert refused.value.code == "old_git"
     assert "2.30.1" in refused.value.message
 
 

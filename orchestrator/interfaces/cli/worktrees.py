@@ -29,7 +29,7 @@ from orchestrator.interfaces.cli.trusting import TRUSTING, settle, trust_page
 
 if TYPE_CHECKING:
     from orchestrator.domain.worktrees.records import SetupResult, Worktree
-    from orchestrator.trees.removal import Removal
+    from orchestrator.trees.kept import Removal
     from orchestrator.trees.worktrees import WorktreeView
 
 BASE = option(
