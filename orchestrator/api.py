@@ -13,7 +13,7 @@ from orchestrator import board as boards
 from orchestrator.core.clock import Clock
 from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import UsageError
-from orchestrator.core.store import Store
+from orchestrator.core.store import LocalFiles, Store
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.engine import Engine
 
@@ -200,6 +200,7 @@ class Orchestrator(Facade):
         timeout: Seconds to wait for the board's lock.
         now: The clock, in seconds since 1970; that of the store if None.
         warn: Receives sentences that a person should know although a command succeeded.
+        local: The files of this machine (see :class:`orchestrator.engine.Engine`).
         machine: The name of this machine (see :class:`orchestrator.engine.Engine`).
 
     Attributes:
@@ -223,6 +224,7 @@ class Orchestrator(Facade):
         warn: Callable[[str], None] = _silent,
         folder: str | None = None,
         machine: str | None = None,
+        local: LocalFiles | None = None,
     ) -> None:
         self.folder = folder
         self.engine = Engine(
@@ -238,6 +240,7 @@ class Orchestrator(Facade):
             cook=self._cook,
             folder=folder,
             machine=machine,
+            local=local,
         )
 
     def _cook(self, name: str, variables: dict[str, str], *, on: str) -> Any:
@@ -296,6 +299,7 @@ class Orchestrator(Facade):
             now=now,
             warn=warn,
             folder=opened.folder,
+            local=opened.local,
         )
         orc.is_new = opened.is_new
         return orc

@@ -8,7 +8,7 @@ import msgspec
 from orchestrator import stores
 from orchestrator.core import paths
 from orchestrator.core.errors import NoBoard, Refused, UsageError
-from orchestrator.core.store import START, Store
+from orchestrator.core.store import START, LocalFiles, Store
 from orchestrator.stores.files import disk
 from orchestrator.stores.files.disk import FOLDER, refuse_links
 
@@ -43,12 +43,13 @@ def named(board: str | None) -> tuple[str, str | None]:
 class Opened(msgspec.Struct, frozen=True):
     """The store of a board, its folder (None if it has none), and whether the board was just created.
 
-    The folder of a board in a database has what belongs to this machine.
+    The folder of a board in a database has what belongs to this machine, with the files of its documents.
     """
 
     store: Store
     folder: str | None
     is_new: bool
+    local: LocalFiles | None = None
 
 
 def open_store(
@@ -68,6 +69,7 @@ def open_store(
     scheme, location = named(board)
     folder: str | None = None
     is_new = False
+    local: LocalFiles | None = None
     if scheme == "file":
         located = locate(location, start=start, checkout=checkout, reads=reads)
         location = folder = located.folder
@@ -76,8 +78,9 @@ def open_store(
             warn(located.warning)
         if url := store_of(folder):
             scheme, location = stores.parse(url)
+            local = stores.local_files(folder)
     store, is_made = stores.open_store(scheme, location, reads=reads, warn=warn)
-    return Opened(store, folder, is_new or is_made)
+    return Opened(store, folder, is_new or is_made, local)
 
 
 def store_of(folder: str) -> str:

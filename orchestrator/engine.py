@@ -22,7 +22,7 @@ from orchestrator.core.events import Cause, Event, Recorded, RequestMark, caused
 from orchestrator.core.interrupts import Interrupts
 from orchestrator.core.machine import this_machine
 from orchestrator.core.progress import ShowProgress, no_progress
-from orchestrator.core.store import START, Cursor, Store
+from orchestrator.core.store import START, Cursor, LocalFiles, Store
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
 from orchestrator.domain import idempotency
 from orchestrator.domain.agents.identity import check_name, strangers
@@ -50,6 +50,7 @@ class Engine:
         warn: Receives a sentence that a person should know although the command succeeded.
         cook: Compiles a formula; see :meth:`orchestrator.formulas.commands.Formulas.cook`.
         folder: The folder of the board; None if the store has none.
+        local: The files of this machine, if the board is in a database and has a folder here.
         machine: The name of this machine; None: its own one, or empty if the store is local.
 
     Attributes:
@@ -72,6 +73,7 @@ class Engine:
         cook: Callable[..., Any],
         folder: str | None = None,
         machine: str | None = None,
+        local: LocalFiles | None = None,
     ) -> None:
         self.store = store
         self.machine = ("" if store.is_local else this_machine()) if machine is None else machine
@@ -80,6 +82,7 @@ class Engine:
         self.documents = store.documents
         self.cursors = store.cursors
         self.folder = folder
+        self.local = local
         self.agent = names.agent(agent)
         self.session = session
         self._cause = cause

@@ -90,6 +90,18 @@ class Documents(Protocol):
         """Remove a document if it exists."""
 
 
+class LocalFiles(msgspec.Struct, frozen=True):
+    """The folder on this machine of a board that is in a database.
+
+    Attributes:
+        documents: Its files.
+        cursors: What is remembered about them.
+    """
+
+    documents: Documents
+    cursors: "Cursors"
+
+
 class Cursors(Protocol):
     """The position of each reader of the board, as a text that the reader defines."""
 

@@ -25,7 +25,7 @@ from orchestrator.core.events import (
     unknown_fields,
 )
 from orchestrator.core.progress import ShowProgress
-from orchestrator.core.store import Cursors, Documents, Presence, Store
+from orchestrator.core.store import Cursors, Documents, LocalFiles, Presence, Store
 from orchestrator.core.strict_json import encode_payload
 
 S = TypeVar("S")
@@ -257,6 +257,7 @@ class Desk(Protocol[S]):
         is_started: Whether an event has started the acting agent, also one of another board.
         folder: The folder of the board; None if it has none.
         documents: The texts that are not in the log.
+        local: The files of this machine, if the board is in a database and has a folder here.
         presence: When agents were last active.
         show_progress: Shows the progress of long work.
         cursors: The positions of readers.
@@ -272,6 +273,7 @@ class Desk(Protocol[S]):
     timeout: float
     warn: Callable[[str], None]
     documents: Documents
+    local: LocalFiles | None
     presence: Presence
     show_progress: ShowProgress
     cursors: Cursors

@@ -11,6 +11,7 @@ from orchestrator.domain.knowledge.commands import Document, Knowledge
 from orchestrator.domain.state import State
 
 if TYPE_CHECKING:
+    from orchestrator.domain.document_sync import DocumentChange
     from orchestrator.index.texts import SearchText
 
 
@@ -23,7 +24,20 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RankedKnowledge(Knowledge, name="knowledge"):
-    """``orc.knowledge``: write, append, delete; read, all, search, history."""
+    """``orc.knowledge``: write, append, delete, sync; read, all, search, history."""
+
+    def sync(self) -> "list[DocumentChange]":
+        """Synchronise the documents of a board in a database with the files in its folder on this machine.
+
+        Returns:
+            What changed, by path; nothing on a board of files, whose documents are these files.
+
+        Raises:
+            Refused: The board has no folder on this machine (``no_folder``).
+        """
+        from orchestrator.domain.document_sync import DocumentSync
+
+        return [] if self._desk.store.is_local else DocumentSync(self._desk).run()
 
     def search(self, words: str) -> list[Match]:
         """Return the topics that contain all the words, the most relevant first; case does not matter."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from orchestrator.core.errors import UsageError
-from orchestrator.core.store import Store
+from orchestrator.core.store import LocalFiles, Store
 
 _URL = r"([A-Za-z][A-Za-z0-9+.-]+):(//.*)?"
 """A scheme has two letters or more: ``C:`` is a drive."""
@@ -43,6 +43,13 @@ def parse(board: str | None) -> tuple[str, str | None]:
     if host not in ("", "localhost") or not path:
         raise UsageError(f"{board!a} is not a path on this machine", hint="Write file:///PATH.")
     return "file", url2pathname(f"/{path}")
+
+
+def local_files(folder: str) -> LocalFiles:
+    """The folder that leads to a board in a database, with the files of its documents."""
+    from orchestrator.stores.files.folders import FileCursors, FileDocuments
+
+    return LocalFiles(FileDocuments(folder), FileCursors(f"{folder}/state"))
 
 
 def open_store(

@@ -44,6 +44,7 @@ BACK_OFF = 1.0
 
 _TOLD = 30.0  # seconds between two looks at the agent files although the system reports changes
 _UNTOLD = 1.0  # seconds between two looks where it does not
+_SYNCHRONISED = 30.0  # seconds between two looks at the files of a board in a database
 _SHORTEST = 0.01
 _AGAIN = 1.0  # seconds until the next try when no work could be begun
 _TROUBLE = 5.0  # seconds until the next try when the board cannot be used
@@ -125,7 +126,7 @@ class Dispatcher:
         self._schedules = Schedules(
             orc, lambda agent, text: follower.note("runner.trouble", agent, text)
         )
-        self._clock_due = 0.0
+        self._clock_due = self._documents_due = 0.0
         self._project = project
         self._changes: deque[list[FileChange]] = deque()
         self._file_watcher: FileWatcher | None = None
@@ -230,6 +231,7 @@ class Dispatcher:
         self._push_changes()
         self._reload()
         self._advance()
+        self._synchronise()
         if not self._is_ready:
             self._is_ready = True
             self._follower.note("runner.ready", "", amount(len(self._workers), "agent"))
@@ -302,6 +304,16 @@ class Dispatcher:
             self._is_loaded = True
             self._workers.announce()
 
+    def _synchronise(self) -> None:
+        """Synchronise the documents of a shared board with the files of this machine, if it is time."""
+        now = time.monotonic()
+        if self._orc.engine.local is None or now < self._documents_due:
+            return
+        self._documents_due = now + _SYNCHRONISED
+        for change in self._orc.knowledge.sync():
+            if change.action in ("kept", "conflict"):
+                self._warn(f"{change.path}: {change.detail}")
+
     def _push_due(self) -> None:
         """Push the events of schedules when it is time."""
         now = time.monotonic()
@@ -314,6 +326,8 @@ class Dispatcher:
             self._attempts.stop_lost(state)
         for record in records(self._orc, self._head, state.event):
             self._follower.event(record)
+            if record.type.startswith(("knowledge.", "decision.")):
+                self._documents_due = 0.0
             for source in self._sources:
                 source.note(record)
             self._head = record.id

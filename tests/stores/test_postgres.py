@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -536,3 +537,33 @@ def test_a_transaction_whose_connection_breaks_is_not_continued_on_another_one(
         make_both()
     found = connection.value("SELECT count(*) FROM pg_tables WHERE tablename LIKE '%half'")
     assert found == 0
+
+
+def test_folders_of_two_machines_have_the_documents_as_files_and_adopt_edits(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def orc(machine: str, *words: str) -> int:
+        monkeypatch.setenv("ORC_MACHINE", machine)
+        return main([f"--board={machine}", *words])
+
+    main(["init", "mill", "--store", url])
+    assert orc("mill", "kb", "write", "plan", "one") == 0
+    main(["init", "forge", "--store", url])
+    plan = tmp_path / "forge/knowledge/plan.md"
+    assert plan.read_text() == "one\n"
+    plan.write_text("two\n")
+    capsys.readouterr()
+    assert orc("forge", "kb", "sync") == 0
+    assert capsys.readouterr().out == "Adopted knowledge/plan.md\n"
+    assert orc("mill", "kb", "sync") == 0
+    assert (tmp_path / "mill/knowledge/plan.md").read_text() == "two\n"
+    (tmp_path / "mill/knowledge/a b.md").write_text("x")
+    assert orc("mill", "kb", "sync") == 1
+    assert main(["--board", url, "kb", "sync"]) == 1
+    assert "no folder on this machine" in capsys.readouterr().err
+    assert orc("forge", "agent", "register", "fay") == 0
+    capsys.readouterr()
+    assert orc("mill", "agent", "list") == 0
+    assert "forge" in capsys.readouterr().out

@@ -205,6 +205,37 @@ def adopt(tx: Transaction[State], decision: Decision) -> tuple[bytes | None, Dec
     return data, edited
 
 
+def adopt_copy(tx: Transaction[State], decision: Decision, data: bytes, before: str) -> None:
+    """Adopt a hand edit of the copy that a machine has, as ``knowledge.commands.adopt_copy`` does."""
+    document, now = adopt(tx, decision)
+    title, text = split(data.removeprefix(BOM).decode("utf-8", "replace"))
+    title, text = check_title(title or now.title), check_text("file", text)
+    if (title, text.strip()) == (now.title, now.text.strip()):
+        return
+    number, replaces = decision.number, digest_of(document)
+    tx.record(DecisionEdited(number=number, title=title, text=text, replaces=replaces))
+    if digest(now) != before:
+        tx.record(DecisionEdited(number=number, title=now.title, text=now.text, replaces=replaces))
+
+
+def adopted_copy(state: State, events: Committed) -> str | None:
+    """The same as ``knowledge.commands.adopted_copy``."""
+    edits = [(r.id, e.number) for r, e in events if isinstance(e, DecisionEdited) and e.replaces]
+    if len(edits) < 2:
+        return "" if edits else None
+    event, number = edits[0]
+    version = state.decisions[number].versions.index(event) + 1
+    return f"version {version}: `decision history {number}`"
+
+
+def current_document(decision: Decision, data: bytes | None) -> bytes:
+    """The document of a decision, given its file: with the last hand edit, or as the last change left it."""
+    if digest_of(data) in ("", digest(decision), decision.replaced):
+        return decision.document.encode()
+    assert data is not None
+    return data
+
+
 def _as_edited(decision: Decision, data: bytes | None) -> Decision:
     """Return the decision with a hand edit of its document.
 

@@ -23,7 +23,7 @@ from orchestrator.core.errors import (
     missing,
 )
 from orchestrator.core.events import decode
-from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
+from orchestrator.core.transaction import SYSTEM, Committed, Desk, Noun, Transaction, command
 from orchestrator.domain.knowledge.events import (
     ENDING,
     FOLDER,
@@ -295,6 +295,71 @@ def adopt(tx: Transaction[State], topic: str) -> tuple[dict[str, Any], str]:
     author = str(metadata.get("author", record.author if record else SYSTEM))
     tx.record(KnowledgeEdited(topic=topic, text=text, author=author, tags=_tags(metadata)))
     return metadata, body
+
+
+def current_text(desk: Desk[State], record: Topic | None, data: bytes | None) -> bytes | None:
+    """The document of a topic, given its file: with the last hand edit, or as the last change left it."""
+    if _is_edited(record, data):
+        return data
+    if record is None or record.deleted:
+        return None
+    written = decode(desk.event(record.versions[-1]))
+    assert isinstance(written, VersionEvent)
+    return written.content.encode()
+
+
+def adopt_copy(tx: Transaction[State], topic: str, data: bytes, before: str) -> None:
+    """Adopt a hand edit of the copy of a document that a machine has, unless the document has this text.
+
+    If the document has changed too, its own text stays, as a version after the adopted one.
+
+    Args:
+        tx: The transaction.
+        topic: The topic.
+        data: The edited copy.
+        before: The digest of the document that was edited.
+    """
+    _check_name(tx.state, topic)
+    text, metadata, _ = _parsed(topic, data)
+    adopt(tx, topic)
+    replaced = digest_of(tx.documents[document_path(topic)])
+    known = tx.state.knowledge.get(topic)
+    last = None if known is None or known.deleted else decode(tx.event(known.versions[-1]))
+    assert last is None or isinstance(last, VersionEvent)
+    if last is not None and text == last.content:
+        return
+    tx.record(
+        KnowledgeEdited(
+            topic=topic,
+            text=text,
+            author=str(metadata.get("author", known.author if known else SYSTEM)),
+            tags=_tags(metadata),
+            replaces=replaced,
+            machine=tx.state.machine,
+        )
+    )
+    if last is not None and digest_of(last.content.encode()) != before:
+        tx.record(
+            KnowledgeWritten(
+                topic=topic,
+                text=last.content,
+                author=last.author,
+                tags=last.tags,
+                replaces=replaced,
+            )
+        )
+
+
+def adopted_copy(state: State, events: Committed) -> str | None:
+    """Where the text of an adopted copy is if the document keeps its own; None if the two were the same."""
+    mine = [(r.id, e.topic) for r, e in events if isinstance(e, KnowledgeEdited) and e.machine]
+    if not mine:
+        return None
+    if not any(isinstance(e, KnowledgeWritten) for _, e in events):
+        return ""
+    number, topic = mine[0]
+    version = state.knowledge[topic].versions.index(number) + 1
+    return f"version {version}: `kb read {topic} --version {version}`"
 
 
 def _check_unchanged(state: State, topic: str, digest: str) -> None:

@@ -61,7 +61,15 @@ class KnowledgeWritten(VersionEvent):
 
 @event("knowledge.edited")
 class KnowledgeEdited(VersionEvent):
-    """The file was edited by hand; its text was adopted."""
+    """The file was edited by hand; its text was adopted.
+
+    ``machine``: the copy of a machine was edited, so the document is written too.
+    """
+
+    machine: str = ""
+
+    def documents(self, state: State) -> dict[str, str | None]:
+        return {document_path(self.topic): self.content} if self.machine else {}
 
 
 @event("knowledge.deleted")

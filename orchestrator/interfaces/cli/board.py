@@ -55,6 +55,11 @@ def init(
         known = not lead_to(made, url)
     git = git_care(made)
     text = f"{'There is already a board' if known else 'Made a board'}: {escape(made)}"
+    if url is not None:
+        from orchestrator.api import Orchestrator
+
+        with Orchestrator.open(made, warn=warn) as orc:
+            orc.knowledge.sync()
     return say(
         {"board": made, "created": not known, "git": git}, lines([text, *_GIT[git]], empty="")
     )

@@ -74,7 +74,7 @@ LOCK = Group(
 KNOWLEDGE = Group(
     "knowledge/kb",
     "The knowledge base: topics in markdown.",
-    {"knowledge": "write append read list/ls search history delete"},
+    {"knowledge": "write append read list/ls search history delete sync"},
     default="list",
 )
 DECISION = Group(

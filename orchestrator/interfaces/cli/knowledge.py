@@ -12,6 +12,7 @@ from orchestrator.interfaces.cli.rendering import Answer, listing, say
 from orchestrator.interfaces.cli.run import Run, either, given
 
 if TYPE_CHECKING:
+    from orchestrator.domain.document_sync import DocumentChange
     from orchestrator.domain.knowledge.commands import Document
     from orchestrator.domain.knowledge.records import Topic
     from orchestrator.index.topics import Match
@@ -108,6 +109,39 @@ def delete(run: Run, topic: str) -> "Answer[_Deleted | None]":
     if not run.orc.knowledge.delete(topic):
         return _nothing(run, topic)
     return say(_Deleted(topic=topic, deleted=True), f"Deleted knowledge: {escape(topic)}")
+
+
+@KNOWLEDGE.command("sync", example="sync", local=True)
+def sync(run: Run) -> "Answer[list[DocumentChange]]":
+    """Bring the files of this machine and the documents of a board in a database to the same state.
+
+    Files that were edited are adopted. If the document has changed too, its text stays, and yours is in its
+    history. `init --store` and the runner do this by themselves. On a board of files there is nothing to do.
+    The exit status is 1 if a file could not be adopted.
+    """
+    orc = run.orc
+    changes = orc.knowledge.sync()
+    nothing = (
+        "This board is in files: its documents are these files, and there is nothing to do."
+        if orc.engine.store.is_local
+        else "All documents are the same on both sides."
+    )
+    is_kept = any(change.action == "kept" for change in changes)
+    return say(changes, "\n".join(map(_synchronised, changes)) or nothing, int(is_kept))
+
+
+def _synchronised(change: "DocumentChange") -> str:
+    detail = f": {escape(change.detail)}" if change.detail else ""
+    return f"{_ACTIONS[change.action]} {escape(change.path)}{detail}"
+
+
+_ACTIONS = {
+    "written": "Wrote",
+    "deleted": "Deleted",
+    "adopted": "Adopted",
+    "conflict": "Both sides had changed",
+    "kept": "Left alone",
+}
 
 
 def _nothing(run: Run, topic: str) -> "Answer[None]":
