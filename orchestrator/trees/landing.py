@@ -56,10 +56,14 @@ class Target:
         folder: Any worktree of the repository, or git's folder.
         common: Git's folder, which all worktrees share.
         name: The branch.
+
+    Attributes:
+        seen: The commit of the target when it was read last; empty if it was not.
     """
 
     def __init__(self, folder: str, common: str, name: str) -> None:
         self.name = name
+        self.seen = ""
         self._ref = f"{HEADS}{name}"
         self._behind = f"{_BEHIND}{name}"
         self._common = os.path.realpath(common)
@@ -73,9 +77,12 @@ class Target:
         Raises:
             TargetGone: There is no such branch.
         """
-        tip = self._git.commit(self._ref)
+        return self._see(self._git.commit(self._ref))
+
+    def _see(self, tip: str | None) -> str:
         if tip is None:
             raise TargetGone(f"there is no branch {escape(self.name)}")
+        self.seen = tip
         return tip
 
     # What has landed
@@ -94,10 +101,12 @@ class Target:
             TargetGone: There is no target.
             TargetMoved: Another program changes the same refs just now.
         """
-        refs = self._refs()
+        refs = self._refs(self._ref, self._behind)
+        tip = self._see(refs[self._ref].to if self._ref in refs else None)
+        self._may_be_behind = self._behind in refs
         known = {change: refs.get(_ref_name(change), _NO_REF) for change in changes}
         intents = {change: ref for change, ref in known.items() if ref.is_commit}
-        found = self._landed(changes, intents)
+        found = self._landed(changes, intents, tip)
         self._set = {change.number: ref.to for change, ref in known.items() if ref.to}
         left = [change for change in changes if change.number not in found]
         if left:
@@ -105,7 +114,7 @@ class Target:
             self._swap({change: known[change].to for change in left}, dict.fromkeys(left, mark))
             self._set |= dict.fromkeys((change.number for change in left), mark)
             if intents:  # one may have landed meanwhile
-                found |= self._landed(left, intents)
+                found |= self._landed(left, intents, self.tip())
         return found
 
     def missing(self, changes: Sequence[SubmittedChange]) -> set[int]:
@@ -119,10 +128,12 @@ class Target:
         }
 
     def _landed(
-        self, changes: Iterable[SubmittedChange], intents: Mapping[SubmittedChange, "_Ref"]
+        self,
+        changes: Iterable[SubmittedChange],
+        intents: Mapping[SubmittedChange, "_Ref"],
+        tip: str,
     ) -> dict[int, str]:
         """The changes that the target contains, each with the commit that contains it."""
-        tip = self.tip()
         asked = [change.commit for change in changes] + [intent.to for intent in intents.values()]
         outside = self._not_in(tip, asked)
         found = {}
@@ -170,9 +181,9 @@ class Target:
     def _delete(self, refs: Mapping[str, str]) -> None:
         self._update(f"delete {name}\0{to}\0" for name, to in refs.items())
 
-    def _refs(self) -> dict[str, "_Ref"]:
-        """The refs of all changes, by their names."""
-        return _refs_below(self._git, _INTENTS)
+    def _refs(self, *more: str) -> dict[str, "_Ref"]:
+        """The refs of all changes, and more refs, by their names; only those that exist."""
+        return _refs_below(self._git, _INTENTS, *more)
 
     def _swap(
         self, before: Mapping[SubmittedChange, str], after: Mapping[SubmittedChange, str]
@@ -228,7 +239,7 @@ class Target:
         self._swap({change: self._set[change.number] for change in changes}, changes)
         self._set |= {change.number: commit for change, commit in changes.items()}
         if trees:
-            self._update([f"update {self._behind}\0{old}\0\0"])
+            self._update([f"create {self._behind}\0{old}\0"])
         self._move(changes, old, new)
         tip = self.tip()
         if tip != new and self._not_in(tip, [new]):

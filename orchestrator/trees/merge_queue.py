@@ -283,7 +283,7 @@ class MergeBatch:
             try:
                 self._report_landed()
                 while self._held:
-                    self._merge_upon(self._target.tip())
+                    self._merge_upon(self._target.seen)
                 return
             except TargetMoved:
                 self._queue.tell(

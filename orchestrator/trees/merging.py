@@ -25,6 +25,15 @@ UNATTENDED = {
 NAME, EMAIL = "merge queue", "merge-queue@localhost"
 """Who makes the commits if git does not know the user."""
 
+_QUEUE = {
+    f"GIT_{role}_{part}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for part, value in (("NAME", NAME), ("EMAIL", EMAIL))
+}
+
+_UNKNOWN = "auto-detection is disabled"
+"""What git says when it does not know the user."""
+
 _SUBJECT = 200
 """Characters of the first line of a commit."""
 
@@ -82,7 +91,7 @@ class Merging:
 
     def __init__(self, git: Git) -> None:
         self._git = git
-        self._committer: dict[str, str] | None = None
+        self._committer: dict[str, str] = {}  # of the user, unless git does not know the user
 
     def add(self, change: SubmittedChange, onto: str, target: str) -> str:
         """Make a commit that adds a change to another commit.
@@ -189,13 +198,20 @@ class Merging:
         author: Mapping[str, str] | None = None,
     ) -> str:
         words = [word for parent in parents for word in ("-p", parent)]
+        settings = {"i18n.commitEncoding": "UTF-8", "user.useConfigOnly": "true"}
         git = Git(
             self._git.folder,
-            settings=UNATTENDED | {"i18n.commitEncoding": "UTF-8"},
-            variables={**self._known_committer(), **(author or {})},
+            settings=UNATTENDED | settings,
+            variables={**self._committer, **(author or {})},
         )
         data = message.encode("utf-8", "replace") if isinstance(message, str) else message
-        return git.text("commit-tree", tree, *words, stdin=data)
+        try:
+            return git.text("commit-tree", tree, *words, stdin=data)
+        except GitFailed as error:
+            if self._committer or _UNKNOWN not in str(error.details["output"]):
+                raise
+        self._committer = _QUEUE
+        return self._commit(tree, parents, message, author)
 
     def _author(self, commit: str) -> dict[str, str]:
         """The author of a commit, as variables of git."""
@@ -208,19 +224,6 @@ class Merging:
             "GIT_AUTHOR_EMAIL": email,
             "GIT_AUTHOR_DATE": f"@{date}",
         }
-
-    def _known_committer(self) -> dict[str, str]:
-        """Who makes the commits: the user, or the queue if git does not know the user."""
-        if self._committer is None:
-            strict = Git(self._git.folder, settings={"user.useConfigOnly": "true"})
-            is_known = strict.run("var", "GIT_COMMITTER_IDENT", accepted=None).status == 0
-            names = {} if is_known else {"NAME": NAME, "EMAIL": EMAIL}
-            self._committer = {
-                f"GIT_{role}_{part}": value
-                for role in ("AUTHOR", "COMMITTER")
-                for part, value in names.items()
-            }
-        return self._committer
 
 
 def _line(text: str) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.git import Git
+from orchestrator.core.git import Git, GitFailed
 from orchestrator.trees.landing import Target, TargetGone, TargetInUse, TargetMoved
 from orchestrator.trees.merging import Merging, SubmittedChange
 from trees.repositories import Repo
@@ -156,6 +156,22 @@ def test_a_kill_between_the_target_and_its_worktree_is_mended_by_the_next_run(re
     assert (repo.git("status", "--porcelain"), repo.tip("HEAD")) == ("", made)
     target(repo).bring_along()
     assert repo.git("status", "--porcelain") == ""
+
+
+def test_what_a_killed_runner_has_left_of_a_worktree_is_known_when_changes_are_taken(repo: Repo):
+    repo.git("checkout", "-q", "main")
+    of = change_elsewhere(repo, {"b.txt": "theirs\n"})
+    behind, before = "refs/orchestrator/behind/main", repo.tip()
+    repo.git("update-ref", behind, before)
+    made = land(repo, of, by := target(repo))
+    assert (repo.tip(), repo.tip(behind)) == (made, before), "its note was replaced by this one's"
+    by.bring_along()
+    late = target(repo)
+    assert late.take([of]) == {1: made}
+    repo.git("update-ref", behind, before)
+    with pytest.raises(GitFailed, match="already exists"):
+        late.land({of: before}, made, before)
+    assert repo.tip() == made, "another runner's note is never replaced unseen"
 
 
 def test_commits_that_are_gone_are_named(repo: Repo):

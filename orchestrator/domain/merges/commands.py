@@ -52,6 +52,9 @@ from orchestrator.domain.validation import (
 DEFAULT_LEASE = 10 * 60.0
 """Seconds that a runner has a submission, unless it renews its claim."""
 
+RENEWED_BELOW = 2 / 3
+"""The share of a lease that must be left, or a renewal extends it."""
+
 LONGEST_TAIL = 8000
 """Characters of the tests' output that are kept."""
 
@@ -229,15 +232,16 @@ class Merges(Noun[State]):
     def renew(
         self, tx: Transaction[State], numbers: Iterable[int], token: int
     ) -> list[Submission] | None:
-        """Extend the lease of submissions from now, by its length.
+        """Extend the lease of submissions from now, by its length, unless most of it is left.
 
         Raises:
             Refused: The claim with this token has ended for one of them (``not_holder``).
         """
         held = [_held(tx, number, token) for number in dict.fromkeys(numbers)]
-        if not held:
-            return []
-        until = tx.later(held[0].lease or DEFAULT_LEASE)
+        length = max((s.lease or DEFAULT_LEASE for s in held), default=0.0)
+        if all(s.until >= tx.later(length * RENEWED_BELOW) for s in held):
+            return held
+        until = tx.later(length)
         tx.record(MergeRenewed(numbers=tuple(s.number for s in held), until=until))
         return None
 

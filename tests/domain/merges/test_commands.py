@@ -68,6 +68,9 @@ def test_a_lapsed_claim_is_taken_over_and_its_token_is_refused(
 ):
     submit(board)
     old = token_of(board.merges.claim("q1", lease="1m"))
+    before = board.engine.read().event
+    board.merges.renew([1], old)
+    assert board.engine.read().event == before, "most of the lease is left"
     clock.advance(59)
     assert board.merges.claim("q2") == []
     board.merges.renew([1], old)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from orchestrator import Orchestrator, OrchestratorError
+from orchestrator.domain.merges.commands import RENEWED_BELOW
 from orchestrator.domain.merges.records import OPEN
 from orchestrator.stores.memory import MemoryStore
 
@@ -189,6 +190,8 @@ class MergeMachine(RuleBasedStateMachine):
         # What has landed is merged, also if somebody stopped it before its runner could say so.
         is_late = how == "merged" and known.status in ("rejected", "withdrawn")
         is_late &= known.token == token
+        left = known.until - self.clock.seconds
+        again |= holds and how == "renew" and left >= LEASE * RENEWED_BELOW
         made = self.expect(holds or again or is_late, call, changes=not again)
         if made is None or again:
             return
