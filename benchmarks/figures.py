@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from benchmarks import (
+    databases,
     delivering,
     formulas,
     graph,
@@ -75,6 +76,9 @@ ALL: dict[str, Measurement] = {
     "web-follow": web.following,
     "page": page.showing,
     "worktree-add": worktrees.adding,
+    "database": databases.mutating,
+    "database-race": databases.racing,
+    "database-wake": databases.waking,
 }
 
 

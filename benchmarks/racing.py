@@ -67,9 +67,16 @@ def _turns(orc: Orchestrator, seconds: float) -> Turns:
     return turns, longest
 
 
-def race(boards: Boards, processes: int, seconds: float) -> Race:
-    """Let a number of processes take tasks for some seconds."""
+def race_on_copy(boards: Boards, processes: int, seconds: float) -> Race:
+    """Let processes race on a new board of files."""
     board = boards.copy(boards.tasks(TASKS))
+    result = race(board, processes, seconds)
+    boards.drop(board)
+    return result
+
+
+def race(board: str, processes: int, seconds: float) -> Race:
+    """Let a number of processes take tasks for some seconds."""
     fresh = multiprocessing.get_context("spawn")
     start, results = fresh.Barrier(processes), fresh.Queue()
     racers = [
@@ -83,7 +90,6 @@ def race(boards: Boards, processes: int, seconds: float) -> Race:
         if racer.exitcode != 0:
             raise _broken(racers)
     turns = [results.get() for _ in racers]
-    boards.drop(board)
     return Race(turns, seconds)
 
 
@@ -99,8 +105,8 @@ def racing(boards: Boards, *, quick: bool) -> Iterator[Figure]:
     seconds = 1.0 if quick else 2.0
     alone, together = interleave(
         1 if quick else 4,
-        lambda: race(boards, 1, 0.8),
-        lambda: race(boards, RACERS, seconds),
+        lambda: race_on_copy(boards, 1, 0.8),
+        lambda: race_on_copy(boards, RACERS, seconds),
     )
     most = max(run.racers for run in together)
     yield Figure(

@@ -625,14 +625,18 @@ class Engine:
     def close(self) -> None:
         """Close the board; write an exact snapshot if it is small and this process changed it."""
         with self._owner:
-            state = self._state
-            if state is None or self._light or not self._changed:
-                return
-            if self._schedule.is_small and state.event > self._schedule.event:
-                try:
-                    self.save()
-                except OrchestratorError as error:
-                    self.warn(f"{error.message}. The snapshot is behind the log.")
+            self._save_at_the_end()
+            self.store.close()
+
+    def _save_at_the_end(self) -> None:
+        state = self._state
+        if state is None or self._light or not self._changed:
+            return
+        if self._schedule.is_small and state.event > self._schedule.event:
+            try:
+                self.save()
+            except OrchestratorError as error:
+                self.warn(f"{error.message}. The snapshot is behind the log.")
 
 
 def cause_mark(record: Recorded) -> str:

@@ -3,10 +3,12 @@
 The law: the state of a living board, the fold of its log, and ``state.json`` are the same bytes.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
 
+import postgres_server
 import pytest
 from msgspec.structs import replace
 
@@ -23,9 +25,33 @@ from orchestrator.domain.tasks.records import ENDED, Task, rank_of
 from orchestrator.domain.tasks.relations import Progress
 from orchestrator.domain.tasks.resources import Need
 from orchestrator.domain.tasks.verification_events import TaskSubmitted
+from orchestrator.stores.memory import MemoryPresence, MemoryStore
+from orchestrator.stores.postgres import PostgresStore
+from orchestrator.stores.postgres.rows import RowPresence
 
 MORNING = 1_795_241_580.0
 """2026-11-21T06:13:00Z: where the clock of every test begins."""
+
+
+def new_store() -> Store:
+    """The store of a new board: in memory, or in a database if ``ORC_TEST_STORE`` says so."""
+    if os.environ.get("ORC_TEST_STORE") == "postgres":
+        return PostgresStore(f"{postgres_server.shared().new_board()}&commit=asynchronous")
+    return MemoryStore()
+
+
+def set_seen(orc: Orchestrator, agent: str, moment: float) -> None:
+    """Set when an agent was last active, for which stores have a clock of their own."""
+    presence = orc.engine.presence
+    if isinstance(presence, MemoryPresence):
+        presence.times[agent] = moment
+    else:
+        assert isinstance(presence, RowPresence)
+        presence._connection.execute(
+            "INSERT INTO orchestrator.presence VALUES (%s, %s, to_timestamp(%s))"
+            " ON CONFLICT (board, agent) DO UPDATE SET seen_at = excluded.seen_at",
+            (presence._board, agent, moment),
+        )
 
 
 class SettableClock:

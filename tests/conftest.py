@@ -8,14 +8,11 @@ from pathlib import Path
 
 import postgres_server
 import pytest
-from boards import SettableClock, check_law
+from boards import SettableClock, check_law, new_store
 from hypothesis import HealthCheck, settings
 from system_under_test import LACKING, SYSTEM
 
 from orchestrator import Orchestrator
-from orchestrator.core.store import Store
-from orchestrator.stores.memory import MemoryStore
-from orchestrator.stores.postgres import PostgresStore
 
 os.environ["TZ"] = "UTC"  # local times in texts are those that the tests name
 if hasattr(time, "tzset"):
@@ -63,7 +60,7 @@ def memory_path(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[postgres_server.Server]:
     """A PostgreSQL server for this process of tests."""
-    if postgres_server.programs() is None or not postgres_server.user_exists():
+    if not postgres_server.is_here():
         pytest.skip("no PostgreSQL server is installed here")
     with postgres_server.running() as server:
         yield server
@@ -82,17 +79,9 @@ def warnings() -> list[str]:
 
 
 @pytest.fixture
-def orc(
-    clock: SettableClock, warnings: list[str], request: pytest.FixtureRequest
-) -> Iterator[Orchestrator]:
-    """A board in memory, or in a database if ``ORC_TEST_STORE`` says so.
-
-    When the test ends, its state must be the fold of its log.
-    """
-    store: Store = MemoryStore()
-    if os.environ.get("ORC_TEST_STORE") == "postgres":
-        store = PostgresStore(request.getfixturevalue("postgres").new_board())
-    orc = Orchestrator(store, now=clock, warn=warnings.append)
+def orc(clock: SettableClock, warnings: list[str]) -> Iterator[Orchestrator]:
+    """A board of ``new_store``; when the test ends, its state must be the fold of its log."""
+    orc = Orchestrator(new_store(), now=clock, warn=warnings.append)
     yield orc
     check_law(orc)
 

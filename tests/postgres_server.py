@@ -1,6 +1,8 @@
 """A private PostgreSQL server in a temporary folder, with a port of its own."""
 
+import atexit
 import contextlib
+import functools
 import itertools
 import os
 import pwd
@@ -120,13 +122,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(*settings: str) -> Iterator[Server]:
-    """A new server that runs until the block ends."""
-    with tempfile.TemporaryDirectory(prefix="orchestrator-postgres-") as name:
+def running(*settings: str, folder: str | None = None) -> Iterator[Server]:
+    """A new server that runs until the block ends; its data are in a new folder, which is in ``folder``."""
+    with tempfile.TemporaryDirectory(prefix="orchestrator-postgres-", dir=folder) as name:
         os.chmod(name, 0o755)
-        folder = Path(name, "data")
-        folder.mkdir(mode=0o700)
-        server = Server(folder, *settings)
+        data = Path(name, "data")
+        data.mkdir(mode=0o700)
+        server = Server(data, *settings)
         server.start()
         try:
             yield server
@@ -134,8 +136,18 @@ def running(*settings: str) -> Iterator[Server]:
             server.stop()
 
 
-def user_exists() -> bool:
-    """Whether the server can run here: as root it needs a user of its own."""
+@functools.cache
+def shared() -> Server:
+    """A server for all boards of this process that only test rules: it does not sync."""
+    server = running("fsync=off", folder="/dev/shm" if Path("/dev/shm").is_dir() else None)
+    atexit.register(server.__exit__, None, None, None)
+    return server.__enter__()
+
+
+def is_here() -> bool:
+    """Whether a server can run here: it is installed, and as root there is a user for it."""
+    if programs() is None:
+        return False
     if os.getuid() != 0:
         return True
     with contextlib.suppress(KeyError):

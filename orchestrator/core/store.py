@@ -310,3 +310,6 @@ class Store(Protocol):
 
     def save_snapshot(self, data: bytes) -> None:
         """Replace the snapshot, whole or not at all."""
+
+    def close(self) -> None:
+        """Give back what the system keeps open for this store; the next use opens it again."""

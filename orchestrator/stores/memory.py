@@ -210,3 +210,6 @@ class MemoryStore:
     def save_snapshot(self, data: bytes) -> None:
         self._snapshot = bytes(data)
         self._snapshot_time = time.monotonic()
+
+    def close(self) -> None:
+        """Do nothing: memory is not given back."""

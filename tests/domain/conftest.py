@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from async_proxy import Proxy
-from boards import SettableClock, check_law
+from boards import SettableClock, check_law, new_store
 
 from orchestrator import Orchestrator
-from orchestrator.stores.memory import MemoryStore
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -36,7 +35,7 @@ def orc(
     request: pytest.FixtureRequest, clock: SettableClock, warnings: list[str]
 ) -> Iterator[Orchestrator | Proxy]:
     """A board in memory; when the test ends, its state must be the fold of its log."""
-    orc = Orchestrator(MemoryStore(), now=clock, warn=warnings.append)
+    orc = Orchestrator(new_store(), now=clock, warn=warnings.append)
     facade = getattr(request, "param", "plain")
     if facade == "plain":
         yield orc

@@ -4,14 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from boards import SettableClock, changes_nothing
+from boards import SettableClock, changes_nothing, new_store
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import BadInput, BadName, Orchestrator
 from orchestrator.core.store import Cursor
 from orchestrator.domain.event_log import as_dict
-from orchestrator.stores.memory import MemoryStore
 
 json_values = st.recursive(
     st.none()
@@ -29,7 +28,7 @@ json_values = st.recursive(
 
 @given(payload=st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=8), json_values))
 def test_any_json_value_is_read_back_as_it_was_logged(payload: dict[str, Any]):
-    orc = Orchestrator(MemoryStore())
+    orc = Orchestrator(new_store())
     logged = orc.events.log("ann", "ci.failed", **payload)
     assert as_dict(logged)["payload"] == payload
     assert [as_dict(record)["payload"] for record in orc.events.read()] == [payload]

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import postgres_server
+import pytest
 from boards import MORNING, SettableClock, as_text, check_derived, fold
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ from orchestrator.core.store import START, Store
 from orchestrator.domain.tasks.records import Task
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.memory import MemoryStore
+from orchestrator.stores.postgres import PostgresStore
 
 from .model import ENDED, Model, Refusal, Work
 
@@ -704,6 +707,23 @@ def _unexpected(sentence: str) -> None:
     raise AssertionError(sentence)
 
 
+class BoardOfDatabase(Board):
+    """The same in a database, and sometimes with a new connection."""
+
+    def make_store(self) -> Store:
+        self.url = f"{postgres_server.shared().new_board()}&commit=asynchronous"
+        return PostgresStore(self.url)
+
+    def drop_snapshot(self) -> None:
+        assert isinstance(self.store, PostgresStore)
+        self.store._connection.execute("DELETE FROM orchestrator.snapshots")
+
+    def open(self) -> None:
+        self.store.close()
+        self.store = PostgresStore(self.url)
+        super().open()
+
+
 TestBoard = Board.TestCase
 TestBoard.settings = settings(
     max_examples=int(os.environ.get("ORC_EXAMPLES", settings().max_examples)),
@@ -712,4 +732,10 @@ TestBoard.settings = settings(
 TestBoardOfFiles = BoardOfFiles.TestCase
 TestBoardOfFiles.settings = settings(
     max_examples=max(1, TestBoard.settings.max_examples // 4), stateful_step_count=40
+)
+TestBoardOfDatabase = pytest.mark.skipif(
+    not postgres_server.is_here(), reason="no PostgreSQL server is installed here"
+)(BoardOfDatabase.TestCase)
+TestBoardOfDatabase.settings = settings(
+    max_examples=max(1, TestBoard.settings.max_examples // 20), stateful_step_count=40
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
+from boards import new_store
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -19,7 +20,6 @@ from orchestrator.formulas.loading import Loaded
 from orchestrator.formulas.parse import read
 from orchestrator.formulas.schema import Formula
 from orchestrator.formulas.validate import check
-from orchestrator.stores.memory import MemoryStore
 
 from .kitchen import before
 
@@ -192,7 +192,7 @@ def poured(formula: Made) -> tuple[CompiledFormula, Orchestrator, str]:
         assume(False)
         raise AssertionError from refused
     assume(cooked.steps)
-    orc = Orchestrator(MemoryStore())
+    orc = Orchestrator(new_store())
     return cooked, orc, orc.workflows.pour(cooked).root.id
 
 

@@ -1,10 +1,10 @@
 """The aftermath of a step: tasks that became free, tasks that it blocks, reviewers, unread mail."""
 
 import pytest
+from boards import new_store
 
 from orchestrator import AsyncOrchestrator, Orchestrator
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
-from orchestrator.stores.memory import MemoryStore
 
 pytestmark = pytest.mark.usefixtures("build")
 
@@ -104,7 +104,7 @@ def test_unread_mail_is_that_of_who_made_the_step(orc: Orchestrator):
 
 @pytest.mark.anyio
 async def test_it_is_the_same_awaited():
-    async with AsyncOrchestrator(Orchestrator(MemoryStore())) as orc:
+    async with AsyncOrchestrator(Orchestrator(new_store())) as orc:
         await orc.workstreams.create("build")
         task = await orc.tasks.add("build", title="first")
         await orc.tasks.add("build", title="second", needs=[task.id])

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from boards import MORNING, SettableClock, add, code_of
+from boards import MORNING, SettableClock, add, code_of, set_seen
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,11 +35,6 @@ def planned(orc: Orchestrator, **options: Any) -> dict[str, Any]:
 
 def parallel(plan: dict[str, Any]) -> list[str]:
     return [entry["task"]["id"] for entry in plan["recommended_parallel"]]
-
-
-def seen(orc: Orchestrator, agent: str, seconds: float) -> None:
-    """Set when the agent was last active; stores use the system's time of the presence file."""
-    orc.engine.presence.times[agent] = seconds
 
 
 def kinds(plan: dict[str, Any]) -> list[str]:
@@ -259,11 +254,11 @@ def test_no_agent_is_named_twice(orc: Orchestrator):
 def test_who_is_retired_stale_or_unregistered_is_not_named(orc: Orchestrator, clock: SettableClock):
     for name in ("gone", "silent", "here"):
         orc.agents.register(name)
-        seen(orc, name, MORNING)
+        set_seen(orc, name, MORNING)
     orc.agents.retire("gone")
     clock.advance(301)
     orc.events.log("passer-by", "hello")
-    seen(orc, "here", MORNING + 1)
+    set_seen(orc, "here", MORNING + 1)
     add(orc, "One")
     add(orc, "Two")
     assert entries(planned(orc)) == ["here", None]
@@ -564,10 +559,10 @@ def test_an_agent_that_holds_work_and_is_not_seen_for_five_minutes_calls_for_att
     orc.locks.acquire("git", agent="bob", ttl="1h")
     orc.agents.register("idle")
     for name in ("ann", "bob", "idle"):
-        seen(orc, name, MORNING)
+        set_seen(orc, name, MORNING)
     clock.advance(300)
     assert kinds(planned(orc)) == []
-    seen(orc, "bob", clock())
+    set_seen(orc, "bob", clock())
     clock.advance(1)
     [entry] = planned(orc)["attention"]
     assert (entry["kind"], entry["agent"], entry["holds"]) == (

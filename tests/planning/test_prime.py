@@ -3,13 +3,12 @@
 import re
 
 import pytest
-from boards import SettableClock, add
+from boards import SettableClock, add, new_store
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import Orchestrator, UsageError
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledGate, CompiledStep
-from orchestrator.stores.memory import MemoryStore
 
 pytestmark = pytest.mark.usefixtures("build")
 
@@ -182,7 +181,7 @@ def test_prime_needs_the_name_of_an_agent(orc: Orchestrator):
 def test_it_never_has_more_than_its_budget_and_what_agents_wrote_is_quoted(
     budget: int, title: str, note: str, mails: int
 ):
-    orc = Orchestrator(MemoryStore())
+    orc = Orchestrator(new_store())
     orc.workstreams.create("build")
     try:
         orc.hooks.hang(orc.tasks.add("build", title=title).id, agent="ann")

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from boards import SettableClock, hand_in
+from boards import SettableClock, hand_in, new_store
 
 from orchestrator import Orchestrator
 from orchestrator.core.events import Event
@@ -13,7 +13,6 @@ from orchestrator.domain.tasks.records import ENDED, HELD, Task
 from orchestrator.domain.tasks.relations import Signal
 from orchestrator.domain.tasks.stages import is_offered
 from orchestrator.planning.standstill import Standstill, TaskGroup, standstill
-from orchestrator.stores.memory import MemoryStore
 
 GROUPS = [
     *("ready", "mine", "working", "assigned", "in_review", "blocked", "held_back", "deferred"),
@@ -27,7 +26,7 @@ REFUSALS = ("lock_denied", "not_ready", "already_claimed", "waits_for_merge", "b
 
 @pytest.fixture
 def orc(clock: SettableClock) -> Orchestrator:
-    orc = Orchestrator(MemoryStore(), now=clock)
+    orc = Orchestrator(new_store(), now=clock)
     orc.workstreams.create("build")
     orc.workstreams.create("docs", priority=1)
     return orc

@@ -131,6 +131,9 @@ class FileStore:
     def save_snapshot(self, data: bytes) -> None:
         disk.replace(self._snapshot, data)
 
+    def close(self) -> None:
+        """Do nothing: only a lock file stays open."""
+
     def mark(self) -> object:
         return self._segments.mark()
 

@@ -56,6 +56,9 @@ _CLOCK_CHECK = 5.0
 _AGAIN = 0.2
 """Seconds between two tries to reach a server that does not answer."""
 
+_KEPT = 100
+"""The most events of a page that are kept: who follows the log asks for what it has just read."""
+
 _LOOK = 5.0
 """Seconds after which a wait looks at the log itself: a program that was killed has announced nothing."""
 
@@ -138,6 +141,7 @@ class PostgresStore:
         self._head = START
         self._seen: Cursor | None = None
         self._tail: tuple[Cursor, list[bytes]] = (START, [])
+        self._latest: list[Recorded] = []
         self._is_announced = True
         self._saved = float("-inf")
         self._channel = schema.NEW_COMMITS.format(self._board)
@@ -245,8 +249,7 @@ class PostgresStore:
             known, tail = self._tail
             if after == known and tail and (chunk := _whole(tail, position)):
                 position = _position(chunk.end)
-                self._seen = chunk.end
-                yield chunk
+                yield self._noted(chunk)
             if position == _position(self._head):
                 return
         most, is_first = _PAGE, position.id > 0
@@ -261,8 +264,7 @@ class PostgresStore:
             parsed = parse(b"\n".join([*lines, b""]), position) if lines else None
             if parsed is not None and parsed.events:
                 position = Position(id=parsed.end.id, crc=parsed.end.crc)
-                self._seen = RowCursor(position.id, position.crc)
-                yield Chunk(parsed.events, self._seen)
+                yield self._noted(Chunk(parsed.events, RowCursor(position.id, position.crc)))
                 most = _PAGE
             else:
                 most *= 4  # the commit is longer than a page
@@ -270,6 +272,11 @@ class PostgresStore:
                 raise self._damaged(position.id + 1, parsed.problem)
             if is_end:
                 return
+
+    def _noted(self, chunk: Chunk) -> Chunk:
+        self._seen = chunk.end
+        self._latest = chunk.events if len(chunk.events) <= _KEPT else []
+        return chunk
 
     def _lines(self, query: LiteralString, number: int, *limits: int) -> list[bytes]:
         rows = self._connection.repeatable(query, (self._board, number, *limits))
@@ -317,7 +324,9 @@ class PostgresStore:
             number = records[-1].id
 
     def event(self, number: int) -> Recorded:
-        return decode_line(self.line(number)[0])
+        latest = self._latest
+        place = number - latest[0].id if latest else -1
+        return latest[place] if 0 <= place < len(latest) else decode_line(self.line(number)[0])
 
     def append(self, records: list[Recorded], after: Cursor) -> RowCursor:
         if self._owner != threading.get_ident():
@@ -444,6 +453,10 @@ class PostgresStore:
             (self._board, data),
         )
         self._saved = time.monotonic()
+
+    def close(self) -> None:
+        for connection in (self._connection, *self._listening):
+            connection.close()
 
 
 def _whole(lines: list[bytes], position: Position) -> Chunk | None:

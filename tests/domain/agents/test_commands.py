@@ -4,15 +4,11 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 import pytest
-from boards import MORNING, SettableClock, changes_nothing, code_of
+from boards import MORNING, SettableClock, changes_nothing, code_of, set_seen
 
 from orchestrator import BadInput, BadName, NotFound, Orchestrator, UsageError
 
 pytestmark = pytest.mark.usefixtures("build")
-
-
-def seen(orc: Orchestrator, agent: str, moment: float) -> None:
-    orc.engine.presence.times[agent] = moment  # type: ignore[attr-defined]
 
 
 def test_registering_sets_type_and_capabilities(orc: Orchestrator):
@@ -107,12 +103,12 @@ def test_an_agent_is_stale_after_5_minutes_without_a_sign_of_life(
     orc: Orchestrator, clock: SettableClock
 ):
     orc.agents.register("ann")
-    seen(orc, "ann", MORNING)
+    set_seen(orc, "ann", MORNING)
     clock.advance(300)
     assert not orc.agents.get("ann").stale
     clock.advance(1)
     assert orc.agents.get("ann").stale
-    seen(orc, "ann", clock())
+    set_seen(orc, "ann", clock())
     assert not orc.agents.get("ann").stale
 
 

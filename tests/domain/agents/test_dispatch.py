@@ -1,7 +1,7 @@
 """Dispatch: ready tasks go to the suitable agents with the least work."""
 
 import pytest
-from boards import SettableClock, add, changes_nothing
+from boards import SettableClock, add, changes_nothing, set_seen
 
 from orchestrator import NotFound, Orchestrator, Refused
 
@@ -10,9 +10,7 @@ from orchestrator import NotFound, Orchestrator, Refused
 def stream(orc: Orchestrator, monkeypatch: pytest.MonkeyPatch, clock: SettableClock) -> None:
     orc.workstreams.create("build")
     # Presence is the system's time; here it is the time of the test.
-    monkeypatch.setattr(
-        orc.engine.presence, "touch", lambda name: orc.engine.presence.times.update({name: clock()})
-    )
+    monkeypatch.setattr(orc.engine.presence, "touch", lambda name: set_seen(orc, name, clock()))
 
 
 def test_the_most_urgent_first_each_to_the_least_busy_counted_again_after_each(orc: Orchestrator):

@@ -3,14 +3,13 @@
 from contextlib import suppress
 
 import pytest
-from boards import add, changes_nothing, code_of
+from boards import add, changes_nothing, code_of, new_store
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from orchestrator import NotFound, Orchestrator
 from orchestrator.core.errors import BadName, OrchestratorError
-from orchestrator.stores.memory import MemoryStore
 
 pytestmark = pytest.mark.usefixtures("build")
 
@@ -152,7 +151,7 @@ class Following(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.orc = Orchestrator(MemoryStore())
+        self.orc = Orchestrator(new_store())
         self.told = 0
 
     @initialize()

@@ -3,14 +3,13 @@
 from contextlib import suppress
 
 import pytest
-from boards import SettableClock, add, changes_nothing, code_of
+from boards import SettableClock, add, changes_nothing, code_of, new_store
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from orchestrator import NotFound, Orchestrator, Refused
 from orchestrator.core.errors import OrchestratorError, UsageError
-from orchestrator.stores.memory import MemoryStore
 
 pytestmark = pytest.mark.usefixtures("build")
 
@@ -177,7 +176,7 @@ class Pursuing(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.orc = Orchestrator(MemoryStore())
+        self.orc = Orchestrator(new_store())
         self.tasks: dict[str, list[str]] = {"one": [], "two": []}
         self.ended: set[str] = set()
         self.ids: list[str] = []

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from boards import SettableClock, changes_nothing, check_law, code_of
+from boards import SettableClock, changes_nothing, check_law, code_of, new_store
 
 from orchestrator import BadName, NotFound, Orchestrator, Refused, UsageError
 from orchestrator.core.store import Cursor
@@ -17,7 +17,6 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.events import TaskAdded
 from orchestrator.domain.waiting import wait_for
-from orchestrator.stores.memory import MemoryStore
 
 
 @pytest.fixture
@@ -248,7 +247,7 @@ def test_a_waiter_gets_the_lock_when_the_task_that_touches_it_ends(
 
 def test_a_waiter_gets_the_lock_when_the_lease_of_its_holder_ends():
     """No event announces this; the clock is real, because the waiter sleeps until then."""
-    orc = Orchestrator(MemoryStore())
+    orc = Orchestrator(new_store())
     orc.workstreams.create("build")
     done = orc.tasks.add("build", title="done first", touches=["x"]).id
     orc.tasks.claim(done, agent="carl", lease=0.05)
@@ -262,7 +261,7 @@ def test_a_waiter_gets_the_lock_when_the_lease_of_its_holder_ends():
 
 
 def test_next_waits_for_the_end_of_a_lease_too():
-    orc = Orchestrator(MemoryStore())
+    orc = Orchestrator(new_store())
     orc.workstreams.create("build")
     task = orc.tasks.add("build", title="x").id
     orc.tasks.claim(task, agent="ann", lease=0.2)

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from boards import SettableClock, as_text, changes_nothing, check_law, code_of, fold
+from boards import SettableClock, as_text, changes_nothing, check_law, code_of, fold, new_store
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -17,7 +17,6 @@ from orchestrator.domain.mail import events as mail_events
 from orchestrator.domain.mail.matters import UnreadCount
 from orchestrator.domain.mail.records import KINDS, PRIORITIES, Receipt
 from orchestrator.domain.state import State
-from orchestrator.stores.memory import MemoryStore
 
 MORNING = "2026-11-21T06:13:00.000Z"
 MINUTE_LATER = "2026-11-21T06:14:00.000Z"
@@ -753,7 +752,7 @@ class Post(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = SettableClock()
-        self.store = MemoryStore()
+        self.store = new_store()
         self.orc = Orchestrator(self.store, now=self.clock)
         self.ids: list[int] = []
         self.senders: dict[int, str] = {}

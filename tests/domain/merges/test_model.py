@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from boards import SettableClock, add, check_law, hand_in
+from boards import SettableClock, add, check_law, hand_in, new_store
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -16,7 +16,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from orchestrator import Orchestrator, OrchestratorError
 from orchestrator.domain.merges.commands import RENEWED_BELOW
 from orchestrator.domain.merges.records import OPEN
-from orchestrator.stores.memory import MemoryStore
 
 LEASE = 60.0
 COMMIT = "c" * 40
@@ -41,7 +40,7 @@ class MergeMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = SettableClock()
-        store = MemoryStore()
+        store = new_store()
         self.runners = [Orchestrator(store, now=self.clock) for _ in range(2)]
         self.orc = self.runners[0]
         self.tasks: dict[str, str] = {}

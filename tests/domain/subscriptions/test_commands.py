@@ -1,14 +1,13 @@
 """Subscriptions: each agent finishes each event once; attempts, leases, limits, dead letters."""
 
 import pytest
-from boards import SettableClock, changes_nothing, code_of
+from boards import SettableClock, changes_nothing, code_of, new_store
 
 from orchestrator import NotFound, Orchestrator, Refused, UsageError
 from orchestrator.core.events import Cause
 from orchestrator.domain.event_log import as_dict
 from orchestrator.domain.subscriptions.records import AttemptReport
 from orchestrator.engine import cause_mark
-from orchestrator.stores.memory import MemoryStore
 
 LEASE = 60.0
 
@@ -176,7 +175,7 @@ class TestCauses:
         assert board.events.push("plan.created", agent="ann").cause is None
 
     def test_the_variable_names_the_cause_of_all_that_a_process_records(self, clock: SettableClock):
-        store = MemoryStore()
+        store = new_store()
         first = Orchestrator(store, now=clock).events.push("a", agent="ann")
         second = Orchestrator(store, now=clock, cause=cause_mark(first)).events.push("b")
         assert second.cause == Cause(event=1, depth=1, root=1)
@@ -188,7 +187,7 @@ class TestCauses:
         "mark", ["", "1", "1/2020-01-01T00:00:00.000Z", "99/x", "x/y", "/", "٣/x"]
     )
     def test_a_mark_of_another_board_is_no_cause(self, clock: SettableClock, mark: str):
-        store = MemoryStore()
+        store = new_store()
         Orchestrator(store, now=clock).events.push("a", agent="ann")
         assert Orchestrator(store, now=clock, cause=mark).events.push("b").cause is None
 
@@ -363,7 +362,7 @@ class TestCursors:
 
 
 def test_a_watch_begins_at_the_end_and_goes_on_where_its_last_one_ended(clock: SettableClock):
-    orc = Orchestrator(MemoryStore(), now=clock)
+    orc = Orchestrator(new_store(), now=clock)
     orc.events.push("before", agent="ann")
     first = orc.subscriptions.watch("w1")
     assert orc.subscriptions.cursor("w1") == 1
@@ -379,7 +378,7 @@ def test_a_watch_begins_at_the_end_and_goes_on_where_its_last_one_ended(clock: S
 
 
 def test_a_watch_as_a_subscriber_leaves_its_cursor_alone(clock: SettableClock):
-    orc = Orchestrator(MemoryStore(), now=clock)
+    orc = Orchestrator(new_store(), now=clock)
     orc.subscriptions.open("plan", position=0)
     orc.events.push("x", agent="ann")
     watch = orc.subscriptions.watch("plan")

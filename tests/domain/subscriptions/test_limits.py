@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from boards import SettableClock, code_of
+from boards import SettableClock, code_of, new_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +11,6 @@ from orchestrator import Orchestrator, Refused
 from orchestrator.core import clock as times
 from orchestrator.domain.subscriptions.limits import LONGEST_REST, TOLERATED, Budget, pause_of
 from orchestrator.domain.subscriptions.records import AttemptReport
-from orchestrator.stores.memory import MemoryStore
 
 BACK_OFF = 10.0
 
@@ -104,7 +103,7 @@ class TestBudgets:
         run(board, budget=budget)
 
     def test_the_log_has_what_was_used(self, clock: SettableClock):
-        store = MemoryStore()
+        store = new_store()
         orc = Orchestrator(store, now=clock)
         orc.subscriptions.open("plan")
         budget = Budget(runs=2)
@@ -135,7 +134,7 @@ class TestBudgets:
         self, most: int, waits: list[int]
     ):
         clock = SettableClock()
-        orc = Orchestrator(MemoryStore(), now=clock)
+        orc = Orchestrator(new_store(), now=clock)
         orc.subscriptions.open("plan")
         budget, starts = Budget(runs=most), []
         for wait in waits:

@@ -5,14 +5,13 @@ from collections import Counter
 from typing import Any
 
 import msgspec
-from boards import SettableClock, check_law
+from boards import SettableClock, check_law, new_store
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from orchestrator import Orchestrator, Refused
 from orchestrator.domain.subscriptions.patterns import hears
-from orchestrator.stores.memory import MemoryStore
 
 LEASE = 60.0
 MOST = 2
@@ -38,7 +37,7 @@ class QueueMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = SettableClock()
-        store = MemoryStore()
+        store = new_store()
         self.runners = [Orchestrator(store, now=self.clock) for _ in range(2)]
         self.pushed: list[int] = []
         self.passed = {"plan": 0, "code": 0}

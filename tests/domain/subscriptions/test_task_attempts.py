@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from boards import SettableClock, changes_nothing, check_law, code_of
+from boards import SettableClock, changes_nothing, check_law, code_of, new_store
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -18,7 +18,6 @@ from orchestrator.domain.subscriptions.task_attempts import (
     best_task,
 )
 from orchestrator.engine import cause_mark
-from orchestrator.stores.memory import MemoryStore
 
 ANY = (TaskFilter(),)
 
@@ -219,7 +218,7 @@ class TaskMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = SettableClock()
-        store = MemoryStore()
+        store = new_store()
         self.runners = [Orchestrator(store, now=self.clock) for _ in range(2)]
         self.attempts: list[tuple[str, Any]] = []
         self.over: set[int] = set()

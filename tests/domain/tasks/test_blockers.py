@@ -13,6 +13,7 @@ from boards import (
     check_derived,
     code_of,
     fold,
+    new_store,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +26,6 @@ from orchestrator.domain.tasks.dependencies import BLOCKING
 from orchestrator.domain.tasks.events import TaskImported
 from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.tasks.relations import KINDS, Progress
-from orchestrator.stores.memory import MemoryStore
 
 pytestmark = pytest.mark.usefixtures("build")
 
@@ -215,7 +215,7 @@ class WorkGraph(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.clock = SettableClock(MORNING)
-        self.store = MemoryStore()
+        self.store = new_store()
         self.orc = Orchestrator(self.store, now=self.clock)
         self.orc.workstreams.create("build", priority=2)
         self.orc.workstreams.create("docs", priority=1)
@@ -932,7 +932,7 @@ moves = st.tuples(few, st.sampled_from(BLOCKING), st.none() | few)
 def test_links_are_refused_exactly_when_a_search_of_the_whole_graph_finds_a_circle(
     changes: list[tuple[int, str, int | None]],
 ):
-    orc, board = Orchestrator(MemoryStore()), Board()
+    orc, board = Orchestrator(new_store()), Board()
     orc.workstreams.create("build")
     with orc.transaction():
         names = [add(orc) for _ in range(5)]

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from boards import MORNING, SettableClock, as_text, changes_nothing, code_of
+from boards import MORNING, SettableClock, as_text, changes_nothing, code_of, new_store
 
 from orchestrator import Orchestrator, Refused, UsageError
 from orchestrator.core.processes import TAIL
@@ -27,7 +27,6 @@ from orchestrator.domain.tasks.checks import Checks
 from orchestrator.domain.tasks.events import TaskImported
 from orchestrator.domain.tasks.records import Task
 from orchestrator.maintenance.backup import export_board, import_board
-from orchestrator.stores.memory import MemoryStore
 
 ROOT = Path(__file__).parents[3]
 TRUE, FALSE = "true", "false"
@@ -768,7 +767,7 @@ def test_commands_of_a_board_that_is_taken_over_do_not_run_until_they_are_truste
     other = claimed(orc, artifacts=["x"])
     out = io.StringIO()
     export_board(orc.engine, out)
-    copy = Orchestrator(MemoryStore(), now=clock)
+    copy = Orchestrator(new_store(), now=clock)
     import_board(copy.engine, io.StringIO(out.getvalue()))
     assert copy.events.read(last=1)[0].type == "task.distrusted"
     with changes_nothing(copy):

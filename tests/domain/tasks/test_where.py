@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 
 import pytest
-from boards import SettableClock
+from boards import SettableClock, new_store
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +12,6 @@ from orchestrator import Orchestrator
 from orchestrator.core.errors import UsageError
 from orchestrator.domain.tasks.filter_fields import FIELDS, NAMES, field_of
 from orchestrator.domain.tasks.where import DEEPEST, LONGEST
-from orchestrator.stores.memory import MemoryStore
 
 DAY = 86400
 
@@ -258,7 +257,7 @@ def test_an_expression_is_bounded(board: Orchestrator) -> None:
     [*FIELDS, *"()=<>,'\"&|", "and", "or", "not", "in", "is", "empty", "has", "like", "x", "-7d", " "]
 )).map(" ".join))  # fmt: skip
 def test_any_text_is_an_expression_or_a_mistake(text: str) -> None:
-    orc = Orchestrator(MemoryStore())
+    orc = Orchestrator(new_store())
     with suppress(UsageError):
         orc.tasks.all(where=text)
 

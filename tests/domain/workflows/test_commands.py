@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 import pytest
-from boards import SettableClock, changes_nothing, check_law, code_of
+from boards import SettableClock, changes_nothing, check_law, code_of, new_store
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -15,7 +15,6 @@ from orchestrator.domain.tasks.dependencies import Blocked
 from orchestrator.domain.tasks.records import ENDED
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledGate, CompiledStep
 from orchestrator.domain.workflows.records import Condense
-from orchestrator.stores.memory import MemoryStore
 
 
 def step(id: str, *needs: str, **fields: object) -> CompiledStep:
@@ -673,7 +672,7 @@ class Workflows(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.clock = SettableClock()
-        self.orc = Orchestrator(MemoryStore(), now=self.clock)
+        self.orc = Orchestrator(new_store(), now=self.clock)
         self.orc.workstreams.create("build")
         self.orc.tasks.add("build", title="plain")
 

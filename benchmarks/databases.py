@@ -1,0 +1,192 @@
+"""A board in a PostgreSQL database, on a private server that syncs to the same disk as the other boards."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from functools import partial
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from statistics import median, quantiles
+from time import monotonic, sleep
+from typing import Any
+
+import psycopg
+
+from benchmarks.boards import Boards
+from benchmarks.measure import Figure, interleave, lap, ms, ratio
+from benchmarks.mutations import MUTATIONS, VERBS, Worker
+from benchmarks.racing import RACERS, TASKS, Race, race
+from orchestrator import Orchestrator
+from orchestrator.maintenance.copying import copy_board
+from tests.postgres_server import Server, is_here, running
+
+PROCESSES, THREADS = 4, 50
+"""Of the waiting connections."""
+
+_LINE = 400
+"""About the bytes of the events of a command."""
+
+_BOUND = 50.0
+
+
+_WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE query LIKE 'SELECT head%%' AND state = 'idle' AND state_change > %s
+"""
+"""How many connections have looked at the head of the log after a moment, and wait now."""
+
+
+def server(boards: Boards) -> Any:
+    """A server with its data beside the boards of the run."""
+    if not is_here():
+        raise RuntimeError("no PostgreSQL server is installed here")
+    # Not in the folder of the run, which the user of the server cannot read.
+    return running("max_connections=600", folder=os.path.dirname(boards.folder))
+
+
+def filled(boards: Boards, database: Server, tasks: int) -> str:
+    """The URL of a new board with a number of pending tasks and an exact snapshot."""
+    url = database.new_board()
+    with Orchestrator.open(boards.tasks(tasks)) as source, Orchestrator.open(url) as target:
+        copy_board(source.engine, target.engine)
+        target.engine.save()
+    return url
+
+
+class Bare:
+    """One ``INSERT`` in a transaction for each mutation of a command."""
+
+    def __init__(self, database: Server) -> None:
+        self._connection = psycopg.connect(database.url, autocommit=True, prepare_threshold=2)
+        self._connection.execute("CREATE TABLE IF NOT EXISTS public.bare (id bigserial, line text)")
+
+    def run(self, verb: str) -> None:
+        for _ in range(MUTATIONS[verb]):
+            with self._connection.transaction():
+                self.insert()
+
+    def insert(self) -> None:
+        self._connection.execute("INSERT INTO public.bare (line) VALUES (%s)", ("x" * _LINE,))
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def mutating(boards: Boards, *, quick: bool) -> Iterator[Figure]:
+    """Commands, transactions with an ``INSERT``, and single ``INSERT`` statements in turns."""
+    rounds, groups = (30, 3) if quick else (60, 8)
+    with server(boards) as database:
+        floor = Bare(database)
+        ours: dict[str, list[float]] = {verb: [] for verb in VERBS}
+        bare: dict[str, list[float]] = {verb: [] for verb in VERBS}
+        single: list[float] = []
+        for _ in range(groups):
+            worker = Worker(filled(boards, database, 100))
+            for verb in VERBS:
+                worker.verbs[verb]()
+            worker.tidy()
+            laps: dict[str, list[float]] = {verb: [] for verb in VERBS}
+            least: dict[str, list[float]] = {verb: [] for verb in VERBS}
+            for _ in range(rounds):
+                for verb in VERBS:
+                    laps[verb].append(lap(worker.verbs[verb]))
+                    least[verb].append(lap(partial(floor.run, verb)))
+                single.append(lap(floor.insert))
+                worker.tidy()
+            for verb in VERBS:
+                ours[verb].append(median(laps[verb]))
+                bare[verb].append(median(least[verb]))
+            worker.orc.close()
+        floor.close()
+    for verb in VERBS:
+        yield Figure(
+            name="database",
+            what=f"PostgreSQL, {verb}: rate against a bare INSERT in a transaction",
+            measured=ratio(bare[verb], ours[verb]),
+            bound=0.5,
+            at_least=True,
+            detail=f"{ms(ours[verb])} against {ms(bare[verb])}; one INSERT alone {ms(single)}",
+        )
+
+
+def racing(boards: Boards, *, quick: bool) -> Iterator[Figure]:
+    """Eight processes that take tasks from one board, against one."""
+    seconds = 1.5 if quick else 3.0
+
+    def run(database: Server, processes: int) -> Race:
+        return race(filled(boards, database, TASKS), processes, seconds)
+
+    with server(boards) as database:
+        alone, together = interleave(
+            2 if quick else 5, partial(run, database, 1), partial(run, database, RACERS)
+        )
+    yield Figure(
+        name="database-race",
+        what=f"PostgreSQL, {RACERS} processes racing `next`: their total against one alone",
+        measured=ratio((one.rate for one in together), (one.rate for one in alone)),
+        bound=0.8,
+        at_least=True,
+        detail=f"{median(one.rate for one in together):.0f}/s"
+        f" against {median(one.rate for one in alone):.0f}/s,"
+        f" evenness {median(one.evenness for one in together):.2f},"
+        f" longest wait {1000 * max(one.longest for one in together):.0f} ms",
+    )
+
+
+def waking(boards: Boards, *, quick: bool) -> Iterator[Figure]:
+    """Connections that wait, in several processes, and one event that wakes them all."""
+    rounds = 5 if quick else 20
+    with server(boards) as database:
+        url = filled(boards, database, 100)
+        fresh = multiprocessing.get_context("spawn")
+        ready, times = fresh.Barrier(PROCESSES + 1), fresh.Queue()
+        processes = [
+            fresh.Process(target=_wait, args=(url, rounds, ready, times), daemon=True)
+            for _ in range(PROCESSES)
+        ]
+        for process in processes:
+            process.start()
+        worst: list[float] = []
+        with Orchestrator.open(url) as orc, psycopg.connect(database.url, autocommit=True) as admin:
+            for _ in range(rounds):
+                moment = admin.execute("SELECT clock_timestamp()").fetchone()
+                ready.wait(60)
+                while admin.execute(_WAITING, moment).fetchone() != (PROCESSES * THREADS,):
+                    sleep(0.05)
+                begun = monotonic()
+                orc.events.log("ann", "said", text="wake up")
+                late = [times.get(timeout=60) - begun for _ in range(PROCESSES * THREADS)]
+                worst.append(1000 * quantiles(late, n=100)[-1])
+        for process in processes:
+            process.join(60)
+    yield Figure(
+        name="database-wake",
+        what=f"PostgreSQL, one event to {PROCESSES * THREADS} waiting connections: 99th percentile",
+        measured=median(worst),
+        bound=_BOUND,
+        unit=" ms",
+        detail=f"of {rounds} events, from {min(worst):.0f} to {max(worst):.0f} ms, with the commit",
+    )
+
+
+def _wait(url: str, rounds: int, ready: Barrier, times: "Queue[float]") -> None:
+    """Follow the log with many connections; tell when each was called with the event."""
+    boards = [Orchestrator.open(url) for _ in range(THREADS)]
+    called = threading.Barrier(THREADS + 1)
+
+    def follow(orc: Orchestrator) -> None:
+        events = orc.events.follow(type="said", since=orc.engine.read().event)
+        for _ in range(rounds):
+            called.wait()
+            next(events)
+            times.put(monotonic())
+
+    threads = [threading.Thread(target=follow, args=(orc,), daemon=True) for orc in boards]
+    for thread in threads:
+        thread.start()
+    for _ in range(rounds):
+        called.wait()
+        ready.wait(60)
+    for thread in threads:
+        thread.join(60)
