@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import forked
+
 ROOT = Path(__file__).parents[2]
 
 _COLOUR = re.compile(r"\x1b\[\d+m")
@@ -22,15 +24,12 @@ def at_terminal(board: Path, *words: str, columns: int = 80, colours: bool = Fal
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("ORC") and k != "NO_COLOR"}
     inherited.pop("COLUMNS", None)
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "cli.py"), "--board", str(board), *words],
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        env={**inherited, "TERM": "xterm"},
-    )
+    line = ("--board", str(board), *words)
+    env = {**inherited, "TERM": "xterm"}
+    process = forked.start(line, cwd=Path.cwd(), env=env, stdout=theirs)
     os.close(theirs)
     text = _all_from(ours)
-    assert process.wait() == 0, text
+    assert os.waitpid(process, 0)[1] == 0, text
     return text if colours else _COLOUR.sub("", text)
 
 

@@ -3,7 +3,6 @@
 import inspect
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from orchestrator.interfaces.cli.reference import commands, pages
 
 from .conftest import CommandLine
 from .reading import read
-from .terminal import ROOT, at_terminal
+from .terminal import at_terminal
 
 ALL = list(commands())
 ALL_PATHS = ["", *(group.name for group in BOARD.groups), "task dep", *(path for path, _ in ALL)]
@@ -259,21 +258,12 @@ def test_help_suggests_only_what_is_very_near(cli: CommandLine, words: str, mess
     ids=lambda words: "-".join(words) if isinstance(words, tuple) else words,
 )
 def test_a_page_of_the_help_fits_a_terminal_of_80_columns(
-    tmp_path: Path, words: str | tuple[str, ...]
+    cli: CommandLine, tmp_path: Path, words: str | tuple[str, ...]
 ) -> None:
     named = (words,) if isinstance(words, str) else words
     shown = at_terminal(tmp_path, "help", *named)
     assert [line for line in shown.split("\n") if columns(line) > 80] == []
-    off_terminal = main_text(named)
-    assert "".join(shown.split()) == "".join(off_terminal.split())
-
-
-def main_text(words: tuple[str, ...]) -> str:
-    """The same page without a terminal."""
-    shown = subprocess.run(
-        [sys.executable, str(ROOT / "cli.py"), "help", *words], capture_output=True, check=True
-    )
-    return shown.stdout.decode()
+    assert "".join(shown.split()) == "".join(cli("help", *named).out.split())
 
 
 def test_the_example_says_the_word_that_was_typed(cli: CommandLine):

@@ -2,14 +2,15 @@
 
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from orchestrator.interfaces.mcp import server as _imported_before_servers_begin  # noqa: F401
+from tests import forked
 
 PATIENCE = 120.0
 
@@ -47,13 +48,7 @@ class Host:
         ours = {name: text for name, text in os.environ.items() if not name.startswith("ORC")}
         ours |= {"ORCHESTRATOR_DIR": str(board), **variables}
         ours |= {"ORC_AGENT": agent} if agent else {}
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "orchestrator.interfaces.mcp", *words],
-            env=ours,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        self.process = forked.piped(["mcp", *words], env=ours)
         self.pushes: list[dict[str, Any]] = []
         self.instructions = ""
         self._client = {"name": client, "version": "1"}
@@ -175,7 +170,7 @@ class Host:
     def _end(self) -> int:
         status = self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+        for stream in (self.process.stdin, self.process.stdout):
             assert stream is not None
             with suppress(OSError):  # what was not flushed to a killed server
                 stream.close()

@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,16 +15,20 @@ import anyio
 import mcp.client.session
 import pytest
 from mcp import Client, StdioServerParameters
-from mcp.client.stdio import stdio_client
+from mcp.client.stdio import get_default_environment
+from mcp.server.stdio import stdio_server
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, KNOWN_PROTOCOL_VERSIONS
 
 from orchestrator import Orchestrator
 from orchestrator.interfaces.mcp import messages
 from orchestrator.interfaces.mcp.offer import agent_server
 from orchestrator.interfaces.mcp.served_board import ServedBoard
+from tests import forked
 
 PATIENCE = 60.0
 """Seconds that a test waits at most; nothing depends on how fast it is."""
+
+MODULE = ("-P", "-m", "orchestrator.interfaces.mcp")
 
 every_version = pytest.mark.parametrize("version", KNOWN_PROTOCOL_VERSIONS)
 """All versions of the protocol that the SDK speaks."""
@@ -68,15 +73,32 @@ def started(board: Path, *words: str, **variables: str) -> StdioServerParameters
     """How a program starts a server of the board."""
     return StdioServerParameters(
         command=sys.executable,
-        args=["-P", "-m", "orchestrator.interfaces.mcp", *words],
+        args=[*MODULE, *words],
         env={"ORCHESTRATOR_DIR": str(board), "HOME": str(board.parent), **variables},
     )
 
 
 @asynccontextmanager
+async def connected(parameters: StdioServerParameters) -> AsyncIterator[Any]:
+    """A server that begins as a copy of this process, and the streams for its client."""
+    words = ["mcp", *parameters.args[len(MODULE) :]]
+    process = forked.piped(words, env=get_default_environment() | (parameters.env or {}))
+    ends = (TextIOWrapper(end, encoding="utf-8") for end in (process.stdout, process.stdin))
+    reads, writes = map(anyio.wrap_file, ends)
+    try:
+        # A client reads and writes the same lines as a server.
+        async with stdio_server(reads, writes) as streams:
+            yield streams
+            await writes.aclose()
+    finally:
+        process.kill()
+        process.wait()
+
+
+@asynccontextmanager
 async def official_client(board: Path, version: str, **settings: Any) -> AsyncIterator[Client]:
     """The official client with a server of its own, as the agent ann, speaking this version."""
-    transport = stdio_client(started(board, ORC_AGENT="ann"))
+    transport = connected(started(board, ORC_AGENT="ann"))
     is_old = version in HANDSHAKE_PROTOCOL_VERSIONS
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mcp.client.session, "LATEST_HANDSHAKE_VERSION", version)
@@ -89,12 +111,13 @@ class Host:
     """A program that speaks to a server of its own in bytes."""
 
     def __init__(self, board: Path, *words: str, code: str = "", **variables: str) -> None:
-        module = ["-c", code] if code else ["-m", "orchestrator.interfaces.mcp"]
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", *module, *words],
-            env={**os.environ, "ORCHESTRATOR_DIR": str(board), "ORC_AGENT": "ann", **variables},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+        env = {**os.environ, "ORCHESTRATOR_DIR": str(board), "ORC_AGENT": "ann", **variables}
+        pipe = subprocess.PIPE
+        command = [sys.executable, "-P", "-c", code, *words]
+        self.process = (
+            subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe)
+            if code
+            else forked.piped(["mcp", *words], env=env)
         )
         self._number = 0
 
@@ -157,5 +180,7 @@ class Host:
         _trace: TracebackType | None,
     ) -> None:
         self.process.kill()
-        with self.process:
-            pass
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            with suppress(OSError):  # what a server that ended has not read
+                stream.close()

@@ -17,9 +17,10 @@ from mcp.client.stdio import stdio_client
 from orchestrator import Orchestrator
 from orchestrator.runtimes.permission_server import TOOL, TOOL_OF_CLAUDE
 from orchestrator.supervisor.permission_rules import PermissionRules
+from tests.interfaces.mcp.serving import MODULE, connected
 from tests.supervisor.running import PATIENCE, Town
 
-SERVER = ("-P", "-m", "orchestrator.interfaces.mcp", "--tools", TOOL)
+SERVER = (*MODULE, "--tools", TOOL)
 INPUT = {"command": "make x; ls", "description": "d"}
 
 
@@ -47,7 +48,7 @@ async def server(board: Path, mode: str = "auto", **variables: str) -> AsyncIter
     parameters = StdioServerParameters(
         command=sys.executable, args=[*SERVER], env={**named, **data, **variables}
     )
-    async with Client(stdio_client(parameters), mode=mode) as client:
+    async with Client(connected(parameters), mode=mode) as client:
         yield client
 
 
