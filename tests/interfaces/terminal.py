@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 from tests import forked
@@ -24,12 +23,15 @@ def at_terminal(board: Path, *words: str, columns: int = 80, colours: bool = Fal
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("ORC") and k != "NO_COLOR"}
     inherited.pop("COLUMNS", None)
-    line = ("--board", str(board), *words)
-    env = {**inherited, "TERM": "xterm"}
-    process = forked.start(line, cwd=Path.cwd(), env=env, stdout=theirs)
+    process = forked.popen(
+        ["--board", str(board), *words],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        env={**inherited, "TERM": "xterm"},
+    )
     os.close(theirs)
     text = _all_from(ours)
-    assert os.waitpid(process, 0)[1] == 0, text
+    assert process.wait() == 0, text
     return text if colours else _COLOUR.sub("", text)
 
 
@@ -39,8 +41,8 @@ def in_terminal(board: Path, *words: str, editor: str) -> tuple[int, str]:
 
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("ORC")}
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "cli.py"), "--board", str(board), *words],
+    process = forked.popen(
+        ["--board", str(board), *words],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 from orchestrator.interfaces.mcp import server as _imported_before_servers_begin  # noqa: F401
@@ -48,7 +49,7 @@ class Host:
         ours = {name: text for name, text in os.environ.items() if not name.startswith("ORC")}
         ours |= {"ORCHESTRATOR_DIR": str(board), **variables}
         ours |= {"ORC_AGENT": agent} if agent else {}
-        self.process = forked.piped(["mcp", *words], env=ours)
+        self.process = forked.popen(["mcp", *words], env=ours, stdin=PIPE, stdout=PIPE)
         self.pushes: list[dict[str, Any]] = []
         self.instructions = ""
         self._client = {"name": client, "version": "1"}

@@ -4,10 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
+from subprocess import PIPE
 from types import TracebackType
 from typing import Any, Self
 
@@ -78,13 +79,35 @@ def started(board: Path, *words: str, **variables: str) -> StdioServerParameters
     )
 
 
+class _Stdin(anyio.AsyncFile[str]):
+    """The stdin of a server; what its client writes after the end is lost."""
+
+    async def write(self, text: Any) -> int:
+        with _closed():
+            return await super().write(text)
+
+    async def flush(self) -> None:
+        with _closed():
+            await super().flush()
+
+
+@contextmanager
+def _closed() -> Iterator[None]:
+    """Say that a file is closed as the SDK expects it."""
+    try:
+        yield
+    except (BrokenPipeError, ValueError):
+        raise anyio.ClosedResourceError from None
+
+
 @asynccontextmanager
 async def connected(parameters: StdioServerParameters) -> AsyncIterator[Any]:
     """A server that begins as a copy of this process, and the streams for its client."""
     words = ["mcp", *parameters.args[len(MODULE) :]]
-    process = forked.piped(words, env=get_default_environment() | (parameters.env or {}))
-    ends = (TextIOWrapper(end, encoding="utf-8") for end in (process.stdout, process.stdin))
-    reads, writes = map(anyio.wrap_file, ends)
+    variables = get_default_environment() | (parameters.env or {})
+    process = forked.popen(words, env=variables, stdin=PIPE, stdout=PIPE)
+    reads = anyio.wrap_file(TextIOWrapper(process.stdout, encoding="utf-8"))
+    writes = _Stdin(TextIOWrapper(process.stdin, encoding="utf-8"))
     try:
         # A client reads and writes the same lines as a server.
         async with stdio_server(reads, writes) as streams:
@@ -112,13 +135,11 @@ class Host:
 
     def __init__(self, board: Path, *words: str, code: str = "", **variables: str) -> None:
         env = {**os.environ, "ORCHESTRATOR_DIR": str(board), "ORC_AGENT": "ann", **variables}
-        pipe = subprocess.PIPE
-        command = [sys.executable, "-P", "-c", code, *words]
-        self.process = (
-            subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe)
-            if code
-            else forked.piped(["mcp", *words], env=env)
-        )
+        if code:
+            command = [sys.executable, "-P", "-c", code, *words]
+            self.process = subprocess.Popen(command, env=env, stdin=PIPE, stdout=PIPE)
+        else:
+            self.process = forked.popen(["mcp", *words], env=env, stdin=PIPE, stdout=PIPE)
         self._number = 0
 
     def write(self, data: bytes) -> None:

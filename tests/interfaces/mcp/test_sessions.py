@@ -14,6 +14,7 @@ from interfaces.mcp.hosts import Host, until
 from orchestrator import Orchestrator
 from orchestrator.integrations.clients.clients import CLIENTS
 from orchestrator.interfaces.mcp import session
+from tests import forked
 
 Start = Callable[..., Host]
 
@@ -303,13 +304,8 @@ def test_a_host_that_does_not_read_stops_neither_others_nor_the_end(
 ) -> None:
     """The pipe is full: the server waits with a push, and the board is free meanwhile."""
     deaf = Host.__new__(Host)
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "orchestrator.interfaces.mcp"],
-        env={**os.environ, "ORCHESTRATOR_DIR": str(board), "ORC_AGENT": "deaf"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
+    variables = {**os.environ, "ORCHESTRATOR_DIR": str(board), "ORC_AGENT": "deaf"}
+    process = forked.popen(["mcp"], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     deaf.process = process
     deaf.send(
         id=1,

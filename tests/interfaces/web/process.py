@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from orchestrator.interfaces.web import server as _imported_before_servers_begin  # noqa: F401
+from tests import forked
+
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = (sys.executable, "-m", "orchestrator")
 WAIT = 60.0
@@ -27,8 +30,8 @@ class ServerProcess:
 
     def __init__(self, board: Path, home: Path, *words: str) -> None:
         environment = {**os.environ, "XDG_DATA_HOME": str(home), "PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(
-            [*PROGRAM, "--json", "--board", str(board), "--agent", "kim", "serve", *words],
+        self.process = forked.popen(
+            ["--json", "--board", str(board), "--agent", "kim", "serve", *words],
             cwd=board,
             env=environment,
             stdout=subprocess.PIPE,
