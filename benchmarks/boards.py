@@ -24,7 +24,7 @@ STREAMS = tuple(f"stream-{number}" for number in range(10))
 _DAY = 86400.0
 _BATCH = 1 << 20
 _STEP = 10
-_RESULT = (
+RESULT = (
     "Part {} is as planned but for two files: the retry counts one attempt too many, and the timeout"
     " is read in seconds where the guide says milliseconds. Both are noted with line numbers."
 )

@@ -14,8 +14,10 @@ import msgspec
 
 from orchestrator import snapshot
 from orchestrator.checkpoints import StatesOfThePast
+from orchestrator.cold.tree import ColdTree
 from orchestrator.commit_group import CommitGroup, Settled
 from orchestrator.core import clock, flow, names
+from orchestrator.core.cold_map import ColdDamage
 from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import Damage, NotFound, OrchestratorError, Refused, UsageError
 from orchestrator.core.events import Cause, Event, Recorded, RequestMark, caused_by, decode
@@ -101,6 +103,7 @@ class Engine:
         self._half_done: BaseException | None = None
         self._state: State | None = None
         self._position: Cursor = START
+        self._cold: ColdTree | None = None
         self._schedule = SnapshotSchedule(store, light=light)
         self.past_states = StatesOfThePast(store)
         self._changed = False
@@ -181,15 +184,33 @@ class Engine:
             return False
 
     def _load(self) -> State:
-        data = self.store.load_snapshot()
-        saved = snapshot.decode(data, self.store.cursor_type) if data is not None else None
-        self._state, self._position = saved or self.past_states.newest()
-        self._schedule.saved(len(data) if saved and data else 0, self._state.event)
+        for _ in range(2):  # another process may remove cold files between two reads
+            data = self.store.load_snapshot()
+            if data is None or self._open_snapshot(data):
+                break
+        return self._state if self._state is not None else self._begin_fold()
+
+    def _open_snapshot(self, data: bytes) -> bool:
+        """Take the state of a snapshot; False if it cannot be used."""
+        try:
+            saved = snapshot.load(data, self.store.cursor_type, self.store.cold, self.fold_to)
+        except ColdDamage:
+            return False
+        if saved is not None:
+            self._state, self._position, self._cold = saved.state, saved.cursor, saved.tree
+            self._schedule.saved(len(data), saved.state.event)
+        return saved is not None
+
+    def _begin_fold(self) -> State:
+        """Begin with the newest state of the past, or with an empty one before the first event."""
+        self._state, self._position = self.past_states.newest()
+        self._cold = None
+        self._schedule.saved(0, self._state.event)
         return self._state
 
     def forget(self) -> None:
         """Forget the state; the next use opens the board again."""
-        self._state = None
+        self._state = self._cold = None
         self._position = START
 
     def state_at(self, number: int) -> State:
@@ -201,8 +222,14 @@ class Engine:
         with self._owner:
             self._flush()
             present = self.read()
-        if number == present.event:
-            return present
+        return present if number == present.event else self.fold_to(number)
+
+    def fold_to(self, number: int) -> State:
+        """Fold the log up to an event.
+
+        Raises:
+            NotFound: The log has no such event.
+        """
         state, position = self.past_states.newest(number)
         for chunk in self.store.read(position):
             state.fold(record for record in chunk.events if record.id <= number)
@@ -562,7 +589,6 @@ class Engine:
         self, texts: Mapping[str, str | None], seen: Mapping[str, bytes | None], before: Cursor
     ) -> None:
         """The effects of a commit after a position: the commit is valid, so a failure here is a warning."""
-        assert self._state is not None
         for path, text in texts.items():
             try:
                 self._write_document(path, text, seen.get(path))
@@ -573,7 +599,8 @@ class Engine:
                 self._save()
         except (OrchestratorError, OSError) as error:
             self.warn(f"{error}. The snapshot is behind the log, which is all that counts.")
-        self._keep_checkpoint(self._state, before, self._position)
+        if self._state is not None:  # unknown if the snapshot could not be saved
+            self._keep_checkpoint(self._state, before, self._position)
 
     def _keep_checkpoint(self, state: State, before: Cursor, end: Cursor) -> None:
         """Save the state at a position as a checkpoint, if one is due: without it, only time is lost."""
@@ -589,10 +616,25 @@ class Engine:
             self.documents.write(path, text.encode())
 
     def _save(self) -> None:
+        if self._cold is not None and not self._cold.are_there():
+            self.forget()  # another process has merged the files
+            self._refresh()
+        try:
+            saving = self._prepare()
+        except ColdDamage:
+            self._begin_fold()
+            self._refresh()
+            saving = self._prepare()
+        self.store.save_snapshot(saving.data)
+        self._schedule.saved(len(saving.data), self._position.id)
+        if self.store.cold is not None:
+            snapshot.clean(self.store.cold, saving.part)
+        if saving.moved:
+            self._open_snapshot(saving.data)  # which has less in memory
+
+    def _prepare(self) -> snapshot.Saving:
         assert self._state is not None
-        data = snapshot.encode(self._state, self._position)
-        self.store.save_snapshot(data)
-        self._schedule.saved(len(data), self._state.event)
+        return snapshot.prepare(self._state, self._position, self._cold, self.store.cold)
 
     def _present(self, *agents: str) -> None:
         for agent in agents:
@@ -618,7 +660,7 @@ class Engine:
             with self._locked("save"):
                 if whole:
                     self.past_states.remove_all()
-                self._state, self._position = self.past_states.newest()
+                self._begin_fold()
                 self._refresh()
                 self._save()
 

@@ -2,14 +2,21 @@
 
 The first line holds a checksum of everything after it. If the snapshot is missing, was edited or has another
 format, the log is folded again. The file is flat: the fields of all slices are keys of one object.
+
+Of a board with a long history, the records that are past are in cold files, which the snapshot names;
+see :mod:`orchestrator.cold`.
 """
 
 import zlib
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
 
 import msgspec
 
+from orchestrator.cold.tree import ColdPart, ColdTree, install, split, whole_maps
 from orchestrator.core.events import is_known
-from orchestrator.core.store import Cursor
+from orchestrator.core.store import ColdFiles, Cursor
 from orchestrator.domain.state import State
 
 _HEAD = b'{\n  "checksum": "%08x",\n'
@@ -28,10 +35,11 @@ _FlatState = msgspec.defstruct(
 
 
 class Snapshot(msgspec.Struct):
-    """The content of the file: the state, and its position in the log."""
+    """The content of the file: the state, its position in the log, and its cold files."""
 
     format: int
     log: msgspec.Raw
+    cold: ColdPart | None
     state: _FlatState  # type: ignore[valid-type]
 
 
@@ -40,7 +48,7 @@ _decode = msgspec.json.Decoder(Snapshot).decode
 
 _WITH_UNKNOWN = 1000
 
-_LAYOUT = 6
+_LAYOUT = 7
 """Incremented when the fold keeps more of a log than before, so that older snapshots are not used."""
 
 
@@ -51,11 +59,57 @@ def _format_of(state: State) -> int:
 
 
 def encode(state: State, cursor: Cursor) -> bytes:
-    """The bytes of ``state.json``."""
+    """The bytes of a ``state.json`` that needs no other file."""
+    return _encode(state, cursor, None, whole_maps(state))
+
+
+class Saving(msgspec.Struct):
+    """A snapshot that is about to be saved.
+
+    Attributes:
+        data: The bytes of ``state.json``.
+        part: Its cold files.
+        moved: Whether records went to a cold file, so that the state in memory can be smaller.
+    """
+
+    data: bytes
+    part: ColdPart | None
+    moved: bool
+
+
+def prepare(state: State, cursor: Cursor, tree: ColdTree | None, files: ColdFiles | None) -> Saving:
+    """Encode a state, and write its past records to a cold file if there are many.
+
+    Args:
+        state: The state.
+        cursor: Its position in the log.
+        tree: The cold files that the state was loaded with.
+        files: Where the cold files of the board are; None: everything is in ``state.json``.
+
+    Raises:
+        ColdDamage: A cold file was damaged: fold the log again.
+    """
+    parts = split(state, tree, files, cursor.id) if files is not None else None
+    if parts is None:
+        return Saving(_encode(state, cursor, None, {}), None, False)
+    return Saving(_encode(state, cursor, parts.part, parts.hot), parts.part, parts.moved)
+
+
+def clean(files: ColdFiles, part: ColdPart | None) -> None:
+    """Remove the cold files that the snapshot in place does not name; who has one open can read it still."""
+    named = {file.name for file in part.files} if part is not None else set()
+    for name in files.names():
+        if name not in named:
+            files.remove(name)
+
+
+def _encode(
+    state: State, cursor: Cursor, part: ColdPart | None, hot: dict[str, dict[Any, Any]]
+) -> bytes:
     log = msgspec.Raw(msgspec.json.encode(cursor))
     # The text may have 50 MB: it is copied once, after the compact form was released.
-    flat = _FlatState(*[getattr(holder, name) for holder, name in state.holders()])
-    compact = msgspec.json.encode(Snapshot(_format_of(state), log, flat))
+    flat = _FlatState(*[hot.get(name, getattr(of, name)) for of, name in state.holders()])
+    compact = msgspec.json.encode(Snapshot(_format_of(state), log, part, flat))
     text = msgspec.json.format(compact, indent=2)
     del compact
     body = memoryview(text)[2:]  # without the first brace and newline
@@ -63,8 +117,31 @@ def encode(state: State, cursor: Cursor) -> bytes:
     return b"".join((_HEAD % checksum, body, b"\n"))
 
 
-def decode(data: bytes, cursor_type: type[Cursor]) -> tuple[State, Cursor] | None:
-    """The state and its position in the log; None if the file was changed or damaged."""
+class LoadedSnapshot(msgspec.Struct):
+    """What a snapshot contains: the state, its position in the log, its open cold files."""
+
+    state: State
+    cursor: Cursor
+    tree: ColdTree | None
+
+
+def load(
+    data: bytes,
+    cursor_type: type[Cursor],
+    files: ColdFiles | None = None,
+    restored: Callable[[int], State] | None = None,
+) -> LoadedSnapshot | None:
+    """Read a snapshot; None if it was changed or damaged.
+
+    Args:
+        data: The bytes of ``state.json``.
+        cursor_type: The class of its position.
+        files: Where the cold files of the board are.
+        restored: Folds the log up to an event, if damage in a cold file is found later.
+
+    Raises:
+        ColdDamage: A cold file is missing, or has another size.
+    """
     body = memoryview(data)[_HEAD_LENGTH:]
     if data[:_HEAD_LENGTH] != _HEAD % zlib.crc32(body):
         return None
@@ -77,4 +154,18 @@ def decode(data: bytes, cursor_type: type[Cursor]) -> tuple[State, Cursor] | Non
     for holder, name in state.holders():
         setattr(holder, name, getattr(snapshot.state, name))
     knows_more = any(is_known(name) for name in state.newer_fields)
-    return (state, cursor) if snapshot.format == _format_of(state) and not knows_more else None
+    if snapshot.format != _format_of(state) or knows_more:
+        return None
+    if snapshot.cold is None:
+        return LoadedSnapshot(state, cursor, None)
+    if files is None or restored is None:
+        return None
+    tree = ColdTree(files, snapshot.cold)
+    install(state, tree, cache(partial(restored, cursor.id)))
+    return LoadedSnapshot(state, cursor, tree)
+
+
+def decode(data: bytes, cursor_type: type[Cursor]) -> tuple[State, Cursor] | None:
+    """The state and its position of a ``state.json`` that needs no other file; else None."""
+    loaded = load(data, cursor_type)
+    return (loaded.state, loaded.cursor) if loaded is not None else None

@@ -114,12 +114,11 @@ def check_saved(orc: Orchestrator, folded: str, *, must_be_recent: bool = False)
         must_be_recent: A snapshot exists: of the last event if it is small, else at most an eighth of its
             size behind.
     """
-    saved = orc.engine.store.load_snapshot() or b""
-    snap = snapshot.decode(saved, orc.engine.store.cursor_type)
+    size = len(orc.engine.store.load_snapshot() or b"")
+    snap = saved_state(orc.engine.store)
     if snap is None:
         assert not must_be_recent, "there is no whole state.json"
         return
-    size = len(saved)
     state, position = snap
     tail = 0
     for chunk in orc.engine.store.read(position):
@@ -131,6 +130,17 @@ def check_saved(orc: Orchestrator, folded: str, *, must_be_recent: bool = False)
         assert tail <= (size * schedule.TAIL if size >= schedule.SMALL else 0), (
             "state.json is too old"
         )
+
+
+def saved_state(store: Store) -> tuple[State, Cursor] | None:
+    """The state and the position in the snapshot, with its cold files; None if it cannot be used."""
+
+    def damaged(_: int) -> State:
+        raise AssertionError("a cold file is damaged")
+
+    saved = store.load_snapshot() or b""
+    loaded = snapshot.load(saved, store.cursor_type, store.cold, damaged)
+    return (loaded.state, loaded.cursor) if loaded is not None else None
 
 
 def as_text(state: State, position: Cursor) -> str:

@@ -194,6 +194,38 @@ class Upkeep(Protocol):
         """
 
 
+class ColdFile(Protocol):
+    """A cold file that is open: it can be read although it was removed since.
+
+    Attributes:
+        size: Its bytes.
+    """
+
+    size: int
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read bytes from an offset; fewer only at the end."""
+
+
+class ColdFiles(Protocol):
+    """The parts of the snapshot that never change; see :mod:`orchestrator.cold`."""
+
+    def where(self, name: str) -> str:
+        """The name of a file in messages."""
+
+    def names(self) -> list[str]:
+        """The names of all files."""
+
+    def open(self, name: str) -> ColdFile | None:
+        """Open a file; None if it does not exist."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, whole or not at all; it takes the place of one of this name."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if that is possible now."""
+
+
 class Store(Protocol):
     """What the engine needs from the storage of a board.
 
@@ -204,6 +236,7 @@ class Store(Protocol):
         checkpoints: Snapshots of the past; None if the store keeps none.
         cursor_type: The class of its cursors, to decode a cursor from a snapshot.
         is_local: Whether only this machine uses the log, which is on it, so that :meth:`mark` does not wait.
+        cold: The parts of the snapshot that never change; None if this store keeps it in one part.
     """
 
     presence: Presence
@@ -212,6 +245,7 @@ class Store(Protocol):
     checkpoints: Checkpoints | None
     cursor_type: type[Cursor]
     is_local: bool
+    cold: ColdFiles | None
 
     def now(self) -> float:
         """The time of the board in seconds since 1970, the same for all its writers.

@@ -1,6 +1,7 @@
 """Remembered requests, so that a repeated command with the same request id has one effect."""
 
 import zlib
+from itertools import islice
 
 import msgspec
 from msgspec import structs
@@ -9,7 +10,10 @@ from orchestrator.core import events
 from orchestrator.core.errors import Refused, UsageError
 
 REMEMBERED = 10_000
-"""How many requests a board remembers; the oldest are forgotten first."""
+"""How many requests a board remembers at least; the oldest are forgotten first."""
+
+_FORGOTTEN = 1000
+"""How many are forgotten together: to find the oldest, all of them are looked at."""
 
 
 class Request(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -24,8 +28,9 @@ class Request(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True)
 def remember(requests: dict[str, Request], made: events.RequestMark, last: int) -> None:
     """Keep an answered request; part of the fold."""
     requests[made.id] = Request(made.command, made.arguments, made.first, last)
-    if len(requests) > REMEMBERED:
-        del requests[next(iter(requests))]
+    if len(requests) == REMEMBERED + _FORGOTTEN:
+        for oldest in [*islice(requests, _FORGOTTEN)]:
+            del requests[oldest]
 
 
 _OF_RECORDS = "r"

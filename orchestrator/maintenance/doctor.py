@@ -13,6 +13,7 @@ import msgspec
 
 from orchestrator import snapshot
 from orchestrator.core import system
+from orchestrator.core.cold_map import ColdDamage
 from orchestrator.core.errors import Damage, OrchestratorError
 from orchestrator.core.events import decode
 from orchestrator.core.progress import ShowProgress, no_progress
@@ -143,21 +144,29 @@ class _Doctor:
         data = self.store.load_snapshot()
         if data is None and not self.end.id:
             return
-        saved = snapshot.decode(data, self.store.cursor_type) if data is not None else None
+        saved, why = None, "is missing"
+        if data is not None:
+            why = "is damaged, or was changed by another program"
+            try:
+                files, cursor_type = self.store.cold, self.store.cursor_type
+                saved = snapshot.load(data, cursor_type, files, self.engine.fold_to)
+            except ColdDamage as damage:
+                why = f"needs {damage}, which is missing or damaged"
         level, hint, message = "warning", "", ""
         if saved is None:
-            why = "is missing" if data is None else "is damaged, or was changed by another program"
             message = f"{path} {why}"
-        elif (number := saved[1].id) > self.end.id:
+        elif (number := saved.cursor.id) > self.end.id:
             level = "damage"
             message = f"The log ends at event {self.end.id}, but {path} goes up to {number}"
             hint = "Restore the newer log; `doctor --fix --accept-log` accepts the loss of the later events."
-        elif other := self._other_log(saved[1]):
+        elif other := self._other_log(saved.cursor):
             level, message = "damage", other.message
             hint = (
                 "Restore the log that it belongs to; `doctor --fix --accept-log` accepts this one."
             )
-        elif not self._agrees(*saved):
+        elif saved.tree is not None and (damaged := ", ".join(saved.tree.damaged())):
+            message = f"{path} needs {damaged}, which is damaged"
+        elif not self._agrees(saved.state, saved.cursor):
             message = f"{path} does not agree with the log at event {number}"
         if message:
             refold = partial(self.engine.refold, whole=self.full or level == "damage")

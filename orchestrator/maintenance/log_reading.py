@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-import msgspec
-
+from orchestrator import snapshot
 from orchestrator.core.progress import ShowProgress
 from orchestrator.core.store import START, Cursor, Problem
 from orchestrator.domain.state import State
@@ -91,4 +90,4 @@ class LogReading:
 
 def equal(one: State, other: State) -> bool:
     """Whether two states are the same."""
-    return msgspec.json.encode(one) == msgspec.json.encode(other)
+    return snapshot.encode(one, START) == snapshot.encode(other, START)

@@ -43,7 +43,7 @@ def events_without_wisps(engine: Engine) -> EventsWithoutWisps:
     stored = (record for chunk in engine.store.read(START) for record in chunk.events)
     leaving: list[Workflow] = []
     remarks = []
-    for wisp in (workflow for workflow in state.workflows.values() if workflow.ephemeral):
+    for wisp in state.workflows.wisps():
         if user := next(users_of(state, wisp, burning=True), None):
             remarks.append(f"wisp {wisp.root} is included: task {user[0]} {user[1]}")
         else:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from orchestrator.core import clock
+from orchestrator.core.cold_map import current
 from orchestrator.core.printable import one_line, shortened, times
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.agents.commands import STALE_AFTER
@@ -37,7 +38,7 @@ def attention(state: State, now: str, seen: Mapping[str, float]) -> tuple[list[A
     """Return the alerts, the most urgent kind first, and how many were left out."""
     active = {name for name, stream in state.workstreams.items() if stream.status == "active"}
     alerts: dict[str, list[Alert]] = {kind: [] for kind in get_args(AlertKind)}
-    for task in state.tasks.values():
+    for task in current(state.tasks.tasks):
         if task.workstream in active and task.status not in ("done", "cancelled"):
             for alert in _task_alerts(task, now):
                 alerts[alert.kind].append(alert)
@@ -104,18 +105,20 @@ def _silent_agents(state: State, now: str, seen: Mapping[str, float]) -> Iterato
 def _ended_needs(state: State, active: set[str]) -> Iterator[Alert]:
     """Yield the tasks that ended otherwise than others need it: not done, or cancelled and not failed."""
     tasks = state.tasks
-    for need in tasks.needed_by | tasks.failure_needed_by:
+    dependants: dict[str, list[Task]] = {}
+    for task in tasks.open():
+        is_idle = task.status in ("pending", "assigned", "blocked")
+        if is_idle and task.open_needs and task.workstream in active:
+            for need in dict.fromkeys((*task.needs, *task.needs_failure_of)):
+                dependants.setdefault(need, []).append(task)
+    for need, users in dependants.items():
         status = tasks.status_of(need)
         if status not in ("failed", "cancelled"):
             continue
-        dependants = [*tasks.needed_by.get(need, ())]
-        if status == "cancelled":
-            dependants += tasks.failure_needed_by.get(need, ())
-        live = tasks.present(dict.fromkeys(dependants))
-        open_tasks = (task for task in live if task.status in ("pending", "assigned", "blocked"))
-        waiting = [task.id for task in open_tasks if task.workstream in active]
+        is_failed = status == "failed"
+        waiting = [task.id for task in users if not is_failed or need in task.needs]
         if waiting:
-            task = tasks.get(need)
+            live = tasks.get(need)
             workstream = tasks.workstream_of(need)
             yield Alert(
                 kind="need_ended",
@@ -124,5 +127,5 @@ def _ended_needs(state: State, active: set[str]) -> Iterator[Alert]:
                 task=need,
                 status=status,
                 dependants=waiting[:SHOWN],
-                command=f"t reopen {need}" if task else "",
+                command=f"t reopen {need}" if live else "",
             )

@@ -5,7 +5,7 @@ from graphlib import TopologicalSorter
 
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import awaited_failures
-from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.records import Task
 from orchestrator.planning.records import SHOWN, CriticalPath, PathTask
 from orchestrator.planning.survey import about
 
@@ -26,9 +26,8 @@ def longest_chain(state: State, workstream: str | None = None) -> list[Task]:
     """
     tasks = {
         task.id: task
-        for task in state.tasks.values()
-        if task.status not in ENDED
-        and workstream in (None, task.workstream)
+        for task in state.tasks.open()
+        if workstream in (None, task.workstream)
         and state.workstreams[task.workstream].status == "active"
         and not awaited_failures(state, task)
     }

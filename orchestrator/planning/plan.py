@@ -110,7 +110,7 @@ def _short_brief(task: Task) -> str:
 def _waiting_tasks(state: State, now: str) -> list[Task]:
     """Return the blocked pending tasks of active workstreams, in the order of taking them."""
     streams = {name: s.priority for name, s in state.workstreams.items() if s.status == "active"}
-    pending = (t for t in state.tasks.values() if t.status == "pending" and t.workstream in streams)
+    pending = (t for t in state.tasks.open() if t.status == "pending" and t.workstream in streams)
     return sorted(
         (task for task in pending if is_kept_back(state, task, now)),
         key=lambda task: (streams[task.workstream], task.priority, task.events[0], task.id),

@@ -201,11 +201,9 @@ class _Groups:
             for status in ("done", "failed", "cancelled")
             if (n := sum(counts.get(status, 0) for _, counts in self.counts))
         }
-        # Counted in C, and only for the few tasks that are neither queued nor done.
-        special = [t for t in state.tasks.values() if t.status not in ("pending", "done")]
-        self.special = [task for task in special if task.workstream in self.streams]
+        begun = [task for task in state.tasks.open() if task.status != "pending"]
+        self.special = [task for task in begun if task.workstream in self.streams]
         self.lapsed = [task for task in self.special if task.has_lapsed(now)]
-        self.unfinished = [task for task in special if task.status in ("failed", "cancelled")]
 
     def count_open(self) -> int:
         return sum(sum(counts.values()) for _, counts in self.counts) - sum(self.ended.values())
@@ -230,7 +228,7 @@ class _Groups:
         return {
             **groups,
             **self._free(),
-            "stuck": self._group([*filter(self._is_needed, self.unfinished)]),
+            "stuck": self._group(self._stuck()),
         }
 
     def _free(self) -> dict[str, TaskGroup]:
@@ -278,14 +276,14 @@ class _Groups:
         return free and task.workstream in self.streams - self.closed
 
     def _waiting(self) -> Iterator[Task]:
-        for task in self.state.tasks.values():
+        for task in self.state.tasks.open():
             is_due = task.is_clear and task.defer_until <= self.now
             waits = not task.is_reached or (is_due and open_parts(self.state, task))
             if waits and self._is_free(task):
                 yield task
 
     def _closed(self) -> Iterator[Task]:
-        for task in self.state.tasks.values():
+        for task in self.state.tasks.open():
             free = task.status == "pending" or task.has_lapsed(self.now)
             if task.workstream in self.closed and (free or self._is_stopped(task)):
                 yield task
@@ -297,6 +295,16 @@ class _Groups:
         is_unseen = task.awaits_review and task.review_until <= self.now
         is_given = task.status == "assigned" and task.assigned_to != self.agent
         return is_unseen or is_given or task.status == "blocked"
+
+    def _stuck(self) -> list[Task]:
+        """The failed and cancelled tasks that open tasks of those workstreams need otherwise."""
+        needs: dict[str, None] = {}
+        for task in self.state.tasks.open():
+            if task.open_needs and task.workstream in self.streams:
+                needs |= dict.fromkeys((*task.needs, *task.needs_failure_of))
+        ended = self.state.tasks.present(needs)
+        unfinished = [task for task in ended if task.status in ("failed", "cancelled")]
+        return [task for task in unfinished if self._is_needed(task)]
 
     def _is_needed(self, task: Task) -> bool:
         """Whether an open task of those workstreams needs it, or needs that it had failed."""

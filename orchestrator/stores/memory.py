@@ -13,6 +13,8 @@ from orchestrator.core.store import (
     LARGEST_RECORD,
     Checkpoints,
     Chunk,
+    ColdFile,
+    ColdFiles,
     Cursor,
     Cursors,
     Documents,
@@ -111,6 +113,39 @@ class MemoryCursors:
         self._texts[reader] = text
 
 
+class MemoryColdFile:
+    """An open cold file."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._data[offset : offset + length]
+
+
+class MemoryColdFiles:
+    """The cold files by name."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, bytes] = {}
+
+    def where(self, name: str) -> str:
+        return name
+
+    def names(self) -> list[str]:
+        return sorted(self.data)
+
+    def open(self, name: str) -> ColdFile | None:
+        return MemoryColdFile(self.data[name]) if name in self.data else None
+
+    def write(self, name: str, data: bytes) -> None:
+        self.data[name] = data
+
+    def remove(self, name: str) -> None:
+        self.data.pop(name, None)
+
+
 class MemoryStore:
     """A board in memory; implements the Store port."""
 
@@ -124,6 +159,7 @@ class MemoryStore:
         self.presence: Presence = MemoryPresence()
         self.documents: Documents = MemoryDocuments()
         self.cursors: Cursors = MemoryCursors()
+        self.cold: ColdFiles | None = MemoryColdFiles()
         self._log = os.urandom(8).hex()
         self._records: list[Recorded] = []
         self._lock = threading.Lock()

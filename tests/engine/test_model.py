@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 import postgres_server
 import pytest
-from boards import MORNING, SettableClock, as_text, check_derived, fold
+from boards import MORNING, SettableClock, as_text, check_derived, fold, saved_state
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from orchestrator import Orchestrator, OrchestratorError, snapshot
+from orchestrator import Orchestrator, OrchestratorError
 from orchestrator.core import clock as times
 from orchestrator.core.store import START, Store
 from orchestrator.domain.tasks.records import Task
@@ -125,11 +125,9 @@ class Board(RuleBasedStateMachine):
     def the_snapshot_is_saved(self) -> None:
         if self.head():
             self.orc.engine.save()
-            saved = self.store.load_snapshot()
-            assert saved == snapshot.encode(self.orc.engine.read(), self.orc.engine._position)
-            decoded = snapshot.decode(saved, self.store.cursor_type)
-            assert decoded is not None
-            assert as_text(*decoded) == as_text(*fold(self.store))
+            saved = saved_state(self.store)
+            assert saved is not None
+            assert as_text(*saved) == as_text(*fold(self.store)) == self.text()
 
     # Workstreams
 

@@ -106,8 +106,8 @@ class Batch(Noun[State]):
         added = {*applied.added}
         return {
             new[position]: task.id
-            for task in tasks.values()
-            if tasks.is_open(task.id) and task.id not in added
+            for task in tasks.open()
+            if task.id not in added
             if (position := _position(self._state, task)) in new
         }
 

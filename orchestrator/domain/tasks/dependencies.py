@@ -252,7 +252,7 @@ class Links(Noun[State]):
         state.workstreams.check(workstream)
         return [
             Blocked(task=task, by=tuple(blockers(state, task, now)))
-            for task in state.tasks.values()
+            for task in state.tasks.open()
             if workstream in (None, task.workstream) and is_kept_back(state, task, now)
         ]
 
@@ -263,10 +263,8 @@ class Links(Noun[State]):
         limit = clock.after(now, -clock.duration(f"{days:f}d"))
         stale = [
             task
-            for task in state.tasks.values()
-            if task.status not in ENDED
-            and task.updated_at <= limit
-            and workstream in (None, task.workstream)
+            for task in state.tasks.open()
+            if task.updated_at <= limit and workstream in (None, task.workstream)
         ]
         return sorted(stale, key=lambda task: task.updated_at)
 

@@ -138,4 +138,5 @@ class TaskQueries(Noun[State]):
             since=since,
             facts=facts,
         )
-        return [task for task in state.tasks.values() if passes(task)]
+        tasks = state.tasks.open() if open or ready else state.tasks.values()
+        return [task for task in tasks if passes(task)]

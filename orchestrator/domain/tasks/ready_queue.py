@@ -75,7 +75,7 @@ class Schedule:
         self._renewals: dict[str, list[tuple[str, str]]] = {}
         self._exact: dict[str, dict[object, HeldResource]] = {}
         self._globs: dict[object, HeldResource] = {}
-        for task in tasks.values():
+        for task in tasks.open():
             if task.status in HELD:
                 self._start(task)
             if task.is_automated:

@@ -4,10 +4,12 @@
 result of a late holder from that of the current one (a fencing token).
 """
 
+from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 import msgspec
 
+from orchestrator.core.cold_map import current
 from orchestrator.domain.merges.records import Proposal
 from orchestrator.domain.slices import MapSlice, Record
 from orchestrator.domain.tasks.facts import TaskFacts
@@ -281,6 +283,10 @@ class TaskSlice(MapSlice[str, Task]):
             self.unknown_facts[event.task] = self.unknown_facts.get(event.task, {}) | unknown
         elif type_name == "task.imported":
             self.unknown_facts[event.record.id] = unknown.get("record", {})
+
+    def open(self) -> Iterator[Task]:
+        """The tasks that have not ended, in the order in which they were added; ended ones cost nothing."""
+        return (task for task in current(self.tasks) if task.status not in ENDED)
 
     def is_done(self, task_id: str) -> bool:
         """Whether a task, archived or not, is done."""

@@ -388,7 +388,7 @@ class Workflows(Noun[State]):
             agent: Only workflows whose root or a step this agent has.
         """
         state = self._state
-        workflows = [w for w in state.workflows.values() if ended or not w.ended_at]
+        workflows = [*state.workflows.values()] if ended else state.workflows.open()
         if agent is None:
             return workflows
         held = state.schedule.held_by(agent)

@@ -1,5 +1,6 @@
 """The record of a workflow, and the slice of the state with all of them."""
 
+from orchestrator.core.cold_map import current
 from orchestrator.domain.slices import MapSlice, Record
 from orchestrator.domain.tasks.relations import Progress
 
@@ -55,3 +56,11 @@ class WorkflowSlice(MapSlice[str, Workflow]):
     workflows: dict[str, Workflow] = {}
     steps: dict[str, list[str]] = {}
     work: dict[str, Progress] = {}
+
+    def open(self) -> list[Workflow]:
+        """The workflows that have not ended; the ended ones cost nothing."""
+        return [workflow for workflow in current(self.workflows) if not workflow.ended_at]
+
+    def wisps(self) -> list[Workflow]:
+        """The ephemeral workflows, ended or not."""
+        return [workflow for workflow in current(self.workflows) if workflow.ephemeral]

@@ -104,7 +104,7 @@ def users_of(state: State, workflow: Workflow, *, burning: bool) -> Iterator[tup
 
 def collect(tx: Transaction[State], keep: frozenset[str]) -> None:
     """End some wisps that ended a day ago, or were abandoned a week ago."""
-    wisps = [w for w in tx.state.workflows.values() if w.ephemeral and w.root not in keep]
+    wisps = [wisp for wisp in tx.state.workflows.wisps() if wisp.root not in keep]
     for workflow in [wisp for wisp in wisps if _is_collectable(tx, wisp)][:COLLECTED]:
         if workflow.condense is not None and workflow.condense.by_itself:
             squash(tx, workflow)

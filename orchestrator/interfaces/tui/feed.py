@@ -270,7 +270,7 @@ class Feed:
             elif noun in ("task", "agent", "workflow", "merge"):
                 # Any number of tasks may have changed; their records show which.
                 tasks = state.tasks.tasks
-                changed = [i for i, task in tasks.items() if self._known.get(i) is not task]
+                changed = [i for i, task in tasks.items() if self._known.get(i) != task]
                 touched |= dict.fromkeys((*changed, *(self._known.keys() - tasks.keys())))
         return touched | dict.fromkeys(spread)
 

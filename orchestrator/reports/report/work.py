@@ -110,11 +110,7 @@ class WorkLeft:
     def __init__(self, state: State, workstream: str | None, now: str) -> None:
         self._state, self._now = state, now
         streams = state.workstreams
-        open_tasks = [
-            task
-            for task in state.tasks.values()
-            if task.status not in ENDED and workstream in (None, task.workstream)
-        ]
+        open_tasks = [task for task in state.tasks.open() if workstream in (None, task.workstream)]
         failures = {task.id: awaited_failures(state, task) for task in open_tasks}
         others = {task: needs for task, needs in failures.items() if needs}
         self.spared = {t for t, needs in others.items() if all(map(state.tasks.is_open, needs))}

@@ -21,6 +21,7 @@ _IGNORED = """\
 .queue
 .holder
 state.json
+cold/
 *.new
 *.tmp
 index.db*

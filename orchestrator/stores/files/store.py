@@ -11,6 +11,7 @@ from orchestrator.core.events import Recorded
 from orchestrator.core.store import (
     Checkpoints,
     Chunk,
+    ColdFiles,
     Cursor,
     Cursors,
     Documents,
@@ -19,6 +20,7 @@ from orchestrator.core.store import (
 )
 from orchestrator.stores.files import damage, disk, reading
 from orchestrator.stores.files.checkpoints import FileCheckpoints
+from orchestrator.stores.files.cold import FolderOfColdFiles
 from orchestrator.stores.files.folders import FileCursors, FileDocuments, FilePresence
 from orchestrator.stores.files.lines import ParsedLines, Position, encode_line, parse
 from orchestrator.stores.files.locking import BoardLock
@@ -67,6 +69,7 @@ class FileStore:
         self.documents: Documents = FileDocuments(self.folder)
         self.cursors: Cursors = FileCursors(self._state)
         self.checkpoints: Checkpoints | None = FileCheckpoints(self._state, self._segments)
+        self.cold: ColdFiles | None = FolderOfColdFiles(f"{self._state}/cold")
 
     @property
     def upkeep(self) -> Upkeep:

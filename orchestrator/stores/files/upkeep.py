@@ -66,7 +66,7 @@ class FileUpkeep:
 
     def _leftovers(self) -> Iterator[Problem]:
         """Check that no temporary file of an interrupted write is left."""
-        for folder in self._folders():
+        for folder in (*self._folders(), os.path.join(self._state, "cold")):
             for name in disk.names_in(folder):
                 if name.endswith(".new"):
                     path = os.path.join(folder, name)

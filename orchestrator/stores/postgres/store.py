@@ -31,6 +31,7 @@ from orchestrator.core.store import (
     START,
     Checkpoints,
     Chunk,
+    ColdFiles,
     Cursor,
     Cursors,
     Documents,
@@ -123,6 +124,7 @@ class PostgresStore:
 
     cursor_type: type[Cursor] = RowCursor
     is_local = False
+    cold: ColdFiles | None = None
     upkeep: Upkeep | None = None
     checkpoints: Checkpoints | None = None
 

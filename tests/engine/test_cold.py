@@ -1,0 +1,509 @@
+"""Past records leave the snapshot for cold files, and no answer changes with that."""
+
+import itertools
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from boards import SettableClock, as_text, check_derived, check_law, fold, saved_state
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant
+
+from orchestrator import Orchestrator, OrchestratorError, snapshot
+from orchestrator.cold import past, run, tree
+from orchestrator.core.cold_map import ColdLine, ColdMap, MapPart, spans_of
+from orchestrator.core.store import Store
+from orchestrator.core.transaction import Transaction
+from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
+from orchestrator.maintenance import doctor
+from orchestrator.planning.attention import attention
+from orchestrator.planning.critical_path import longest_chain
+from orchestrator.planning.standstill import standstill
+from orchestrator.stores.files import FileStore
+from orchestrator.stores.memory import MemoryStore
+
+from .test_model import Board
+
+
+@contextmanager
+def cold_at_once(*, newest: int = 1) -> Iterator[None]:
+    """Write every past record to a cold file, in tiny blocks, and merge files in pairs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tree, "FEWEST", 1)
+        patch.setattr(tree, "MERGED", 2)
+        patch.setattr(tree, "LARGEST", 8)
+        patch.setattr(run, "BLOCK", 200)
+        patch.setattr(past, "NEWEST", {"tasks": newest})
+        yield
+
+
+def plain(orc: Orchestrator) -> Orchestrator:
+    """The same board without a snapshot: all is in memory."""
+    other = Orchestrator(orc.engine.store, now=orc.engine._clock)
+    other.engine._state, other.engine._position = fold(orc.engine.store)
+    return other
+
+
+def answers(orc: Orchestrator) -> list[Any]:
+    """What queries of every kind say of a board."""
+    state, now = orc.engine.read(), orc.engine.now()
+    tasks = state.tasks
+    queries: list[Callable[[], Any]] = [
+        lambda: attention(state, now, {}),
+        lambda: [standstill(state, agent, None, now) for agent in AGENTS],
+        lambda: [longest_chain(state), orc.links.blocked(), orc.links.stale(0.0)],
+        lambda: [orc.tasks.all(open=True), orc.tasks.all(ready=True), orc.tasks.all()],
+        lambda: [*orc.tasks.ever()],
+        lambda: [[orc.tasks.needed_by(id), orc.tasks.history(id)] for id in state.tasks],
+        lambda: [orc.tasks.get(id[:6]).id for id in state.tasks],
+        lambda: [orc.tasks.labels(), orc.stats(), orc.status().workstreams],
+        lambda: [orc.workflows.all(), orc.workflows.all(ended=True)],
+        lambda: [orc.workflows.standing(root) for root in state.workflows],
+        lambda: [orc.mail.inbox(agent=agent) for agent in AGENTS],
+        lambda: [orc.mail.thread(number) for number in state.mail.messages],
+        lambda: [orc.mail.queues(), orc.mail.search("1")],
+        lambda: [len(tasks), len(state.mail.messages), len(state.requests), len(state.workflows)],
+        lambda: [task.id for task in reversed(tasks.values())],
+        lambda: as_text(state, orc.engine._position),
+    ]
+    found: list[Any] = []
+    for query in queries:
+        try:
+            found.append(query())
+        except OrchestratorError as error:
+            found.append(str(error))
+    return found
+
+
+class ColdBoard(Board):
+    """Every past record goes to a cold file with the next commit."""
+
+    def make_store(self) -> Store:
+        self.patches = ExitStack()
+        self.patches.enter_context(cold_at_once())
+        return super().make_store()
+
+    def teardown(self) -> None:
+        self.patches.close()
+        super().teardown()
+
+    @invariant()
+    def no_answer_depends_on_cold_records(self) -> None:
+        assert answers(self.orc) == answers(plain(self.orc))
+
+
+TestColdBoard = ColdBoard.TestCase
+TestColdBoard.settings = settings(
+    max_examples=max(1, settings().max_examples // 5), stateful_step_count=40
+)
+
+
+# Two boards, one of them with cold records
+
+AGENTS = ("ann", "bob", "eve")
+
+_STEPS = tuple(CompiledStep(id=i, title=i, needs=n) for i, n in (("a", ()), ("b", ("a",))))
+FORMULAS = tuple(CompiledFormula(formula="made", steps=_STEPS, ephemeral=e) for e in (False, True))
+
+numbers = st.integers(0, 30)
+Command = tuple[str, int, int]
+
+
+class Chosen:
+    """What two numbers choose of a board, for a command on it."""
+
+    def __init__(self, orc: Orchestrator, first: int, second: int) -> None:
+        state = orc.engine.read()
+        tasks, messages, flows = [*state.tasks], [*state.mail.messages], [*state.workflows]
+        self.orc, self.first, self.second = orc, first, second
+        self.task = tasks[first % len(tasks)] if tasks else "abc"
+        self.other = tasks[second % len(tasks)] if tasks else "abc"
+        self.message = messages[first % len(messages)] if messages else 1
+        self.flow = flows[first % len(flows)] if flows else "abc"
+        self.agent, self.sender = AGENTS[second % 3], AGENTS[first % 3]
+
+    def add(self) -> object:
+        facts: dict[str, Any] = {}
+        if self.second % 3 == 0 and self.task != "abc":
+            facts = {"needs": [self.task]}
+        elif self.second % 3 == 1 and self.other != "abc":
+            facts = {"parent": self.other}
+        title = f"{self.first} {self.second}"
+        return self.orc.tasks.add("build", title=title, labels=[f"l{self.first % 3}"], **facts)
+
+    def end(self, how: Callable[..., object]) -> object:
+        self.orc.tasks.claim(self.task, agent=self.agent)
+        return how(self.task, agent=self.agent)
+
+    def request(self) -> object:
+        name = f"r{self.first % 8}"
+        with self.orc.request(name):
+            return self.orc.tasks.add("build", title=name)
+
+
+COMMANDS: dict[str, Callable[[Chosen], object]] = {
+    "add": Chosen.add,
+    "add another": Chosen.add,
+    "claim": lambda c: c.orc.tasks.claim(c.task, agent=c.agent),
+    "done": lambda c: c.end(c.orc.tasks.complete),
+    "done again": lambda c: c.end(c.orc.tasks.complete),
+    "fail": lambda c: c.end(c.orc.tasks.fail),
+    "cancel": lambda c: c.orc.tasks.cancel(c.task, reason="x"),
+    "reopen": lambda c: c.orc.tasks.reopen(c.task),
+    "archive": lambda c: c.orc.tasks.archive([c.task]),
+    "delete": lambda c: c.orc.tasks.delete([c.task], reason="x"),
+    "edit": lambda c: c.orc.tasks.edit(c.task, title=f"new {c.second}"),
+    "link": lambda c: c.orc.links.add(c.task, c.other),
+    "relate": lambda c: c.orc.links.add(c.task, c.other, kind="related"),
+    "next": lambda c: c.orc.next(None, agent=c.agent),
+    "send": lambda c: c.orc.mail.send(c.agent, f"{c.first}", agent=c.sender),
+    "send again": lambda c: c.orc.mail.send(c.agent, f"{c.first}", agent=c.sender),
+    "enqueue": lambda c: c.orc.mail.send("queue:q", f"{c.first}", agent=c.sender),
+    "read": lambda c: c.orc.mail.read(c.message, agent=c.agent),
+    "read another": lambda c: c.orc.mail.read(c.message, agent=c.agent),
+    "unread": lambda c: c.orc.mail.unread(c.message, agent=c.agent),
+    "drop": lambda c: c.orc.mail.archive([c.message], agent=c.agent),
+    "take": lambda c: c.orc.mail.take("q", agent=c.agent),
+    "rename": lambda c: c.orc.agents.rename(c.agent, c.sender),
+    "pour": lambda c: c.orc.workflows.pour(FORMULAS[c.second % 2]),
+    "burn": lambda c: c.orc.workflows.burn(c.flow),
+    "request": Chosen.request,
+}
+
+
+@contextmanager
+def chosen_ids(start: int) -> Iterator[None]:
+    """Let both boards choose the same ids for new tasks."""
+    ids = (f"{number * 2654435761 % 2**32:08x}" for number in itertools.count(start))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Transaction, "random_id", staticmethod(lambda: next(ids)))
+        yield
+
+
+def outcome(orc: Orchestrator, command: Command, start: int) -> Any:
+    """The result of a command, or the error that it ends with."""
+    with chosen_ids(start):
+        try:
+            verb, first, second = command
+            return COMMANDS[verb](Chosen(orc, first, second))
+        except OrchestratorError as error:
+            return error.code, error.message
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([*COMMANDS]), numbers, numbers), max_size=60), st.booleans()
+)
+def test_commands_have_equal_results_with_everything_cold_and_with_nothing_cold(
+    commands: list[Command], reopens: bool
+):
+    """Tasks, mail, workflows, requests: the same results, errors, states and answers."""
+    clock = SettableClock()
+    stores = MemoryStore(), MemoryStore()
+    stores[1].cold = None
+    warm = Orchestrator(stores[1], now=clock)
+    cold = Orchestrator(stores[0], now=clock)
+    for orc in (warm, cold):
+        orc.workstreams.create("build")
+    with cold_at_once():
+        for number, command in enumerate(commands):
+            clock.advance(60)
+            if reopens:
+                cold = Orchestrator(stores[0], now=clock)
+            expected = outcome(warm, command, number * 100)
+            assert outcome(cold, command, number * 100) == expected, command
+            cold.engine.save()
+            assert repr(cold.engine.read()) == repr(warm.engine.read())
+        assert answers(cold)[:-1] == answers(warm)[:-1]
+        check_derived(cold.engine.read())
+        check_law(cold)
+
+
+# One map
+
+
+KEYS = st.integers(0, 12)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["set", "del", "pop", "setdefault", "get", "move"]), KEYS),
+    max_size=40,
+)
+
+
+class Lines:
+    """Cold records in memory."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, ColdLine] = {}
+
+    def find(self, _: str, key: str) -> ColdLine | None:
+        return self.lines.get(key)
+
+    def scan(self, _: str) -> list[ColdLine]:
+        return sorted(self.lines.values(), key=lambda line: line.key)
+
+
+def cooled(records: dict[int, list[int]], chosen: set[int]) -> ColdMap[int, list[int]]:
+    """The same map with some records cold."""
+    lines = Lines()
+    hot, orders = {}, []
+    for order, (key, value) in enumerate(records.items()):
+        if key in chosen:
+            raw = msgspec.Raw(msgspec.json.encode(value))
+            lines.lines[str(key)] = ColdLine("m", str(key), order, raw)
+        else:
+            hot[key] = value
+            orders.append(order)
+    part = MapPart(len(records), len(lines.lines), len(records) - 1, spans_of(orders))
+    return ColdMap("m", lines, part, hot, (int, list[int]), dict)
+
+
+@given(st.lists(KEYS, unique=True), st.sets(KEYS), STEPS)
+def test_a_map_with_cold_records_is_the_dict_that_it_was(
+    keys: list[int], chosen: set[int], steps: list[tuple[str, int]]
+):
+    """Also its order, its length and lists that are changed in place; whatever was asked for between."""
+    plain = {key: [key] for key in keys}
+    cold = cooled({key: [key] for key in keys}, chosen)
+    for number, (step, key) in enumerate(steps):
+        for records in (plain, cold):
+            if step == "set":
+                records[key] = [number]
+            elif step == "del":
+                records.pop(key, None)
+            elif step == "pop" and key in records:
+                assert records.pop(key)
+            elif step == "setdefault":
+                records.setdefault(key, []).append(number)
+            elif step == "move" and records.get(key):
+                records[key + 1] = records.pop(key)
+        assert cold.get(key) == plain.get(key)
+        assert (key in cold, len(cold), bool(cold)) == (key in plain, len(plain), bool(plain))
+    assert cold == plain
+    assert plain == cold
+    assert [*reversed(cold.values())] == [*reversed(plain.values())]
+    assert [*reversed(cold.items())] == [*reversed(plain.items())]
+    same = [*plain.items()]
+    assert [*cold.items()] == [*dict(cold).items()] == [*{**cold}.items()] == same
+    assert (
+        [*(cold | {}).items()] == [*({} | cold).items()] == [*zip(cold, cold.values(), strict=True)]
+    )
+    assert (repr(cold), [*cold.keys()]) == (repr(plain), [*plain])
+
+
+# Files: crashes, damage, other processes
+
+
+def board_of(store: Store, tasks: int = 12) -> Orchestrator:
+    """A board with ended and open tasks, and mail, all of which is cold that may be."""
+    orc = Orchestrator(store, now=SettableClock())
+    orc.workstreams.create("build")
+    for number in range(tasks):
+        with chosen_ids(number):
+            task = orc.tasks.add("build", title=f"t{number}", needs=[])
+        if number % 3:
+            with orc.request(f"r{number}"):
+                orc.tasks.claim(task.id, agent="ann")
+            orc.tasks.complete(task.id, result="x", agent="ann")
+            orc.mail.read(orc.mail.send("ann", "s", agent="bob").id, agent="ann")
+    orc.engine.save()
+    return orc
+
+
+def new_store(folder: Path) -> FileStore:
+    folder.mkdir()
+    return FileStore(folder, warn=print)
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+def crashing(store: FileStore, point: int) -> list[str]:
+    """Let a store end the process before its n-th write of snapshot or cold file; return the writes."""
+    done: list[str] = []
+
+    def before(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
+        def crash_or(*args: Any) -> Any:
+            if len(done) == point:
+                raise Crash
+            done.append(name)
+            return act(*args)
+
+        return crash_or
+
+    assert store.cold is not None
+    for holder, name in ((store.cold, "write"), (store.cold, "remove"), (store, "save_snapshot")):
+        setattr(holder, name, before(name, getattr(holder, name)))
+    return done
+
+
+def test_a_crash_at_any_write_leaves_a_snapshot_with_all_of_its_files(memory_path: Path):
+    """Before and after each cold file, the snapshot and each removal: nothing is folded anew."""
+    reached: set[str] = set()
+    with cold_at_once():
+        for point in itertools.count():
+            folder = memory_path / str(point)
+            board_of(new_store(folder)).close()
+            store = FileStore(folder, warn=print)
+            dying = Orchestrator(store, now=SettableClock())
+            dying.engine.read()
+            done = crashing(store, point)
+            try:
+                for task in dying.tasks.all(open=True):
+                    dying.tasks.cancel(task.id)
+                    dying.engine.save()
+                ended = True
+            except Crash:
+                ended = False
+            reached |= {*done}
+            saved = saved_state(FileStore(folder, warn=print))
+            assert saved is not None, done
+            after = Orchestrator(FileStore(folder, warn=print), now=SettableClock())
+            assert answers(after) == answers(plain(after))
+            after.tasks.add("build", title="new")
+            after.engine.save()
+            part = snapshot.load(
+                after.engine.store.load_snapshot() or b"",
+                FileStore.cursor_type,
+                after.engine.store.cold,
+                after.engine.fold_to,
+            )
+            assert part is not None
+            assert part.tree is not None
+            named = sorted(name.name for name in part.tree.part.files)
+            assert named == sorted(os.listdir(folder / "state" / "cold")), "nothing is left behind"
+            check_law(after)
+            if ended:
+                break
+    assert reached == {"write", "remove", "save_snapshot"}
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+
+
+def _flip_index(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1
+    path.write_bytes(data)
+
+
+DAMAGES: list[Callable[[Path], object]] = [
+    Path.unlink,
+    _flip,
+    _flip_index,
+    lambda path: path.write_bytes(b""),
+    lambda path: path.write_bytes(path.read_bytes()[:-1]),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_in_a_cold_file_changes_no_answer_is_told_and_repaired(
+    memory_path: Path, damage: Callable[[Path], object]
+):
+    with cold_at_once():
+        orc = board_of(new_store(memory_path / "b"))
+        expected = answers(plain(orc))
+        for file in sorted((memory_path / "b" / "state" / "cold").iterdir()):
+            if not file.exists():
+                continue
+            damage(file)
+            found = doctor.examine(again(orc).engine).findings
+            assert [f.check for f in found if f.level == "warning"] == ["snapshot"]
+            assert file.name in found[1].message
+            assert answers(again(orc)) == expected
+            first = again(orc)
+            assert first.tasks.get(orc.tasks.all()[1].id).status == "done"
+            if damage is not Path.unlink:
+                doctor.examine(again(orc).engine, fix=True)
+            else:  # the next snapshot does the same
+                first.engine.save()
+            found = doctor.examine(again(orc).engine).findings
+            assert [finding for finding in found if finding.level == "warning"] == []
+            expected = answers(plain(again(orc)))
+            assert answers(again(orc)) == expected
+        check_law(again(orc))
+
+
+def again(orc: Orchestrator) -> Orchestrator:
+    """Another process on the same board."""
+    store = FileStore(orc.engine.store.folder, warn=print)  # type: ignore[attr-defined]
+    return Orchestrator(store, now=orc.engine._clock)
+
+
+def test_who_has_read_the_board_before_files_were_merged_reads_on(memory_path: Path):
+    """Cold files that are open can be read after their removal; a snapshot never names a removed one."""
+    with cold_at_once():
+        orc = board_of(new_store(memory_path / "b"))
+        reader, writer = again(orc), again(orc)
+        reader.engine.read()
+        writer.engine.read()
+        old = {*os.listdir(memory_path / "b" / "state" / "cold")}
+        for task in orc.tasks.all(open=True):
+            orc.tasks.cancel(task.id)
+            orc.engine.save()
+        assert old - {*os.listdir(memory_path / "b" / "state" / "cold")}
+        assert answers(reader) == answers(plain(orc))
+        writer.tasks.add("build", title="new")
+        writer.engine.save()
+        assert saved_state(writer.engine.store) is not None
+        check_law(again(orc))
+
+
+def test_a_snapshot_of_the_layout_before_cold_records_is_folded_anew(memory_path: Path):
+    """The golden file was written by version 0.18, whose snapshots name no cold files."""
+    store = new_store(memory_path / "b")
+    orc = board_of(store)
+    data = store.load_snapshot() or b""
+    body = data[snapshot._HEAD_LENGTH :].replace(b'"cold": null,\n  ', b"")
+    body = body.replace(b'"format": 8', b'"format": 7')
+    assert (snapshot._HEAD % 0)[:5] == data[:5]
+    store.save_snapshot(snapshot._HEAD % zlib.crc32(body) + body)
+    assert answers(again(orc)) == answers(plain(orc))
+    assert saved_state(store) is None
+    again(orc).engine.save()
+    assert saved_state(store) is not None
+
+
+def test_a_small_board_has_no_cold_files(memory_path: Path):
+    """A thousand past records are the least that is worth a file."""
+    orc = board_of(new_store(memory_path / "b"))
+    assert not (memory_path / "b" / "state" / "cold").exists()
+    assert snapshot.decode(orc.engine.store.load_snapshot() or b"", FileStore.cursor_type)
+
+
+def test_a_snapshot_costs_what_has_changed_and_not_what_has_ended():
+    """With all files of one size merged, a record is written a few times, however many there are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tree, "FEWEST", 10)
+        patch.setattr(tree, "LARGEST", 640)
+        patch.setattr(past, "NEWEST", {"tasks": 1})
+        store = MemoryStore()
+        orc = Orchestrator(store, now=SettableClock())
+        written: list[int] = []
+        assert store.cold is not None
+        write = store.cold.write
+        patch.setattr(
+            store.cold,
+            "write",
+            lambda name, data: (written.append(data.count(b"\n")), write(name, data)),
+        )
+        orc.workstreams.create("build")
+        for _ in range(60):
+            with orc.transaction():
+                for number in range(20):
+                    task = orc.tasks.add("build", title=f"t{number}")
+                    orc.tasks.cancel(task.id)
+            orc.engine.save()
+        lines = sum(data.count(b"\n") for data in store.cold.data.values())  # type: ignore[attr-defined]
+        assert lines > 1100
+        assert sum(written) <= 4 * lines
+        assert len(store.cold.names()) < 20
+        assert len(store.load_snapshot() or b"") < 30_000
