@@ -98,6 +98,12 @@ class InputOutputError(OrchestratorError):
     retryable = True
 
 
+class ArchiveMissing(InputOutputError):
+    """A part of the log is in a folder that is not there, such as on a disk that is not mounted."""
+
+    code = "archive_missing"
+
+
 class OutcomeUnknown(OrchestratorError):
     """A commit could neither be finished nor undone; repeat it with the same request id."""
 

@@ -107,8 +107,11 @@ class Event(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=
         raise NotImplementedError(f"{cls.TYPE} has no older version {version} than {cls.VERSION}")
 
 
-FORMAT = 5
+FORMAT = 6
 """The newest format of the log; this version writes it when a command needs it."""
+
+ARCHIVED = 6
+"""The format of a log whose old parts may be in other places. Versions that do not know it refuse the log."""
 
 
 class _DeclaredNoun(msgspec.Struct):

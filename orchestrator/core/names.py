@@ -4,6 +4,7 @@ Names become file names (topics, presence) and words in commands, so every name 
 by an allowlist. The rules are the first row of the contract's table of bad input.
 """
 
+import os
 from collections.abc import Collection
 
 from orchestrator.core import system
@@ -102,6 +103,18 @@ def branch(text: str) -> str:
         why = "blanks, `..`, `@{` and `~ ^ : ? * [ \\` are not allowed"
         raise _refused("branch", text, why, hint=_BRANCH_HINT)
     return text
+
+
+def folder(text: str) -> str:
+    """Return the absolute path of a folder outside the board if it is allowed.
+
+    Raises:
+        BadName: It is empty, or contains control or invisible characters.
+    """
+    if not text or _hidden(text) or text != text.strip():
+        why = "control characters and blanks at the ends are not allowed"
+        raise _refused("folder", text, why, hint="Give the path of a folder.")
+    return os.path.abspath(text)
 
 
 def tidy_path(text: str) -> str:

@@ -154,6 +154,24 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     touches: tuple[str, ...] = ()
 
 
+class ArchivedPart(msgspec.Struct, frozen=True):
+    """A part of the log that was moved.
+
+    Attributes:
+        first: The id of its first event.
+        last: The id of its last event.
+        path: Its file.
+        bytes: The size of its events.
+        stored: The size of the file, which may be compressed.
+    """
+
+    first: int
+    last: int
+    path: str
+    bytes: int
+    stored: int
+
+
 class Upkeep(Protocol):
     """Checks and repairs that a store offers to the doctor.
 
@@ -168,11 +186,11 @@ class Upkeep(Protocol):
     def problems(self, end: Cursor) -> Iterator[Problem]:
         """Run the checks; ``end`` is the end of the valid part of the log."""
 
-    def check_chain(self, end: Cursor) -> Iterator[Cursor]:
+    def check_chain(self, end: Cursor) -> Iterator[Problem | None]:
         """Check every record up to a position against its checksum; the events are not decoded.
 
         Yields:
-            The position after each part that was checked.
+            None for each part that was checked; a problem for a part that could not be read.
 
         Raises:
             Damage: A record is missing or changed, or the log does not contain ``end``.
@@ -180,6 +198,23 @@ class Upkeep(Protocol):
 
     def back_up(self, paths: Iterable[str], now: str) -> str:
         """Copy files before they are changed, and return the folder of the copies."""
+
+    def archive(
+        self, *, folder: str | None, compress: bool, keep: int, undo: bool
+    ) -> list[Callable[[], ArchivedPart]]:
+        """Return the moves that bring old parts of the log to their places; each is whole or not at all.
+
+        Args:
+            folder: Where their files are to be; None: where they are.
+            compress: Compress them.
+            keep: How many of the latest parts stay as they are.
+            undo: Take them back beside the log, not compressed.
+
+        Raises:
+            BadName: The path of the folder is not allowed.
+            Refused: The folder does not exist, or has files of another board.
+            UsageError: A package that compresses is not installed.
+        """
 
     def salvage(self, header: str, line_of: Callable[[Recorded], str | None], now: str) -> str:
         """Write the readable events of a damaged log to a new file.

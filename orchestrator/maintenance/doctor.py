@@ -14,7 +14,7 @@ import msgspec
 from orchestrator import snapshot
 from orchestrator.core import system
 from orchestrator.core.cold_map import ColdDamage
-from orchestrator.core.errors import Damage, OrchestratorError
+from orchestrator.core.errors import ArchiveMissing, Damage, OrchestratorError
 from orchestrator.core.events import decode
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import Cursor, Problem
@@ -103,7 +103,8 @@ class _Doctor:
             names += [name for name in self.upkeep.checks if name not in names]
             problems = self.upkeep.problems(self.end)
             self._add(p for p in problems if self.is_whole or p.check != "log")
-        reported = {finding.check for finding in self.findings}
+        if "archive" in (reported := {finding.check for finding in self.findings}):
+            names.append("archive")
         self.findings += [Finding(check=name) for name in names if name not in reported]
         self.findings.sort(key=lambda finding: names.index(finding.check))
         if self.upkeep is not None:
@@ -130,6 +131,9 @@ class _Doctor:
         """Check that every record of the log is a valid event that this version knows."""
         try:
             yield from self.reading.read()
+        except ArchiveMissing as error:
+            self.is_whole = False
+            yield _problem("archive", error)
         except Damage as damage:
             self.is_whole = False
             if damage.code == "newer_version":

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from orchestrator import snapshot
+from orchestrator.core.errors import ArchiveMissing
 from orchestrator.core.progress import ShowProgress
 from orchestrator.core.store import START, Cursor, Problem
 from orchestrator.domain.state import State
@@ -32,7 +33,10 @@ class LogReading:
     def checkpoints(self) -> Iterator[Problem]:
         """Check that each checkpoint is whole and belongs to this log."""
         for number in self._past.numbers():
-            saved = self._past.usable(number)
+            try:
+                saved = self._past.usable(number)
+            except ArchiveMissing:
+                continue  # it cannot be compared with the log
             if saved is not None:
                 self._usable[number] = saved[1]
             else:
@@ -48,12 +52,15 @@ class LogReading:
         newest = max(self._usable, default=0)
         if newest and upkeep is not None and not self._full:
             checks = upkeep.check_chain(self._usable[newest])
-            for position in self._progress(checks, "Checking the log"):
-                self.end = position
+            problems = [p for p in self._progress(checks, "Checking the log") if p is not None]
+            yield from problems
             saved = self._past.usable(newest)
             assert saved is not None
             self.state, self.end = saved
-            message = f"the lines up to event {self.end.id} match their checksums; their events were not read"
+            message = (
+                f"the {'other ' if problems else ''}lines up to event {self.end.id} match their checksums;"
+                " their events were not read"
+            )
             hint = "`doctor --full` reads them too, and compares the checkpoints with them."
             yield Problem(check="log", level="ok", message=message, hint=hint)
         expected = {cursor.id: number for number, cursor in self._usable.items()}

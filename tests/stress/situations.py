@@ -194,6 +194,7 @@ _FEW = [
 _LONG = [
     *_FEW,
     Command("task-archive", ("task", "archive", "--older-than", "1h")),
+    Command("events-archive", ("events", "archive", "--compress"), repeats=False, partly=True),
     Command("kb-write-long", ("kb", "write", "long", "A sentence of a long text. " * 400)),
 ]
 

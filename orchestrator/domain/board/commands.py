@@ -17,8 +17,27 @@ def repaired_checks(state: State, events: Committed) -> tuple[str, ...]:
 
 def upgrade_for(tx: Transaction[State], noun: str) -> None:
     """Upgrade the log to the format that a noun needs, in the commit that needs it."""
-    if tx.state.board.format < format_of(noun):
-        tx.record(BoardUpgraded(format=format_of(noun)))
+    upgrade_to(tx, format_of(noun))
+
+
+def upgrade_to(tx: Transaction[State], format: int) -> None:
+    """Upgrade the log to a format, if it has an older one."""
+    if tx.state.board.format < format:
+        tx.record(BoardUpgraded(format=format))
+
+
+def format_now(state: State, _events: Committed) -> int:
+    """The format of the log."""
+    return state.board.format
+
+
+class Upgrades(Noun[State]):
+    """Commands that change the format of the log alone."""
+
+    @command(format_now)
+    def to(self, tx: Transaction[State], format: int) -> None:
+        """Upgrade the log to a format; older versions refuse it from here on."""
+        upgrade_to(tx, format)
 
 
 class Repairs(Noun[State]):

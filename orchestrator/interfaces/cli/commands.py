@@ -150,7 +150,7 @@ EVENTS = Group(
     "events/e",
     "Events, and the queue that starts agents. Without a command: list them.",
     {
-        "events": "list/ls log",
+        "events": "list/ls log archive",
         "agent_files": "map",
         "event_queue": "push watch cursor set-cursor claim check-claim dead retry dismiss",
     },

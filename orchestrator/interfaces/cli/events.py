@@ -19,6 +19,7 @@ from orchestrator.interfaces.cli.run import Run, once
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
     from orchestrator.domain.event_log import EventObject, QueueEvent
+    from orchestrator.maintenance.archiving import Archived
 
     Line = Callable[[Recorded], str]
 
@@ -161,6 +162,33 @@ def record(run: Run, type: str, facts: tuple[str, ...]) -> "Answer[EventObject]"
     """Log an event of your own."""
     logged = run.orc.events.log(run.settings.agent, type, **_payload(facts))
     return say(as_dict(logged), _original(logged))
+
+
+@EVENTS.command("archive", example="archive --to /mnt/old --compress --keep 2", local=True)
+@option("--to", "Move the sealed segments to this folder.", types.FOLDER, metavar="DIR")
+@flag("--compress", "Compress them; needs the extra archive.")
+@option("--keep", "Leave so many of the latest ones as they are: 2.", types.COUNT, default=0)
+@flag("--undo", "Take all back to the folder of the log, not compressed.")
+def archive(run: Run, to: str | None, compress: bool, keep: int, undo: bool) -> "Answer[Archived]":
+    """Move old parts of the log to another folder, or compress them.
+
+    Every command reads them as before. The log is cut into segments of 64 MiB; all but the last are sealed.
+    """
+    from orchestrator.maintenance.archiving import archive_log
+
+    archived = archive_log(
+        run.orc.engine,
+        folder=to,
+        compress=compress,
+        keep=keep,
+        undo=undo,
+        progress=run.progress,
+    )
+    texts = [
+        f"Events {part.first} to {part.last}: {escape(part.path)} ({part.stored:,} bytes)"
+        for part in archived.moved
+    ]
+    return say(archived, lines(texts, empty="No sealed segment of the log is to be moved."))
 
 
 def _payload(facts: tuple[str, ...]) -> dict[str, Any]:

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator
 
+from orchestrator.core.errors import ArchiveMissing
+from orchestrator.core.store import Problem
 from orchestrator.stores.files import damage
+from orchestrator.stores.files.archived import ArchivedSegment
 from orchestrator.stores.files.lines import Position, last_chained, parse
 from orchestrator.stores.files.reading import CHUNK
 from orchestrator.stores.files.segment import Segment
 from orchestrator.stores.files.segments import Segments
 
 
-def check_chain(segments: Segments, end: Position) -> Iterator[Position]:
+def check_chain(segments: Segments, end: Position) -> Iterator[Problem | None]:
     """Check every line up to a position, from the first one on.
 
     Yields:
-        The position after each part that was checked.
+        None for each part that was checked; a problem for an archived segment that is not there.
 
     Raises:
         Damage: A line is missing or changed, or the log has another line at ``end``.
@@ -25,9 +28,15 @@ def check_chain(segments: Segments, end: Position) -> Iterator[Position]:
             raise segments.missing(position.segment)
         segment = located[0]
         is_last = segment.number == end.segment
-        for checked in _checked(segment, position, end.end if is_last else segment.size()):
-            position = checked
-            yield checked
+        try:
+            for checked in check_segment(segment, position, end.end if is_last else segment.size()):
+                position = checked
+                yield None
+        except ArchiveMissing as error:
+            if not isinstance(segment, ArchivedSegment):
+                raise
+            position = segment.end
+            yield Problem(check="archive", message=error.message, hint=error.hint)
         if is_last:
             break
         position = Position(id=position.id, segment=position.id + 1, crc=position.crc)
@@ -35,7 +44,8 @@ def check_chain(segments: Segments, end: Position) -> Iterator[Position]:
         raise damage.behind(segment.path, end.id, segment, end.offset)
 
 
-def _checked(segment: Segment, position: Position, size: int) -> Iterator[Position]:
+def check_segment(segment: Segment, position: Position, size: int) -> Iterator[Position]:
+    """Check the lines of a segment after a position, up to a size; see :func:`check_chain`."""
     want = CHUNK
     while position.end < size or position.end == 0:
         data = segment.read(position.end, min(want, size - position.end))

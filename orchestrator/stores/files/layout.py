@@ -37,6 +37,7 @@ runner/
 _ATTRIBUTES = """\
 # A changed byte breaks the chain of checksums: no line-end conversion, no merging by lines.
 state/events*.jsonl -text -merge
+state/events*.jsonl.zst -text -merge
 """
 
 

@@ -4,13 +4,19 @@ A line is readable if it matches its checksum, started from that of an earlier l
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 
 from orchestrator.core import system
+from orchestrator.core.errors import Damage
 from orchestrator.core.events import Recorded
 from orchestrator.stores.files import disk
+from orchestrator.stores.files.archived import open_sealed
 from orchestrator.stores.files.lines import UNREADABLE, crc_of, decode_line, has_crc
+from orchestrator.stores.files.reading import CHUNK
+from orchestrator.stores.files.segment import Segment
 
+_SEALED = re.compile(r"events-(\d+)\.jsonl")
 _REACH = 1000  # lines of one side of a merge conflict
 
 
@@ -59,16 +65,25 @@ def _record(line: bytes, checksums: list[int]) -> Recorded | None:
 
 
 def _lines(state_folder: str) -> Iterator[bytes]:
-    names = [name for name in os.listdir(state_folder) if name.startswith("events-")]
+    names = [name for name in os.listdir(state_folder) if _SEALED.fullmatch(name)]
     for name in [*sorted(names, key=_first_id), "events.jsonl"]:
+        segment = open_sealed(os.path.join(state_folder, name), _first_id(name))
+        if segment is not None:
+            yield from (line.strip(b"\r\n\xef\xbb\xbf") for line in _lines_of(segment))
+
+
+def _lines_of(segment: Segment) -> Iterator[bytes]:
+    rest = b""
+    for offset in range(0, segment.size(), CHUNK):
         try:
-            file = open(os.path.join(state_folder, name), "rb")  # noqa: SIM115  # closed below
-        except FileNotFoundError:
-            continue
-        with file:
-            yield from (line.strip(b"\r\n\xef\xbb\xbf") for line in file)
+            *lines, rest = (rest + segment.read(offset, CHUNK)).split(b"\n")
+        except Damage:
+            continue  # of a compressed segment; the damaged part stays in its file
+        yield from lines
+    if rest:
+        yield rest
 
 
 def _first_id(name: str) -> int:
-    digits = name.removeprefix("events-").removesuffix(".jsonl")
-    return int(digits) if digits.isdecimal() else 0
+    found = _SEALED.fullmatch(name)
+    return int(found[1]) if found else 0

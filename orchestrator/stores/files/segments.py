@@ -10,6 +10,7 @@ import os
 from orchestrator.core import paths, system
 from orchestrator.core.errors import Damage
 from orchestrator.stores.files import damage, disk
+from orchestrator.stores.files.archived import open_sealed
 from orchestrator.stores.files.lines import Position
 from orchestrator.stores.files.segment import FileStatus, Segment, changed, unknown
 
@@ -51,7 +52,7 @@ class Segments:
         active = self.active()
         if active is not None and active.number == number:
             return active, True
-        sealed = Segment.open(self._sealed(number), number)
+        sealed = open_sealed(self.sealed_path(number), number)
         if sealed is not None:
             return sealed, False
         if active is not None and number == 1 and not self._sealed_numbers():
@@ -84,7 +85,7 @@ class Segments:
 
     def missing(self, number: int) -> Exception:
         """The error for a missing segment."""
-        return damage.missing(self._sealed(number), f"event {number} is not in the log")
+        return damage.missing(self.sealed_path(number), f"event {number} is not in the log")
 
     def append(self, lines: bytes, after: Position, limit: int) -> tuple[int, int]:
         """See :meth:`orchestrator.core.store.Store.append`; a segment grows to ``limit`` bytes."""
@@ -107,7 +108,7 @@ class Segments:
         # Each writer syncs its commit, but a killed writer may have left whole lines that are only in
         # memory, and no process will sync this file again.
         active.sync()
-        sealed = self._sealed(active.number)
+        sealed = self.sealed_path(active.number)
         with disk.naming("seal", sealed):
             try:
                 system.link(self.path, sealed)
@@ -143,7 +144,8 @@ class Segments:
         except OSError as error:
             raise unknown(self.path, str(error)) from error
 
-    def _sealed(self, number: int) -> str:
+    def sealed_path(self, number: int) -> str:
+        """The path of a sealed segment, or of the reference to it."""
         return f"{self.folder}/events-{number}.jsonl"
 
     def _sealed_numbers(self) -> list[int]:

@@ -4,14 +4,16 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 
 from orchestrator.core import paths, system
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Recorded
 from orchestrator.core.git import Git
 from orchestrator.core.printable import amount
-from orchestrator.core.store import Cursor, Problem, Store
-from orchestrator.stores.files import disk, layout, salvage
+from orchestrator.core.store import ArchivedPart, Cursor, Problem, Store
+from orchestrator.stores.files import archiving, disk, layout, salvage
 from orchestrator.stores.files.chain import check_chain
 from orchestrator.stores.files.damage import OTHER_BOARD
 from orchestrator.stores.files.lines import Position
@@ -28,12 +30,14 @@ class FileUpkeep:
         self._state = os.path.join(folder, "state")
         self._log = os.path.join(self._state, "events.jsonl")
         self._store = store
+        self._segments = Segments(self._state)
         self.snapshot = os.path.join(self._state, "state.json")
 
     def problems(self, end: Cursor) -> Iterator[Problem]:
         with disk.naming("examine", self._folder):
             yield from self._torn_tail(end)
             yield from self._leftovers()
+            yield from self._unused_copies()
             yield from self._modes()
             yield from self._git()
 
@@ -77,6 +81,15 @@ class FileUpkeep:
                         touches=(path,),
                     )
 
+    def _unused_copies(self) -> Iterator[Problem]:
+        """Check that no copy of a segment is left by an interrupted `events archive`."""
+        for path in archiving.unused_copies(self._segments):
+            yield Problem(
+                check="leftovers",
+                message=f"{path} is a copy of a segment that the log has in another place",
+                hint="Remove it; or `events archive` with the same options goes on and uses it.",
+            )
+
     def _modes(self) -> Iterator[Problem]:
         """Check that no other user may write the files of the board: the trust boundary is one user."""
         for path in self._entries() if system.HAS_MODES else ():
@@ -112,9 +125,20 @@ class FileUpkeep:
                 hint=f"{OTHER_BOARD} Then `git add` ends the conflict.",
             )
 
-    def check_chain(self, end: Cursor) -> Iterator[Cursor]:
+    def check_chain(self, end: Cursor) -> Iterator[Problem | None]:
         assert isinstance(end, Position)
-        return check_chain(Segments(self._state), end)
+        return check_chain(self._segments, end)
+
+    def archive(
+        self, *, folder: str | None, compress: bool, keep: int, undo: bool
+    ) -> list[Callable[[], ArchivedPart]]:
+        moves = archiving.moves(
+            self._segments, folder=folder, compress=compress, keep=keep, undo=undo
+        )
+        return [partial(move.carry_out, self._locked) for move in moves]
+
+    def _locked(self) -> AbstractContextManager[None]:
+        return self._store.locked("events archive", 10.0)
 
     def back_up(self, paths: Iterable[str], now: str) -> str:
         folder = os.path.join(self._state, "backups", now.replace(":", "").replace(".", ""))
