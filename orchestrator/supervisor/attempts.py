@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from orchestrator.api import Orchestrator
 from orchestrator.core.errors import NotFound, OrchestratorError, Refused, UsageError
-from orchestrator.core.machine import this_machine
+from orchestrator.core.machine import are_apart, this_machine
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.records import Attempt, AttemptReport
 from orchestrator.domain.subscriptions.task_attempts import TASK_LEASE, loss_of
@@ -123,6 +123,8 @@ class Attempts:
                     else subscriber.attempt(note.event)
                 )
             is_running = attempt is not None and attempt.status == "running"
+            if attempt is not None and are_apart(attempt.machine, self._orc.engine.machine):
+                is_running = False  # a runner of another machine has taken it over
             if attempt is not None and is_running and not leftover.is_taken_over:
                 with suppress(Refused):
                     self._orc.subscriptions.interrupt(

@@ -15,10 +15,11 @@ import glob
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import product
 
 import msgspec
 
-from orchestrator.core.errors import NotFound, Refused
+from orchestrator.core.errors import NotFound, OrchestratorError, Refused
 from orchestrator.core.git import HEADS, Git, GitFailed, decoded
 from orchestrator.core.git_worktrees import belongs, worktrees
 from orchestrator.core.printable import escape, first_of
@@ -27,6 +28,9 @@ from orchestrator.trees.merging import UNATTENDED, SubmittedChange
 _INTENTS = "refs/orchestrator/landing/"
 _BEHIND = "refs/orchestrator/behind/"
 """For each target that is moved while a worktree has it: the commit that the worktree may still be at."""
+
+_FETCH = 60.0
+"""Seconds that a remote has to answer."""
 
 _SHOWN = 5
 """How many files an error names."""
@@ -116,6 +120,16 @@ class Target:
             if intents:  # one may have landed meanwhile
                 found |= self._landed(left, intents, self.tip())
         return found
+
+    def fetch(self, changes: Sequence[SubmittedChange]) -> None:
+        """Fetch branches of other machines from the remotes, as far as they have them."""
+        remotes = self._git.text("remote").splitlines()
+        for remote, change in product(remotes, changes):
+            words = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--")
+            with suppress(OrchestratorError):  # it does not answer in time
+                self._git.run(
+                    *words, remote, f"refs/heads/{change.branch}", accepted=None, timeout=_FETCH
+                )
 
     def missing(self, changes: Sequence[SubmittedChange]) -> set[int]:
         """The numbers of the changes whose commits the repository does not have."""

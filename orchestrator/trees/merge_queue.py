@@ -75,6 +75,9 @@ class MergeQueue:
         runner: Its name as an agent.
         tell: Gets a sentence for each step.
         report: Called for each submission that was merged or returned, as soon as the board has it.
+
+    Attributes:
+        absent: The submissions that this repository does not have, with the reason why they wait.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class MergeQueue:
         self.report = report
         self.runs = 0
         self.green: set[str] = set()
+        self.absent: dict[int, str] = {}
         self._folder = folder
         self._tree: PrivateTree | None = None
         self._exits = ExitStack()
@@ -118,6 +122,7 @@ class MergeQueue:
         changes.
         """
         ended: list[Submission] = []
+        self.absent.clear()
         try:
             with self._exits:
                 self._tidy_up(ended)
@@ -131,10 +136,14 @@ class MergeQueue:
         finally:
             self._tree = None
         reasons = {target: refusal.reason for target, refusal in self._refusals.items()}
+        if (busy := self._elsewhere()) is not None:
+            reasons[busy.target] = f"the queue runs on {busy.machine} now"
         return QueueRound(ended, reasons)
 
     def _waiting(self) -> list[str]:
         """The targets that may take something."""
+        if self._elsewhere() is not None:
+            return []
         now = self.orc.engine.now()
         waiting = dict.fromkeys(s.target for s in self.orc.merges.all() if s.can_be_claimed(now))
         for target in self._refusals.keys() - waiting.keys():
@@ -146,6 +155,11 @@ class MergeQueue:
             or self._refusals[target].until <= time.monotonic()
             or self._refusals[target].waiting != self._waiting_for(target)
         ]
+
+    def _elsewhere(self) -> Submission | None:
+        """What a runner on another machine merges now."""
+        engine = self.orc.engine
+        return engine.read().merges.elsewhere(engine.machine, engine.now())
 
     def _refuse(self, target: str, why: str) -> None:
         """Leave a target alone for a while, longer each time if nothing changes."""
@@ -211,10 +225,14 @@ class MergeQueue:
         """Merge all that waits for a target; return why the rest waits."""
         while True:
             claimed = self.orc.merges.claim(
-                self.runner, limit=self.policy.batch, target=target, lease=LEASE
+                self.runner,
+                limit=self.policy.batch,
+                target=target,
+                lease=LEASE,
+                passed=self.absent,
             )
             if not claimed:
-                return ""
+                return "; ".join(self.absent.values())
             batch = MergeBatch(self, claimed)
             try:
                 batch.merge()
@@ -307,8 +325,22 @@ class MergeBatch:
             self._forget(self._held.keys() - self._landing)
 
     def _give_back_missing(self) -> None:
+        """Return what the repository does not have; on a board of machines, let it wait for a push."""
         changes = list(self._changes.values())
-        for number in self._target.missing(changes):
+        missing = self._target.missing(changes)
+        if missing and self._queue.orc.engine.machine:
+            self._target.fetch([self._changes[number] for number in missing])
+            for number in self._target.missing(changes):
+                change = self._changes[number]
+                reason = (
+                    f"this repository does not have {change.commit[:12]} of {escape(change.branch)}:"
+                    " push it to a remote of this repository"
+                )
+                self._merges.release(number, self._token, reason=reason)
+                self._queue.absent[number] = reason
+                del self._held[number]
+            return
+        for number in missing:
             commit = self._changes[number].commit
             self._return(number, "invalid", f"The repository has no commit {commit[:12]} any more")
 

@@ -11,6 +11,7 @@ import pytest
 from boards import SettableClock, check_law
 
 from orchestrator import Orchestrator
+from orchestrator.core.errors import Refused
 from orchestrator.stores.memory import MemoryStore
 from orchestrator.trees.merge_policy import QueuePolicy
 from orchestrator.trees.merge_queue import MergeBatch, MergeQueue, QueueRound
@@ -24,11 +25,14 @@ RED = f"{sys.executable} -c \"import os, sys; sys.exit(os.path.exists('red'))\""
 class Town:
     """A repository with a board and its merge queue."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, store: MemoryStore | None = None, machine: str | None = None
+    ) -> None:
         self.repo = Repo(folder / "repo", {"a.txt": "a\n", "b.txt": "b\n", ".gitignore": "cache\n"})
         self.clock = SettableClock()
-        self.orc = Orchestrator(MemoryStore(), now=self.clock)
-        self.orc.workstreams.create("build")
+        self.orc = Orchestrator(store or MemoryStore(), now=self.clock, machine=machine)
+        if "build" not in self.orc.engine.read().workstreams:
+            self.orc.workstreams.create("build")
         self.said: list[str] = []
         self.folder = folder / "trees"
         self.queue = self.runner()
@@ -464,3 +468,34 @@ def test_in_a_shallow_clone_what_has_a_common_commit_is_merged(tmp_path: Path):
     town.run(RED)
     assert town.ends() == {1: "invalid", 2: "merged"}
     assert "no history in common" in town.orc.merges.get(1).reason
+
+
+def test_on_several_machines_the_queue_runs_on_one_at_a_time_and_fetches_what_others_have(
+    tmp_path: Path,
+):
+    store = MemoryStore()
+    mill = Town(tmp_path / "mill", store, "mill")
+    forge = Town(tmp_path / "forge", store, "forge")
+    forge.repo.git("fetch", "-q", str(mill.repo.folder), "main")
+    forge.repo.git("reset", "-q", "--hard", "FETCH_HEAD")
+    two = forge.submit("two")
+    one = mill.submit("one")
+
+    seen = mill.run(RED)
+    assert mill.ends() == {one: "merged", two: "waiting"}
+    assert "push it to a remote" in seen.waiting["main"]
+    mill.repo.git("remote", "add", "forge", str(forge.repo.folder))
+    mill.run(RED)
+    assert mill.ends()[two] == "merged"
+    assert {"one", "two"} <= set(mill.repo.files())
+
+    three = forge.submit("three")
+    (held,) = forge.orc.merges.claim("queue", lease=300)
+    four = mill.submit("four")
+    assert mill.run(RED).waiting == {"main": "the queue runs on forge now"}
+    assert mill.ends()[four] == "waiting"
+    mill.clock.advance(301)
+    mill.run(RED)
+    assert (mill.ends()[three], mill.ends()[four]) == ("merged", "merged")
+    with pytest.raises(Refused):
+        forge.orc.merges.merged(three, held.token or 0, commit=held.commit)

@@ -197,16 +197,19 @@ class Merges(Noun[State]):
         limit: int = 1,
         target: str | None = None,
         lease: float | str | None = None,
+        passed: Iterable[int] = (),
     ) -> list[Submission] | None:
         """Take the submissions with the highest scores, all of one target, under a lease.
 
-        Those of a runner whose lease has ended are taken over.
+        Those of a runner whose lease has ended are taken over. While a runner on another machine has some,
+        none are taken.
 
         Args:
             runner: The runner; needed.
             limit: How many at most.
             target: Only those of this target; None: of the target of the best one.
             lease: How long, as ``10m`` or seconds.
+            passed: Those that are left waiting.
 
         Returns:
             The submissions in the order of their scores, with one token; empty if none can be taken.
@@ -217,7 +220,11 @@ class Merges(Noun[State]):
         act_to_work(tx, runner)
         if limit < 1:
             raise UsageError(f"{limit} submissions cannot be taken", hint="Give 1 or more.")
+        if tx.state.merges.elsewhere(tx.state.machine, tx.now) is not None:
+            return []
+        passed = {*passed}
         free = [s for s in tx.state.merges.open() if s.can_be_claimed(tx.now)]
+        free = [s for s in free if s.number not in passed]
         if target is not None:
             free = [s for s in free if s.target == target]
         best = ranked(tx.state, free, tx.now)
@@ -225,7 +232,8 @@ class Merges(Noun[State]):
         if not taken:
             return []
         length = DEFAULT_LEASE if lease is None else lease_length(lease)
-        tx.record(MergeClaimed(numbers=tuple(taken), lease=length, until=tx.later(length)))
+        until, machine = tx.later(length), tx.state.machine
+        tx.record(MergeClaimed(numbers=tuple(taken), lease=length, until=until, machine=machine))
         return None
 
     @command(claimed_submissions)

@@ -87,12 +87,14 @@ class MergeClaimed(Event):
     numbers: tuple[int, ...]
     lease: float
     until: str
+    machine: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
         for number in self.numbers:
             state.merges.change(
                 number,
                 status="merging",
+                machine=self.machine,
                 runner=record.agent,
                 lease=self.lease,
                 until=self.until,

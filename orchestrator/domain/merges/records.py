@@ -2,6 +2,7 @@
 
 from typing import Literal, get_args
 
+from orchestrator.core.machine import are_apart
 from orchestrator.domain.slices import MapSlice, Record
 
 Strategy = Literal["merge", "squash", "rebase"]
@@ -49,6 +50,7 @@ class Submission(Proposal, frozen=True, kw_only=True):
         retries: How often this work was submitted again after it was returned.
         submitted_at: When it was submitted, or last submitted again.
         runner: The runner of the queue that has or had it.
+        machine: The machine of this runner, if machines share the board.
         lease: Seconds that its claim, or the last renewal, lasts.
         until: When the claim ends; another runner may take it then.
         token: The fencing token of the last claim: the id of its event.
@@ -69,6 +71,7 @@ class Submission(Proposal, frozen=True, kw_only=True):
     retries: int = 0
     submitted_at: str
     runner: str = ""
+    machine: str = ""
     lease: float | None = None
     until: str = ""
     token: int | None = None
@@ -95,6 +98,10 @@ class Submission(Proposal, frozen=True, kw_only=True):
     def is_being_merged(self, now: str) -> bool:
         """Whether a runner has it under a lease that has not ended."""
         return self.status == "merging" and self.until > now
+
+    def is_merged_elsewhere(self, machine: str, now: str) -> bool:
+        """Whether a runner on another machine has it now."""
+        return self.is_being_merged(now) and are_apart(self.machine, machine)
 
     def can_be_claimed(self, now: str) -> bool:
         """Whether a runner may take it: it waits, or the lease of its runner has ended."""
@@ -123,6 +130,10 @@ class MergeSlice(MapSlice[int, Submission]):
     def open(self) -> list[Submission]:
         """The submissions that have not ended, the oldest first."""
         return [self.submissions[number] for number in self.merge_queue]
+
+    def elsewhere(self, machine: str, now: str) -> Submission | None:
+        """One that a runner on another machine merges now; the queue runs on one machine at a time."""
+        return next((s for s in self.open() if s.is_merged_elsewhere(machine, now)), None)
 
     def lapsed(self, now: str) -> list[Submission]:
         """The submissions whose runner has let its lease end."""

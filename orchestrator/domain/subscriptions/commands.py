@@ -188,6 +188,7 @@ class Subscriptions(EventReaders):
                 most=max(most, 1),
                 until=tx.later(lease),
                 root=root,
+                machine=tx.state.machine,
             )
         )
 
@@ -306,6 +307,7 @@ class Subscriptions(EventReaders):
                 until=tx.later(lease),
                 root=0,
                 first=first,
+                machine=tx.state.machine,
             )
         )
 

@@ -88,6 +88,7 @@ class SubscriptionStarted(AttemptEvent):
     root: int
     task: str = ""
     first: int = 0
+    machine: str = ""
 
     def apply(self, state: State, record: Recorded) -> None:
         old = state.subscriptions[self.subscriber]
@@ -102,6 +103,7 @@ class SubscriptionStarted(AttemptEvent):
             root=self.root,
             task=self.task,
             first=self.first,
+            machine=self.machine,
         )
         position = old.position if self.task else max(old.position, self.event)
         others = _open(state, _others(old, self.event, self.task))

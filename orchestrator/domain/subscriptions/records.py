@@ -51,6 +51,7 @@ class Attempt(Record, frozen=True, kw_only=True):
         token: The fencing token: the id of the event that started it.
         root: The event at the beginning of the chain of causes; 0 for a notice, which is in none.
         first: The first event of a notice, which ends with ``event``; 0 for an agent.
+        machine: The machine of its runner, if machines share the board.
     """
 
     event: int
@@ -64,6 +65,7 @@ class Attempt(Record, frozen=True, kw_only=True):
     due: str = ""
     task: str = ""
     first: int = 0
+    machine: str = ""
 
     def may_begin(self, now: str) -> bool:
         """Whether the next attempt may begin: after the wait, or after the lease of a runner that is gone.

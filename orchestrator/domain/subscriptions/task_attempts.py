@@ -150,6 +150,7 @@ def begin(
             until=tx.later(lease),
             root=cause.root,
             task=task,
+            machine=tx.state.machine,
         )
     )
     tx.act_as(actor)
