@@ -29,8 +29,8 @@ from orchestrator.trees.merging import UNATTENDED, CannotMerge, Merging, Submitt
 from orchestrator.trees.private_tree import (
     FailedTest,
     PrivateTree,
+    left_notes,
     private_tree,
-    remove_left_trees,
 )
 from orchestrator.trees.stacking import Stacking
 
@@ -189,10 +189,21 @@ class MergeQueue:
                 late.extend(self._report_late(known, intent))
             return True
 
-        remove_left_trees(Git(self.common, settings=UNATTENDED), self.common, self._folder)
+        git = Git(self.common, settings=UNATTENDED)
+        for note in left_notes(git, self.common, self._folder):
+            self._give_back(note)
         for target in left_behind(self.common, self.common, has_ended):
             with self.telling():
                 target.bring_along()
+
+    def _give_back(self, note: bytes) -> None:
+        """Put back into the queue what a killed runner had claimed, before its lease ends."""
+        with suppress(msgspec.MsgspecError):  # no note, or a part of one
+            for work in msgspec.json.decode(note, type=list[_ClaimedWork]):
+                # It may be of another board, or another runner may have it.
+                with suppress(NotFound, Refused):
+                    if self.orc.merges.get(work.number).commit == work.commit:
+                        self.orc.merges.release(work.number, work.token, reason="its runner ended")
 
     def _report_late(self, ended: Submission, intent: str) -> Iterator[Submission]:
         """Report what landed before its runner was killed, and was withdrawn before the next one came."""
@@ -248,6 +259,14 @@ class MergeQueue:
                 ended += batch.ended
 
 
+class _ClaimedWork(msgspec.Struct, frozen=True, array_like=True):
+    """A submission that a runner has, as it is in its note."""
+
+    number: int
+    token: int
+    commit: str
+
+
 class _Refusal(msgspec.Struct, frozen=True):
     """A target into which nothing is merged for a while.
 
@@ -296,6 +315,8 @@ class MergeBatch:
             TargetInUse: A worktree that has the target is in the way.
             Refused: Another runner has taken over the claim (``not_holder``).
         """
+        note = [_ClaimedWork(c.number, self._token, c.commit) for c in self._changes.values()]
+        self._queue.tree.note(msgspec.json.encode(note))
         self._give_back_missing()
         for _ in range(_MOST_MOVES):
             try:

@@ -2,8 +2,9 @@
 
 Each runner has a place of its own, which a lock keeps: ``.merge-queue-b81e3c05-0`` beside the other
 worktrees. The middle part stands for the repository, because several may have their worktrees in one folder.
-The system gives the lock up when its process ends in any way, so the next runner removes what a killed one
-has left there: its files, and processes of its tests that still run.
+The system gives the lock up when its process ends in any way, so the next runner knows at once that one was
+killed. It removes what that one has left there, its files and the processes of its tests that still run, and
+reads its note: what it was at work on.
 """
 
 import glob
@@ -27,6 +28,7 @@ from orchestrator.trees.merging import UNATTENDED
 
 _NAME = ".merge-queue-"
 _PLACES = 64
+_LONGEST_NOTE = 1024 * 1024
 
 
 class FailedTest(msgspec.Struct, frozen=True):
@@ -49,15 +51,16 @@ class PrivateTree:
     Args:
         folder: The folder of the worktree.
         git: The repository, in git's folder, which all worktrees share.
-        mark: What marks the processes of its tests.
+        lock: The locked file of its place.
     """
 
-    def __init__(self, folder: str, git: Git, mark: str) -> None:
+    def __init__(self, folder: str, git: Git, lock: int) -> None:
         self.folder = os.path.abspath(folder)
+        self._lock = lock
         self.git = Git(self.folder, settings=UNATTENDED)
         self._repository = git
         self._common = os.path.realpath(git.folder)
-        self._mark = mark
+        self._mark = f"merge-queue {folder}"
         self._is_made = False
 
     def show(self, commit: str) -> None:
@@ -104,6 +107,12 @@ class PrivateTree:
         for pid in system.processes_with(MARK, self._mark):
             system.kill_group(pid)
 
+    def note(self, data: bytes) -> None:
+        """Keep data for the runner that finds this one killed."""
+        os.ftruncate(self._lock, 0)
+        os.lseek(self._lock, 0, os.SEEK_SET)
+        os.write(self._lock, data)
+
     def remove(self) -> None:
         """Remove the worktree."""
         self._is_made = False
@@ -116,6 +125,7 @@ class PrivateTree:
         """Remove the worktree, and what git knows of it."""
         self.remove()
         self._repository.run("worktree", "remove", "--force", "--force", self.folder, accepted=None)
+        self.note(b"")
 
 
 @contextmanager
@@ -136,7 +146,7 @@ def private_tree(repository: Git, common: str, folder: str) -> Iterator[PrivateT
     except OSError as error:
         raise InputOutputError(f"{error.filename!a} cannot be used: {error.strerror}") from None
     place = os.path.join(folder, f"{_prefix(common)}{number}")
-    tree = PrivateTree(place, repository, _mark(place))
+    tree = PrivateTree(place, repository, fd)
     try:
         tree.end_processes()
         try:
@@ -147,36 +157,44 @@ def private_tree(repository: Git, common: str, folder: str) -> Iterator[PrivateT
         os.close(fd)
 
 
-def remove_left_trees(repository: Git, common: str, folder: str) -> None:
+def left_notes(repository: Git, common: str, folder: str) -> Iterator[bytes]:
     """Remove the worktrees of runners that were killed, with the processes of their tests.
 
     Args:
         repository: The repository.
         common: Git's folder, which all worktrees share.
         folder: Where its worktrees are.
+
+    Yields:
+        The note of each one; it is kept until the next one is asked for.
     """
-    for place in glob.glob(os.path.join(glob.escape(folder), f"{_prefix(common)}*")):
-        number = place.rpartition("-")[2]
-        if number.isdecimal() and (fd := _locked(common, int(number))) is not None:
-            try:
-                tree = PrivateTree(place, repository, _mark(place))
+    for path in glob.glob(_lock_path(glob.escape(common), "*")):
+        number = path.rpartition("-")[2].removesuffix(".lock")
+        if not number.isdecimal() or (fd := _locked(common, int(number))) is None:
+            continue
+        try:
+            place = os.path.join(folder, f"{_prefix(common)}{number}")
+            note = os.read(fd, _LONGEST_NOTE)
+            if note or os.path.lexists(place):
+                tree = PrivateTree(place, repository, fd)
                 tree.end_processes()
+                yield note
                 tree.forget()
-            finally:
-                os.close(fd)
+        finally:
+            os.close(fd)
 
 
 def _prefix(common: str) -> str:
     return f"{_NAME}{digest_of(os.fsencode(os.path.realpath(common)))[:8]}-"
 
 
-def _mark(place: str) -> str:
-    return f"merge-queue {place}"
+def _lock_path(common: str, number: int | str) -> str:
+    return os.path.join(common, "orchestrator", f"merge-queue-{number}.lock")
 
 
 def _locked(common: str, number: int) -> int | None:
     """The lock of a place; None if a runner has it."""
-    path = os.path.join(common, "orchestrator", f"merge-queue-{number}.lock")
+    path = _lock_path(common, number)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     fd = system.open_file(path, os.O_RDWR | os.O_CREAT)
     if system.try_lock(fd):

@@ -1,14 +1,13 @@
 """A runner of the merge queue in a process of its own, which may kill itself at a step.
 
-    python queue_process.py BOARD REPOSITORY TREES NAME HOURS STEP TEST
+    python queue_process.py BOARD REPOSITORY TREES NAME STEP TEST
 
-HOURS is how far its clock is ahead; STEP counts the commands of git, and 0 means that it lives.
+STEP counts the commands of git, and 0 means that it lives.
 """
 
 import os
 import signal
 import sys
-import time
 from typing import Any
 
 from orchestrator import Orchestrator
@@ -18,7 +17,7 @@ from orchestrator.trees.merge_queue import MergeQueue
 
 
 def main() -> None:
-    board, repo, trees, name, hours, step, test = sys.argv[1:]
+    board, repo, trees, name, step, test = sys.argv[1:]
     left, run = int(step), Git.run
 
     def counted(git: Git, *words: str, **facts: Any) -> Any:
@@ -30,7 +29,7 @@ def main() -> None:
 
     Git.run = counted  # type: ignore[method-assign]
     policy = QueuePolicy(tests=(test,), batch=2, retries=0, timeout=60)
-    with Orchestrator.open(board, now=lambda: time.time() + 3600 * int(hours)) as orc:
+    with Orchestrator.open(board) as orc:
         MergeQueue(orc, f"{repo}/.git", trees, policy, runner=name, tell=print).round()
 
 

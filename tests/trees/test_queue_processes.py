@@ -35,8 +35,8 @@ class Place:
                 )
                 self.heads[made.number] = head
 
-    def start(self, name: str = "queue", hours: int = 0, step: int = 0) -> subprocess.Popen[str]:
-        words = [self.board, self.repo.folder, self.folder / "trees", name, hours, step, TEST]
+    def start(self, name: str = "queue", step: int = 0) -> subprocess.Popen[str]:
+        words = [self.board, self.repo.folder, self.folder / "trees", name, step, TEST]
         return subprocess.Popen(
             [sys.executable, PROGRAM, *map(str, words)],
             stdout=subprocess.PIPE,
@@ -76,15 +76,15 @@ def test_two_queues_at_once_merge_every_branch_once(tmp_path: Path):
 
 @pytest.mark.needs("fork")
 def test_a_queue_that_is_killed_again_and_again_ends_its_work(tmp_path: Path):
-    """Each process gets a bit further; the next one begins when the lease of the killed one has ended."""
+    """Each process gets a bit further; the next one takes over what the killed one had claimed, at once."""
     place = Place(tmp_path, 5)
     steps = [3, 9, 14, 18, 22, 26, 31, 37]
-    for hours, step in enumerate(steps):
-        runner = place.start(hours=hours, step=step)
+    for step in steps:
+        runner = place.start(step=step)
         said = runner.communicate()[0]
         assert runner.returncode in (-signal.SIGKILL, 0), said
         assert "red" not in place.repo.files()
-    last = place.start(hours=len(steps))
+    last = place.start()
     said = last.communicate()[0]
     assert last.returncode == 0, said
     place.check()
