@@ -12,6 +12,12 @@ from orchestrator.core.errors import Damage, NotFound, OrchestratorError
 from orchestrator.core.store import START, Cursor, Store
 from orchestrator.domain.state import State
 
+COLD_AT_ONCE = 64 << 20
+"""Up to so many bytes of cold files, the command that seals a segment writes its checkpoint, in about a second.
+
+Beyond that, `--at` or a new ``state.json`` makes it, when the log is folded past its place.
+"""
+
 
 class StatesOfThePast:
     """The checkpoints of a store as states; none if the store keeps none.

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from orchestrator import snapshot
-from orchestrator.checkpoints import StatesOfThePast
+from orchestrator.checkpoints import COLD_AT_ONCE, StatesOfThePast
 from orchestrator.cold.tree import ColdTree
 from orchestrator.commit_group import CommitGroup, Settled
 from orchestrator.core import clock, flow, names
@@ -599,12 +599,13 @@ class Engine:
                 self._save()
         except (OrchestratorError, OSError) as error:
             self.warn(f"{error}. The snapshot is behind the log, which is all that counts.")
-        if self._state is not None:  # unknown if the snapshot could not be saved
+        # The state is unknown if the snapshot could not be saved.
+        if self._state is not None and (self._cold is None or self._cold.size <= COLD_AT_ONCE):
             self._keep_checkpoint(self._state, before, self._position)
 
     def _keep_checkpoint(self, state: State, before: Cursor, end: Cursor) -> None:
         """Save the state at a position as a checkpoint, if one is due: without it, only time is lost."""
-        with suppress(OrchestratorError, OSError):
+        with suppress(OrchestratorError, OSError, ColdDamage):
             self.past_states.keep(state, before, end)
 
     def _write_document(self, path: str, text: str | None, seen: bytes | None) -> None:

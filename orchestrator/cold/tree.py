@@ -68,6 +68,11 @@ class ColdTree:
         self._files = files
         self._runs = [_opened(files, name) for name in part.files]
 
+    @property
+    def size(self) -> int:
+        """The bytes of all files."""
+        return sum(name.size for name in self.part.files)
+
     def find(self, kind: str, key: str) -> ColdLine | None:
         """The record of a key; None if there is none."""
         hash = hash_of(kind, key)

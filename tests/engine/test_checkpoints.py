@@ -10,6 +10,7 @@ import pytest
 from boards import check_law, fold
 
 from orchestrator import Orchestrator, snapshot
+from orchestrator.core.cold_map import ColdDamage
 from orchestrator.domain.state import State
 from orchestrator.maintenance.doctor import examine
 from orchestrator.stores.files import FileStore, checkpoints, reading
@@ -178,13 +179,14 @@ def test_checkpoints_thin_out_evenly_and_keep_the_last(
     assert files(board) == before
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ColdDamage("x")])
 def test_a_checkpoint_that_cannot_be_written_fails_no_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ):
-    def full(self: object, *_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def failing(self: object, *_: object) -> None:
+        raise error
 
-    monkeypatch.setattr(checkpoints.FileCheckpoints, "save", full)
+    monkeypatch.setattr(checkpoints.FileCheckpoints, "save", failing)
     make_board(tmp_path, tasks=10)
     assert sealed(tmp_path)
     assert not files(tmp_path)
