@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 
-from orchestrator import snapshot
+from orchestrator import Orchestrator, snapshot
 from orchestrator.core import clock
 from orchestrator.core.events import Event, Recorded
 from orchestrator.core.strict_json import encode_payload
@@ -40,10 +40,14 @@ class Writer:
     Args:
         folder: The board's folder.
         folds: Whether to fold the state, which a snapshot needs.
+        segment_size: The size in bytes at which a segment is sealed.
     """
 
-    def __init__(self, folder: str, *, folds: bool = True) -> None:
+    def __init__(
+        self, folder: str, *, folds: bool = True, segment_size: int = SEGMENT_SIZE
+    ) -> None:
         self.folder = make(folder)
+        self._segment_size = segment_size
         self._log = f"{folder}/state/events.jsonl"
         self.state = State()
         self.position = Position()
@@ -82,7 +86,7 @@ class Writer:
     def _line(self, record: Recorded) -> bytes:
         line, crc = encode_line(record, self.position.crc)
         segment, begin = self.position.segment or 1, self.position.end
-        if begin + len(line) > SEGMENT_SIZE:
+        if begin + len(line) > self._segment_size:
             self._sealed = segment
             segment, begin = record.id, 0
         self.position = Position(
@@ -196,6 +200,16 @@ class Boards:
             writer = Writer(path, folds=False)
             writer.write(streams())
             writer.write(lives((number - len(STREAMS)) // 3))
+        return path
+
+    def segmented(self, number: int, segments: int) -> str:
+        """The same log in so many segments, with a snapshot and a checkpoint for each sealed one."""
+        path = f"{self.folder}/log-{number}-in-{segments}"
+        if not os.path.exists(path):
+            writer = Writer(path, folds=False, segment_size=size(self.log(number)) // segments)
+            writer.write(streams())
+            writer.write(lives((number - len(STREAMS)) // 3))
+            Orchestrator.open(path).engine.refold(whole=True)
         return path
 
     def history(self, number: int) -> str:

@@ -13,9 +13,9 @@ from orchestrator.core.store import START, Cursor, Store
 from orchestrator.domain.state import State
 
 COLD_AT_ONCE = 64 << 20
-"""Up to so many bytes of cold files, the command that seals a segment writes its checkpoint, in about a second.
+"""The command that seals a segment writes its checkpoint if the cold files have at most so many bytes.
 
-Beyond that, `--at` or a new ``state.json`` makes it, when the log is folded past its place.
+That takes about a second. Else `--at` or a new ``state.json`` makes it, when the log is folded past it.
 """
 
 
@@ -59,15 +59,23 @@ class StatesOfThePast:
 
     def usable(self, number: int) -> tuple[State, Cursor] | None:
         """The state of a checkpoint and its position; None if it is damaged or is not of this log."""
-        data = self._kept.load(number) if self._kept is not None else None
-        saved = snapshot.decode(data, self._store.cursor_type) if data is not None else None
-        if saved is None:
-            return None
+        data = self._load(number)
+        saved = snapshot.decode(data, self._store.cursor_type)
+        return saved if saved is not None and self._is_in_log(saved[1]) else None
+
+    def position(self, number: int) -> Cursor | None:
+        """The position of a checkpoint; None if it is damaged or is not of this log."""
+        cursor = snapshot.position_of(self._load(number), self._store.cursor_type)
+        return cursor if cursor is not None and self._is_in_log(cursor) else None
+
+    def _load(self, number: int) -> bytes:
+        return (self._kept.load(number) if self._kept is not None else None) or b""
+
+    def _is_in_log(self, cursor: Cursor) -> bool:
         try:
-            agrees = self._store.line(saved[1].id)[1] == saved[1]
+            return self._store.line(cursor.id)[1] == cursor
         except (Damage, NotFound):
-            return None
-        return saved if agrees else None
+            return False
 
     def keep(self, state: State, before: Cursor, end: Cursor) -> None:
         """Save the state at a position, if a checkpoint is due between an earlier position and this one."""

@@ -165,6 +165,22 @@ def load(
     return LoadedSnapshot(state, cursor, tree)
 
 
+class _Position(msgspec.Struct):
+    """The part of the file that says which line of the log it ends with."""
+
+    log: msgspec.Raw
+
+
+def position_of(data: bytes, cursor_type: type[Cursor]) -> Cursor | None:
+    """The position of a ``state.json``, without decoding its state; None if it was changed or damaged."""
+    if data[:_HEAD_LENGTH] != _HEAD % zlib.crc32(memoryview(data)[_HEAD_LENGTH:]):
+        return None
+    try:
+        return msgspec.json.decode(msgspec.json.decode(data, type=_Position).log, type=cursor_type)
+    except msgspec.MsgspecError:
+        return None
+
+
 def decode(data: bytes, cursor_type: type[Cursor]) -> tuple[State, Cursor] | None:
     """The state and its position of a ``state.json`` that needs no other file; else None."""
     loaded = load(data, cursor_type)

@@ -1,0 +1,86 @@
+"""A log of many segments: a past state, the doctor and a new state.json, against folding the whole log."""
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from benchmarks.boards import Boards, snapshot_of
+from benchmarks.measure import Figure, heavy_lap, interleave, ms, ratio
+from orchestrator import Orchestrator
+from orchestrator.core.store import START
+from orchestrator.domain.state import State
+from orchestrator.maintenance.doctor import examine
+
+SEGMENTS = 8
+
+
+def segments(boards: Boards, *, quick: bool) -> Iterator[Figure]:
+    """Each with checkpoints, against a fold of all events; compressed segments against plain ones."""
+    board = boards.segmented(boards.big, SEGMENTS)
+    bare = boards.copy(board)
+    os.unlink(snapshot_of(bare))
+    middle = boards.big * 5 // 9
+    full = partial(_doctor, board, full=True)
+    whole, folded = _folding(board), f"with a log of {SEGMENTS} segments, against folding all of it"
+    rows: list[tuple[str, Callable[[], object], Callable[[], object], float]] = [
+        (f"`status --at` event {middle:,} {folded}", lambda: _at(board, middle), whole, 0.5),
+        (f"a new state.json {folded}", lambda: _open(bare), whole, 0.4),
+        ("doctor, against doctor --full", lambda: _doctor(board, full=False), full, 0.6),
+    ]
+    for what, action, other, bound in rows:
+        ours, against = interleave(
+            3 if quick else 5, partial(heavy_lap, action), partial(heavy_lap, other)
+        )
+        yield Figure(
+            name="past",
+            what=what,
+            measured=ratio(ours, against),
+            bound=bound,
+            detail=f"{ms(ours)} against {ms(against)}",
+        )
+    packed = boards.copy(board)
+    _archive(packed)
+    ours, plain = interleave(
+        3 if quick else 5, lambda: heavy_lap(_folding(packed)), lambda: heavy_lap(_folding(board))
+    )
+    yield Figure(
+        name="past",
+        what="folding a log of compressed segments, against one of plain ones",
+        measured=ratio(ours, plain),
+        bound=1.3,
+        detail=f"{ms(ours)} against {ms(plain)}; {_size(packed) / _size(board):.0%} of the size",
+    )
+
+
+def _open(board: str) -> State:
+    return Orchestrator.open(board).engine.read()
+
+
+def _at(board: str, number: int) -> State:
+    return Orchestrator.open(board).engine.state_at(number)
+
+
+def _doctor(board: str, *, full: bool) -> object:
+    return examine(Orchestrator.open(board).engine, full=full)
+
+
+def _folding(board: str) -> Callable[[], State]:
+    def fold() -> State:
+        state = State()
+        for chunk in Orchestrator.open(board).engine.store.read(START):
+            state.fold(chunk.events)
+        return state
+
+    return fold
+
+
+def _archive(board: str) -> None:
+    from orchestrator.maintenance.archiving import archive_log
+
+    archive_log(Orchestrator.open(board).engine, compress=True)
+
+
+def _size(board: str) -> int:
+    """The bytes of the sealed segments."""
+    entries = [entry for entry in os.scandir(f"{board}/state") if entry.name.startswith("events-")]
+    return sum(entry.stat().st_size for entry in entries)
