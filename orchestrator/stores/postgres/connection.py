@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _OPTIONS: Final = (
     r"-c default_transaction_isolation=read\ committed -c client_encoding=UTF8"
     " -c bytea_output=hex -c search_path=pg_catalog -c statement_timeout=0"
-    " -c tcp_keepalives_idle=20 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+    " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=2"
+    " -c tcp_user_timeout={tcp_user_timeout}"
 )
 
 _CHECKED: Final = """
@@ -25,11 +26,15 @@ _CHECKED: Final = """
 """
 
 _KEEPALIVE: Final[dict[str, Any]] = {
-    "keepalives_idle": 20,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 20_000,
 }
-"""Seconds and probes until a vanished server is given up; the options above are for vanished clients."""
+"""Seconds and probes until a vanished server is given up, and milliseconds if it does not confirm what was
+sent, which no probe notices. The options above are the same for a vanished client: others wait for its lock.
+The URL may have other values.
+"""
 
 Values = Sequence[object] | Mapping[str, object] | None
 """What a statement has at its placeholders."""
@@ -94,11 +99,9 @@ class Connection:
             self._open = self._psycopg.connect(
                 self._address.database,
                 autocommit=True,
-                connect_timeout=max(2, round(self.patience)),
                 application_name="orc",
-                options=_OPTIONS,
                 prepare_threshold=2,
-                **_KEEPALIVE,
+                **self._settings(),
             )
             settings = self._open.execute(_CHECKED).fetchone()
         except self._psycopg.Error as error:
@@ -108,6 +111,13 @@ class Connection:
                 hint="Check the address, the server and PGPASSWORD or the password file.",
             ) from None
         self._check(settings)
+
+    def _settings(self) -> dict[str, Any]:
+        usual = {"connect_timeout": max(2, round(self.patience)), **_KEEPALIVE}
+        given = self._psycopg.conninfo.conninfo_to_dict(self._address.database)
+        patience = given.get("tcp_user_timeout", usual["tcp_user_timeout"])
+        missing = {name: value for name, value in usual.items() if name not in given}
+        return missing | {"options": _OPTIONS.format(tcp_user_timeout=patience)}
 
     def _check(self, settings: Any) -> None:
         encoding, fsync, commit = settings
