@@ -7,7 +7,7 @@ works, repeating the request has a single effect, and the state is the fold of t
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -31,13 +31,19 @@ CLOCK = SettableClock()
 
 @dataclass(frozen=True)
 class Scene:
-    """A board, and the command that is interrupted."""
+    """A board, and the command that is interrupted.
+
+    Attributes:
+        is_one_write: The command does what "one event" does to the disk, and has faults where its own
+            events are written only.
+    """
 
     command: Callable[[Orchestrator], object]
     prepare: Callable[[Orchestrator], object] = lambda orc: None
     harm: Callable[[Path], object] = lambda folder: None
     segment_size: int = 64 << 20
     request: bool = True
+    is_one_write: bool = False
 
 
 def prepare(orc: Orchestrator) -> None:
@@ -143,26 +149,41 @@ def other_board() -> Orchestrator:
     return other
 
 
+ONE_WRITE = ["pwrite", "write", "sync_data", "write", "fsync", "replace", "fsync", "pwrite"]
+"""What "one event" does to the disk: the holder, the log, the snapshot, the holder."""
+
 SCENES = {
     "merge of a board": Scene(merge, prepare_topic),
-    "pour": Scene(lambda orc: orc.workflows.pour(WISP, workstream="build"), prepare),
+    "pour": Scene(
+        lambda orc: orc.workflows.pour(WISP, workstream="build"), prepare, is_one_write=True
+    ),
     "advance": Scene(lambda orc: orc.workflows.advance(f"{wisp(orc)}.a"), prepare_workflow),
-    "burn": Scene(burn, prepare_workflow, request=False),
-    "dispatch": Scene(lambda orc: orc.dispatch.run(agent="boss"), prepare_team),
-    "sling": Scene(lambda orc: orc.hooks.sling(first(orc), "ann", agent="boss"), prepare_team),
+    "burn": Scene(burn, prepare_workflow, request=False, is_one_write=True),
+    "dispatch": Scene(lambda orc: orc.dispatch.run(agent="boss"), prepare_team, is_one_write=True),
+    "sling": Scene(
+        lambda orc: orc.hooks.sling(first(orc), "ann", agent="boss"),
+        prepare_team,
+        is_one_write=True,
+    ),
     "hang": Scene(lambda orc: orc.hooks.hang(first(orc), agent="ann"), prepare_team),
-    "a convoy lands": Scene(land, prepare_team),
-    "escalate": Scene(lambda orc: orc.sessions.escalate("x", agent="ann"), prepare_team),
-    "handoff": Scene(lambda orc: orc.sessions.handoff(note="x", agent="ann"), prepare_team),
-    "done": Scene(lambda orc: orc.sessions.done(agent="ann"), prepare_agent),
-    "rename": Scene(lambda orc: orc.agents.rename("ann", "eve"), prepare_team),
+    "a convoy lands": Scene(land, prepare_team, is_one_write=True),
+    "escalate": Scene(
+        lambda orc: orc.sessions.escalate("x", agent="ann"), prepare_team, is_one_write=True
+    ),
+    "handoff": Scene(
+        lambda orc: orc.sessions.handoff(note="x", agent="ann"), prepare_team, is_one_write=True
+    ),
+    "done": Scene(lambda orc: orc.sessions.done(agent="ann"), prepare_agent, is_one_write=True),
+    "rename": Scene(lambda orc: orc.agents.rename("ann", "eve"), prepare_team, is_one_write=True),
     "read mail": Scene(
-        lambda orc: orc.mail.read(orc.mail.inbox(agent="ann")[0].id, agent="ann"), prepare_team
+        lambda orc: orc.mail.read(orc.mail.inbox(agent="ann")[0].id, agent="ann"),
+        prepare_team,
+        is_one_write=True,
     ),
     "first commit": Scene(lambda orc: orc.workstreams.create("build")),
     "one event": Scene(add, prepare),
     "three events": Scene(many, prepare_topic, request=False),
-    "retire": Scene(lambda orc: orc.agents.retire("ann"), prepare_agent),
+    "retire": Scene(lambda orc: orc.agents.retire("ann"), prepare_agent, is_one_write=True),
     "new topic": Scene(lambda orc: orc.knowledge.write("findings", "one\n"), prepare),
     "another version": Scene(lambda orc: orc.knowledge.write("findings", "two\n"), prepare_topic),
     "delete topic": Scene(lambda orc: orc.knowledge.delete("findings"), prepare_topic),
@@ -207,6 +228,16 @@ class Stage:
         self.calls = counted.names
         self.after = orc.engine.read().event
         assert self.after > self.before
+        if self.scene.is_one_write:
+            assert [name for name in self.calls if name not in ("open", "mkdir")] == ONE_WRITE
+
+    def points(self, *names: str) -> list[tuple[int, str]]:
+        """The number and name of each call that has faults; of calls with these names only."""
+        points = [point for point in enumerate(self.calls) if not names or point[1] in names]
+        if self.scene.is_one_write:
+            log = self.calls.index("write")
+            points = [point for point in points if log <= point[0] <= self.calls.index("fsync")]
+        return points
 
     def copy(self) -> Path:
         target = self.folder / "copy"
@@ -276,9 +307,7 @@ def outcome_of(stage: Stage, folder: Path, fault: Faults) -> str:
 def test_a_call_that_fails_once_makes_a_success_or_a_named_error_that_is_true(
     stage: Stage, action: Action
 ):
-    for number, name in enumerate(stage.calls):
-        if action is faults.short_write and name != "write":
-            continue
+    for number, name in stage.points(*["write"] * (action is faults.short_write)):
         folder = stage.copy()
         outcome = outcome_of(stage, folder, Faults(action, number))
         try:
@@ -291,9 +320,7 @@ def test_a_call_that_fails_once_makes_a_success_or_a_named_error_that_is_true(
 def test_a_sync_or_write_that_was_done_and_reported_as_failed_is_taken_back_or_unknown(
     stage: Stage,
 ):
-    for number, name in enumerate(stage.calls):
-        if name not in ("write", "sync_data", "fsync", "ftruncate"):
-            continue
+    for number, name in stage.points("write", "sync_data", "fsync", "ftruncate"):
         folder = stage.copy()
         outcome = outcome_of(stage, folder, Faults(faults.fails_after, number))
         try:
@@ -304,7 +331,7 @@ def test_a_sync_or_write_that_was_done_and_reported_as_failed_is_taken_back_or_u
 
 
 def test_a_disk_that_fails_from_some_call_on_never_makes_a_false_promise(stage: Stage):
-    for number, name in enumerate(stage.calls):
+    for number, name in stage.points():
         folder = stage.copy()
         outcome = outcome_of(stage, folder, Faults(faults.fails, number, last=None))
         try:
@@ -340,17 +367,24 @@ def in_child(scene: Scene, folder: Path, fault: Faults) -> str:
     return output
 
 
+CHANGES = ("write", "pwrite", "replace", "link", "ftruncate", "unlink", "mkdir", "open")
+"""Calls that change what is on the disk; to die before another one is to die before the next of these."""
+
+
 @pytest.mark.parametrize(
-    "action",
-    [faults.dies_before, faults.dies_after, faults.dies_halfway],
-    ids=lambda action: action.__name__,
+    ("action", "names"),
+    [
+        (faults.dies_before, CHANGES),
+        (faults.dies_after, CHANGES),
+        (faults.dies_halfway, ["write"]),
+    ],
+    ids=["before", "after", "halfway"],
 )
 def test_a_process_that_dies_at_any_call_leaves_all_of_its_command_or_nothing(
-    stage: Stage, action: Action
+    stage: Stage, action: Action, names: Sequence[str]
 ):
-    for number, name in enumerate(stage.calls):
-        if action is faults.dies_halfway and name != "write":
-            continue
+    """To die after a call is to die before the next one, except after the last."""
+    for number, name in stage.points(*names)[-1 if action is faults.dies_after else 0 :]:
         folder = stage.copy()
         assert in_child(stage.scene, folder, Faults(action, number)) == "", (
             number,
@@ -373,7 +407,8 @@ def test_two_processes_that_die_one_after_the_other_never_make_a_stale_file_an_e
     second = replace(
         stage.scene, command=lambda orc: orc.knowledge.write("findings", "three\n", agent="bob")
     )
-    points = [n for n, name in enumerate(stage.calls) if name not in ("open", "pwrite", "mkdir")]
+    files = ("write", "replace", "link", "unlink")
+    points = [number for number, _ in stage.points(*files)]
     for index, point in enumerate(points):
         for other in range(index % 3, max(points) + 12, 3):
             folder = stage.copy()
@@ -398,7 +433,7 @@ def interrupts(name: str, real: Callable[..., object], args: object, kwargs: obj
 
 def test_after_an_interrupt_at_any_call_the_status_of_a_command_is_true(stage: Stage):
     """After the commit, SIGINT may not turn success into failure; before it, nothing happened."""
-    for number, name in enumerate(stage.calls):
+    for number, name in stage.points():
         folder = stage.copy()
         output = in_child(stage.scene, folder, Faults(interrupts, number))
         assert output in ("done", "interrupted"), output
