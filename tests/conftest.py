@@ -1,7 +1,6 @@
 """Fixtures for all tests: boards in memory and on disk, with a clock that tests set."""
 
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,13 +68,11 @@ def _no_inherited_board(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def memory_path(tmp_path: Path) -> Iterator[Path]:
-    """A folder for many small boards: in memory if possible, because syncing is slow."""
-    if not os.path.isdir("/dev/shm"):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="orchestrator-test-") as folder:
-        yield Path(folder)
+def memory_path(tmp_path: Path) -> Path:
+    """A folder in which a board has others beside it, and nothing else is."""
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,12 @@
 import contextvars
 import gc
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,18 +34,31 @@ def run(
 
 
 def popen(
-    words: Sequence[str], *, env: Mapping[str, str], **settings: Any
+    words: Sequence[str],
+    *,
+    env: Mapping[str, str] = os.environ,
+    script: Path | None = None,
+    **settings: Any,
 ) -> "subprocess.Popen[Any]":
-    """Begin ``orc`` with these words and variables; the settings are those of :class:`subprocess.Popen`."""
+    """Begin ``orc``, or a script, with these words.
+
+    Args:
+        words: The words after its name.
+        env: Its variables.
+        script: A program in Python.
+        settings: More arguments of :class:`subprocess.Popen`.
+    """
     if not hasattr(os, "fork"):
-        return subprocess.Popen([sys.executable, "-c", _PROGRAM, *words], env=env, **settings)
+        program = [str(script)] if script else ["-c", _PROGRAM]
+        return subprocess.Popen([sys.executable, *program, *words], env=env, **settings)
+    run = partial(runpy.run_path, str(script), run_name="__main__") if script else console
     # What runs here, such as an event loop, does not run there.
-    become = partial(contextvars.Context().run, _become, words, dict(env))
+    become = partial(contextvars.Context().run, _become, run, words, dict(env))
     return subprocess.Popen(["orc", *words], preexec_fn=become, restore_signals=False, **settings)
 
 
-def _become(words: Sequence[str], env: Mapping[str, str]) -> None:
-    """Run the program in this process, a child, and end it."""
+def _become(run: Callable[[], object], words: Sequence[str], env: Mapping[str, str]) -> None:
+    """Run a program in this process, a child, and end it."""
     status = 70
     try:
         gc.freeze()  # objects of the parent must not close files of the child
@@ -55,7 +69,7 @@ def _become(words: Sequence[str], env: Mapping[str, str]) -> None:
         os.environ.update(env)
         tempfile.tempdir = None  # it comes from the variables
         sys.argv = ["orc", *words]
-        console()
+        run()
         status = 0
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)

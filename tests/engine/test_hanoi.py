@@ -11,6 +11,7 @@ import pytest
 from boards import check_law
 
 from orchestrator import Orchestrator
+from tests import forked
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -19,9 +20,7 @@ WORKER = Path(__file__).with_name("hanoi_worker.py")
 
 
 def start(board: Path, root: str, agent: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, str(WORKER), str(board), root, agent], stdout=subprocess.PIPE
-    )
+    return forked.popen([str(board), root, agent], script=WORKER, stdout=subprocess.PIPE)
 
 
 @pytest.mark.parametrize(("formula", "kills"), [("towers-of-hanoi", 6), ("towers-of-hanoi-10", 12)])

@@ -16,6 +16,7 @@ from boards import check_law
 from orchestrator import BadName, Orchestrator
 from orchestrator.maintenance.backup import export_board, import_board
 from orchestrator.stores.memory import MemoryStore
+from tests import forked
 
 from .test_processes import finish, go, reopen
 
@@ -38,8 +39,9 @@ def send_all(folder: Path) -> None:
 def start(
     started: list[subprocess.Popen[str]], folder: Path, role: str, name: str, out: int
 ) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, str(WORKER), str(folder), role, name],
+    process = forked.popen(
+        [str(folder), role, name],
+        script=WORKER,
         stdin=subprocess.PIPE,
         stdout=out,
         stderr=subprocess.PIPE,

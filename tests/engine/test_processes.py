@@ -16,6 +16,7 @@ from system_under_test import LACKING
 from orchestrator import Orchestrator
 from orchestrator.core.store import START
 from orchestrator.stores.files import FileStore
+from tests import forked
 
 WORKER = Path(__file__).with_name("worker.py")
 ROUNDS = int(os.environ.get("ORC_STRESS_ROUNDS", "6"))
@@ -25,8 +26,9 @@ ROUNDS = int(os.environ.get("ORC_STRESS_ROUNDS", "6"))
 def start(
     started: list[subprocess.Popen[str]], folder: Path, role: str, name: str, count: int = 0
 ) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, str(WORKER), str(folder), role, name, str(count)],
+    process = forked.popen(
+        [str(folder), role, name, str(count)],
+        script=WORKER,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +12,10 @@ import pytest
 
 from orchestrator import Orchestrator
 from orchestrator.notices.rules import NoticeRules, Rule, subscriber_of
+from tests import forked
 
 from .servers import Webhooks
 
-ORC = str(Path(sys.executable).parent / "orc")
 SECRET = "s3cr3t-t0ken"
 
 
@@ -45,8 +44,8 @@ class Place:
         return [self.orc.events.push("a.x", agent="ann").id for _ in range(count)]
 
     def notifier(self, *words: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [ORC, "--board", str(self.folder / "board"), "--json", "notify", "run", *words],
+        return forked.popen(
+            ["--board", str(self.folder / "board"), "--json", "notify", "run", *words],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -150,13 +149,8 @@ def test_no_secret_is_on_the_board_or_printed_after_failures(place: Place, webho
         ["test", "name"],
         ["test", "mail"],
     ):
-        done = subprocess.run(
-            [ORC, "--board", str(place.folder / "board"), "notify", *words],
-            env=place.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        line = ["--board", str(place.folder / "board"), "notify", *words]
+        done = forked.run(line, cwd=place.folder, env=place.environment)
         shown.append(done.stdout + done.stderr)
     check_no_secret(place, *shown)
 

@@ -53,11 +53,15 @@ def read_into(seen: list[str], store: FileStore) -> None:
 
 
 def test_a_log_cut_at_any_byte_is_the_one_before_or_after_a_commit(board: Board) -> None:
-    """Every cut of a log of three commits: no lock, no change; under the lock, whole commits."""
+    """Cuts of a log of three commits: no lock, no change; under the lock, whole commits.
+
+    In the last commit at every byte, before it at the ends of commits and at some in between.
+    """
     ends = [position.end for position in fill(board.store(), *COMMITS)]
     whole = board.log.read_bytes()
     assert ends[-1] == len(whole)
-    for cut in range(len(whole)):
+    near = {end + offset for end in ends[:-1] for offset in (-2, -1, 0, 1, 2)}
+    for cut in sorted({*range(0, ends[-2], 13), *near, *range(ends[-2], len(whole))}):
         board.log.write_bytes(whole[:cut])
         closed = sum(end <= cut for end in ends)
         # A commit that lacks nothing but its last newline is whole.

@@ -5,7 +5,6 @@ import os
 import random
 import select
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,8 +17,7 @@ from orchestrator.core.events import Recorded
 from orchestrator.core.trust import Trust
 from orchestrator.supervisor.agent_files import load_agent
 from orchestrator.supervisor.dispatcher import Dispatcher
-
-ORC = str(Path(sys.executable).parent / "orc")
+from tests import forked
 
 PATIENCE = 240.0
 """Seconds after which a test fails that waits for an event; nothing depends on how long one takes."""
@@ -179,8 +177,8 @@ class Town:
 
 
 def command(town: Town, *words: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [ORC, *words],
+    return forked.popen(
+        words,
         cwd=town.project,
         env={**os.environ, "ORCHESTRATOR_DIR": str(town.board), "XDG_DATA_HOME": str(town.data)},
         stdout=subprocess.PIPE,

@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from orchestrator import Orchestrator
 from orchestrator.core.events import Recorded
+from orchestrator.core.machine import this_machine
 from orchestrator.domain.event_log import Events
+from orchestrator.domain.subscriptions.commands import DEEPEST
+from orchestrator.engine import cause_mark
 from orchestrator.supervisor.agent_files import load_agent
-from orchestrator.supervisor.processes import LOG_BYTES, machine_name
+from orchestrator.supervisor.processes import LOG_BYTES
 
 from .running import Follower, Town, ends, open_gate, payload, until_true
 
@@ -171,15 +175,24 @@ def test_a_changed_file_is_read_while_the_runner_runs(town: Town):
     assert [text for _, _, text in runner.lines] == ["old", "new"]
 
 
-def test_two_agents_of_every_event_end_at_the_limit(town: Town):
+def test_two_agents_of_every_event_end_at_the_limit(town: Town, monkeypatch: pytest.MonkeyPatch):
+    mark = ""
+    for _ in range(DEEPEST - 5):
+        monkeypatch.setenv("ORC_CAUSE", mark)
+        with Orchestrator.open(town.board) as orc:
+            mark = cause_mark(orc.events.push("before"))
+    monkeypatch.setenv("ORC_CAUSE", mark)
+    deep = Orchestrator.open(town.board)
+    monkeypatch.delenv("ORC_CAUSE")
     for name in "ab":
         town.add(name, f"busytown events push --type {name}.did --worker {name}", listen='["*"]')
     with town.running(most=2) as runner:
-        town.push("start")
+        deep.events.push("start")
         died = runner.until_events("subscription.died")
     assert "in a row of causes" in payload(died[0])["reason"]
-    deepest = max(record.cause.depth for record in runner.events if record.cause)
-    assert deepest <= 51
+    depths = {record.cause.depth for record in runner.events if record.cause}
+    assert depths == {*range(DEEPEST - 5, DEEPEST + 2)}
+    deep.close()
 
 
 def test_agents_that_ran_finish_when_the_runner_is_asked_to_end(town: Town):
@@ -328,7 +341,7 @@ def test_what_a_runner_has_kept_of_another_log_is_not_used(
     with town.running():
         pass
     first = town.push("job")
-    town.orc.engine.cursors.write(f"runner/{machine_name()}", kept)
+    town.orc.engine.cursors.write(f"runner/{this_machine()}", kept)
     assert reads_of_a_start(town, monkeypatch, 1)[0] < first
 
 

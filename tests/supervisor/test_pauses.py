@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from orchestrator.supervisor import task_work
+
 from .running import Town, orc
 
 
@@ -98,7 +100,8 @@ def test_a_retry_by_a_person_ends_the_pause(town: Town):
         runner.until_events("subscription.finished", 2)
 
 
-def test_a_retired_agent_is_named_and_its_tasks_wait(town: Town):
+def test_a_retired_agent_is_named_and_its_tasks_wait(town: Town, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(task_work, "_PAUSE", 0.1)
     town.orc.workstreams.create("build")
     town.orc.agents.register("coder")
     town.orc.agents.retire("coder")
