@@ -1,5 +1,7 @@
 """The events of checks, reviews and trust, which change the evidence, status and checks of a task."""
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from orchestrator.core.events import Event, Recorded, event
@@ -66,17 +68,8 @@ class TaskRejected(TaskEvent):
     reason: str
 
     def changed(self, task: Task, record: Recorded) -> Task:
-        return replace(
-            task,
-            status=self.STATUS,
-            evidence=(*task.evidence, _review(self.reason, False, record)),
-            notes=(*task.notes, Note(record.agent, record.ts, self.reason)),
-            result=None,
-            reason="",
-            **UNHELD,
-            **UNREVIEWED,
-            **UNSUBMITTED,
-        )
+        evidence = (*task.evidence, _review(self.reason, False, record))
+        return replace(task, evidence=evidence, **_sent_back(task, self.reason, record))
 
 
 @event("task.returned")
@@ -88,15 +81,7 @@ class TaskReturned(TaskEvent):
     reason: str
 
     def changed(self, task: Task, record: Recorded) -> Task:
-        return replace(
-            task,
-            status=self.STATUS,
-            notes=(*task.notes, Note(record.agent, record.ts, self.reason)),
-            result=None,
-            reason="",
-            **UNHELD,
-            **UNSUBMITTED,
-        )
+        return replace(task, **_sent_back(task, self.reason, record))
 
 
 @event("task.trusted")
@@ -117,6 +102,19 @@ class TaskDistrusted(Event):
         for task_id in self.tasks:
             task = state.tasks[task_id]
             change_task(state, task, _trusting(task, False), record)
+
+
+def _sent_back(task: Task, reason: str, record: Recorded) -> dict[str, Any]:
+    """The fields to change when work that was handed in is refused; the reason becomes a note."""
+    return {
+        "status": "pending",
+        "notes": (*task.notes, Note(record.agent, record.ts, reason)),
+        "result": None,
+        "reason": "",
+        **UNHELD,
+        **UNREVIEWED,
+        **UNSUBMITTED,
+    }
 
 
 def _trusting(task: Task, trusted: bool) -> Task:

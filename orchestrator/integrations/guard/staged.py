@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from orchestrator.core import processes, repository
-from orchestrator.core.errors import InputOutputError, NotFound, TimedOut
-from orchestrator.core.printable import one_line
+from orchestrator.core import repository
+from orchestrator.core.errors import NotFound
+from orchestrator.core.git import Git
 
 SECONDS = 30.0
 """How long git may take."""
 
-_BYTES = 64 * 1024 * 1024
 _OF_THE_COMMIT = (
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE"),
     *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH"),
@@ -61,39 +60,21 @@ def named_tasks(folder: str, revision: str) -> NamedTasks:
         NotFound: There is no repository, no git, or no such commit.
     """
     form = "--format=%H%n%(trailers:key=Task,valueonly,separator=%x0A)"
-    words = ("log", "-1", "--no-color", "--no-show-signature", form, "--end-of-options", revision)
+    words = ("log", "-1", "--no-color", form, "--end-of-options", revision)
     commit, *values = git(folder, words).split("\n")
     names = [name for value in values for name in re.split(r"[\s,]+", value) if name]
     return NamedTasks(commit, tuple(dict.fromkeys(names)))
 
 
 def git(folder: str, words: Sequence[str]) -> str:
-    """What git prints in a folder.
+    """What git prints in a folder, as it sees the repository inside of a hook; errors as of ``Git.run``.
 
     Raises:
-        NotFound: There is no repository, or no git.
-        TimedOut: git took too long.
-        InputOutputError: git failed.
+        NotFound: There is no repository.
     """
     if repository.here(folder) is None:
         raise NotFound(
             "There is no git repository here", code="no_repository", hint="Run it in a worktree."
         )
-    variables = processes.passed_on(os.environ)
-    variables |= {name: os.environ[name] for name in _OF_THE_COMMIT if name in os.environ}
-    variables |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    try:
-        done = processes.run(
-            ["git", "--no-pager", *words],
-            folder=folder,
-            variables=variables,
-            timeout=SECONDS,
-            kept=_BYTES,
-        )
-    except FileNotFoundError:
-        raise NotFound("git is not installed", code="no_git") from None
-    if done.status is None:
-        raise TimedOut(f"git took longer than {SECONDS:g} s")
-    if done.status:
-        raise InputOutputError(f"git failed: {one_line(done.output, 200)}")
-    return done.output.removesuffix("\n")
+    variables = {name: os.environ[name] for name in _OF_THE_COMMIT if name in os.environ}
+    return Git(folder, variables=variables).text(*words, timeout=SECONDS)
