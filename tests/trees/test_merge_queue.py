@@ -499,3 +499,46 @@ def test_on_several_machines_the_queue_runs_on_one_at_a_time_and_fetches_what_ot
     assert (mill.ends()[three], mill.ends()[four]) == ("merged", "merged")
     with pytest.raises(Refused):
         forge.orc.merges.merged(three, held.token or 0, commit=held.commit)
+
+
+def test_a_driver_of_an_attribute_merges_the_files_and_a_failing_one_is_a_conflict(town: Town):
+    """The attributes of the target count, and a driver runs where the files of the target are."""
+    driver = "sh ./join.sh %A %B %P"
+    town.repo.git("config", "merge.join.driver", driver)
+    join = '[ "$3" = log ] && cat "$2" >> "$1" && echo "$PWD" >> "$1"\n'
+    town.repo.write(
+        {".gitattributes": "log merge=join\nlist merge=join\nnotes merge=union\n", "join.sh": join}
+    )
+    town.repo.write({"log": "0\n", "list": "0\n", "notes": "0\n"})
+    town.repo.commit("a driver")
+    first = town.submit("one", {"log": "1\n", "notes": "0\n1\n"})
+    second = town.submit("two", {"log": "2\n", "notes": "0\n2\n"})
+    town.submit("three", {"list": "3\n"})
+    refused = town.submit("four", {"list": "4\n"})
+    town.run()
+    assert town.ends() == {first: "merged", second: "merged", 3: "merged", refused: "conflict"}
+    files = town.repo.files()
+    assert files["notes"] == "0\n1\n2"
+    one, two, folder = files["log"].split("\n")
+    assert (one, two, Path(folder).parent) == ("1", "2", town.folder)
+    assert town.orc.merges.get(refused).files == ("list",)
+    assert town.is_tidy()
+
+
+def test_pointers_of_lfs_are_merged_and_a_filter_that_fails_lets_the_queue_wait(town: Town):
+    """The queue merges pointers; the tests see what the filter makes of them, or nothing lands."""
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 1\n"
+    town.repo.write({".gitattributes": "*.bin filter=lfs\n", "big.bin": pointer.format(0)})
+    town.repo.commit("a pointer")
+    first = town.submit("one", {"big.bin": pointer.format(1)})
+    second = town.submit("two", {"big.bin": pointer.format(2)})
+    before = town.repo.tip()
+    for name, words in (("clean", "cat"), ("smudge", "false"), ("required", "true")):
+        town.repo.git("config", f"filter.lfs.{name}", words)
+    assert "external filter" in town.run(RED).waiting["main"]
+    assert (town.repo.tip(), town.ends()) == (before, {first: "waiting", second: "waiting"})
+    town.repo.git("config", "filter.lfs.smudge", "tr s S")
+    town.run("grep -q Sha256 big.bin")
+    assert town.ends() == {first: "merged", second: "conflict"}
+    assert town.repo.files()["big.bin"] + "\n" == pointer.format(1)
+    assert town.is_tidy()
