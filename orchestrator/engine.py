@@ -256,7 +256,7 @@ class Engine:
         return self._group or self.store
 
     def pause(self) -> None:
-        """Prepare for a long action between commands: signals are delivered again.
+        """Prepare for a long action between commands: signals and other threads are let in again.
 
         Raises:
             UsageError: A transaction is open, which would block all other writers.
@@ -267,7 +267,12 @@ class Engine:
                     "What takes long, inside a transaction, would keep everybody else out"
                 )
             self.settle()
+        self._owner.pause()
         self._interrupts.release()
+
+    def query(self) -> AbstractContextManager[None]:
+        """Keep other threads out while a query looks at the state, until it pauses."""
+        return self._owner.until_pause()
 
     def check_awaited(self) -> None:
         """Do nothing: a plain call is ended by an exception in its own thread."""

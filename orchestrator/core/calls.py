@@ -84,13 +84,17 @@ class Call:
 
 
 def checked(method: _Method) -> _Method:
-    """Return a query that checks its arguments as commands do; return a command unchanged."""
+    """Return a query that checks its arguments as commands do; return a command unchanged.
+
+    While a query looks at the state, no other thread changes it.
+    """
     if isinstance(getattr(method, "__wrapped__", None), Call):
         return method
 
-    def query(self: object, *args: object, **kwargs: object) -> object:
+    def query(self: Any, *args: object, **kwargs: object) -> object:
         args, kwargs = call.check(args, kwargs)
-        return method(self, *args, **kwargs)
+        with self._desk.query():
+            return method(self, *args, **kwargs)
 
     call = Call(method, query, method, hidden=0)
     return query

@@ -61,6 +61,7 @@ class Ownership:
         self._timeout = min(max(timeout, 0), threading.TIMEOUT_MAX)
         self._depth = 0
         self._flow: Flow | None = None
+        self._queries: list[object] = []
 
     def __enter__(self) -> None:
         """Take the board.
@@ -96,3 +97,26 @@ class Ownership:
         if not self._depth:
             self._flow = None
         self._lock.release()
+
+    @contextmanager
+    def until_pause(self) -> Iterator[None]:
+        """Have the board while a query looks at it, or until the query pauses.
+
+        Raises:
+            OrchestratorError: As when the board is taken.
+        """
+        query = object()
+        self.__enter__()
+        self._queries.append(query)
+        try:
+            yield
+        finally:
+            if query in self._queries:
+                self._queries.remove(query)
+                self.__exit__()
+
+    def pause(self) -> None:
+        """Let other threads have the board until the queries of this flow look at it again."""
+        while self._queries and self._flow == current():
+            self._queries.pop()
+            self.__exit__()

@@ -7,7 +7,7 @@ answered by ``shows`` alone, so it gives the first result without a second effec
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
@@ -304,8 +304,11 @@ class Desk(Protocol[S]):
     def read_backwards(self) -> Iterator[Recorded]:
         """The events of the log, newest first."""
 
+    def query(self) -> AbstractContextManager[None]:
+        """Keep other threads out while a query looks at the state, until it pauses."""
+
     def pause(self) -> None:
-        """Prepare for a long action between commands: signals are delivered again.
+        """Prepare for a long action between commands: signals and other threads are let in again.
 
         Raises:
             UsageError: A transaction is open, which would block all other writers.
