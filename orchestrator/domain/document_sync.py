@@ -8,7 +8,6 @@ of a topic or decision is written again, because only `kb delete` deletes those.
 
 import re
 from collections.abc import Iterator
-from typing import Literal
 
 import msgspec
 
@@ -26,6 +25,7 @@ from orchestrator.domain.knowledge.commands import (
     current_text,
 )
 from orchestrator.domain.knowledge.events import ENDING, FOLDER, digest_of, document_path
+from orchestrator.domain.knowledge.records import DocumentAction, DocumentChange
 from orchestrator.domain.state import State
 
 _READER = "documents"
@@ -34,23 +34,6 @@ _BESIDE = "beside"
 _REMOVABLE = tuple(f"{folder}/" for folder in _PLAIN)
 _STORE_LINE = rb"(?m)^[ \t]*store[ \t]*=.*(?:\n|\Z)"
 """The line of ``config.toml`` that leads to the board; it is of this machine, the rest is the board's."""
-
-Action = Literal["written", "deleted", "adopted", "conflict", "kept"]
-
-
-class DocumentChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What a synchronisation did with a document.
-
-    Attributes:
-        path: The document, such as ``knowledge/plan.md``.
-        action: ``written`` and ``deleted``: the file is now as the board is. ``adopted``: the board is now as
-            the file. ``conflict``: both had changed. ``kept``: the file stays as it is, and the board too.
-        detail: Where the other text of a conflict is, or why a file is kept.
-    """
-
-    path: str
-    action: Action
-    detail: str = ""
 
 
 def _no_place(_state: State, _events: Committed) -> str | None:
@@ -182,7 +165,7 @@ class DocumentSync(Noun[State], name="documents"):
         if place == _BESIDE:
             place = f"{path}.{digest_of(mine)[:8]}.mine"
             files.documents.write(place, mine)
-        action: Action = "conflict" if place else "adopted"
+        action: DocumentAction = "conflict" if place else "adopted"
         return DocumentChange(path=path, action=action, detail=place and f"your text is {place}")
 
     @command(adopted_copy, answers_request=False)

@@ -8,10 +8,10 @@ import msgspec
 
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.knowledge.commands import Document, Knowledge
+from orchestrator.domain.knowledge.records import DocumentChange
 from orchestrator.domain.state import State
 
 if TYPE_CHECKING:
-    from orchestrator.domain.document_sync import DocumentChange
     from orchestrator.index.texts import SearchText
 
 
@@ -26,7 +26,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 class RankedKnowledge(Knowledge, name="knowledge"):
     """``orc.knowledge``: write, append, delete, sync; read, all, search, history."""
 
-    def sync(self) -> "list[DocumentChange]":
+    def sync(self) -> list[DocumentChange]:
         """Synchronise the documents of a board in a database with the files in its folder on this machine.
 
         Returns:

@@ -14,6 +14,8 @@ import pytest
 from boards import add, code_of
 
 from orchestrator import Orchestrator, Refused, TimedOut
+from orchestrator.core.transaction import Noun
+from orchestrator.domain.state import State
 from orchestrator.stores.memory import MemoryStore
 
 pytestmark = pytest.mark.usefixtures("build")
@@ -241,3 +243,39 @@ def test_a_refused_coroutine_leaves_the_board_free(orc: Orchestrator):
 def test_a_command_loads_no_event_loop():
     code = "import sys, orchestrator, orchestrator.engine; sys.exit('asyncio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class Slow(Noun[State]):
+    """A noun whose query does something while it has the state."""
+
+    def look(self, meanwhile: Callable[[], object], *, paused: bool = False) -> int:
+        """Return how many tasks there are after ``meanwhile``."""
+        state = self._state
+        if paused:
+            self._desk.pause()
+        meanwhile()
+        return len(state.tasks)
+
+
+def test_a_query_keeps_other_threads_out_until_it_pauses():
+    orc = Orchestrator(MemoryStore(), timeout=0.05)
+    orc.workstreams.create("build")
+
+    def other() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(add, orc, "other").result()
+
+    slow = Slow(orc.engine)
+    assert code_of(lambda: slow.look(other)) == "timed_out"
+    assert code_of(lambda: slow.look(lambda: slow.look(other))) == "timed_out"
+    assert slow.look(other, paused=True) == 1
+    assert slow.look(lambda: slow.look(other, paused=True)) == 2
+    other()
+    assert len(titles(orc)) == 3
+
+
+def test_a_query_that_pauses_inside_a_transaction_is_refused(orc: Orchestrator):
+    with orc.transaction():
+        assert code_of(lambda: Slow(orc.engine).look(int, paused=True)) == "usage"
+        add(orc, "still open")
+    assert titles(orc) == ["still open"]

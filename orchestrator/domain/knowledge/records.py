@@ -1,4 +1,8 @@
-"""The record of a topic."""
+"""The record of a topic, and of what a synchronisation did with a document."""
+
+from typing import Literal
+
+import msgspec
 
 from orchestrator.domain.slices import MapSlice, Record
 
@@ -21,3 +25,21 @@ class KnowledgeSlice(MapSlice[str, Topic]):
 
     MAIN = "topics"
     topics: dict[str, Topic] = {}
+
+
+DocumentAction = Literal["written", "deleted", "adopted", "conflict", "kept"]
+
+
+class DocumentChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a synchronisation did with a document.
+
+    Attributes:
+        path: The document, such as ``knowledge/plan.md``.
+        action: ``written`` and ``deleted``: the file is now as the board is. ``adopted``: the board is now as
+            the file. ``conflict``: both had changed. ``kept``: the file stays as it is, and the board too.
+        detail: Where the other text of a conflict is, or why a file is kept.
+    """
+
+    path: str
+    action: DocumentAction
+    detail: str = ""

@@ -12,9 +12,8 @@ from orchestrator.interfaces.cli.rendering import Answer, listing, say
 from orchestrator.interfaces.cli.run import Run, either, given
 
 if TYPE_CHECKING:
-    from orchestrator.domain.document_sync import DocumentChange
     from orchestrator.domain.knowledge.commands import Document
-    from orchestrator.domain.knowledge.records import Topic
+    from orchestrator.domain.knowledge.records import DocumentChange, Topic
     from orchestrator.index.topics import Match
 
 _TOPIC = argument("topic", "The topic.", types.TOPIC_NAME)

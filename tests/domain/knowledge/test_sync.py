@@ -8,7 +8,7 @@ from boards import SettableClock
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import Refused
-from orchestrator.domain.document_sync import DocumentChange
+from orchestrator.domain.knowledge.records import DocumentChange
 from orchestrator.stores import local_files
 from orchestrator.stores.files import layout
 from orchestrator.stores.memory import MemoryStore
