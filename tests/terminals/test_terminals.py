@@ -342,7 +342,7 @@ def test_what_is_missing_is_said_with_the_remedy(
     assert board.terminals.all() == []
     assert not [*Path(os.environ["TMUX_TMPDIR"]).rglob("orc-*")]
     assert board.cli("terminal", "list") == "No terminals.\n"
-    assert board.cli("terminal", "reap") == "No terminal has ended since.\n"
+    assert board.cli("terminal", "reap") == "No other terminal has ended.\n"
     board.cli("terminal", "spawn", "ann", "--json", "--", *ECHO)
     assert json.loads(board.cli("terminal", "--json"))[0]["condition"] == "running"
     assert "Stopped the terminal of ann, signal 15" in board.cli("terminal", "stop", "ann")
