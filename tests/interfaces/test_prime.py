@@ -2,33 +2,27 @@
 
 import os
 import re
-import subprocess
-import sys
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests import forked
 
 Shell = Callable[..., str]
 
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
-    """Run a line in a shell that finds `orc`, with no agent named by a variable."""
-    environment = {
-        "ORCHESTRATOR_DIR": str(tmp_path / "board"),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
+    """Run a line as a shell does that finds `orc`, with no agent named by a variable."""
+    environment = {"ORCHESTRATOR_DIR": str(tmp_path / "board"), "PATH": os.environ["PATH"]}
 
     def run(line: str, *, agent: str = "", statuses: tuple[int, ...] = (0,)) -> str:
         named = {"ORC_AGENT": agent} if agent else {}
-        ended = subprocess.run(
-            ["sh", "-c", line],
-            env={**environment, **named},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        program, *words = shlex.split(line)
+        assert program == "orc"
+        ended = forked.run(words, cwd=Path.cwd(), env={**environment, **named})
         assert ended.returncode in statuses, f"{line}: {ended.stderr}"
         return ended.stdout
 
@@ -52,11 +46,13 @@ ANSWERS = (0, 1, 6)
 
 @pytest.mark.parametrize("stage", ["new", "ready", "hook", "review", "stuck", "ended"])
 def test_every_command_runs_as_it_is_printed(shell: Shell, stage: str) -> None:
-    shell("orc ws create build && orc kb write grammar 'LL(1)' --agent bob")
+    shell("orc ws create build")
+    shell("orc kb write grammar 'LL(1)' --agent bob")
     if stage != "new":
         task = added(shell, "Parser", "--review" if stage == "review" else "")
     if stage == "hook":
-        shell(f"orc hook {task} --agent ann && orc mail send ann -s hi -m x --agent bob")
+        shell(f"orc hook {task} --agent ann")
+        shell("orc mail send ann -s hi -m x --agent bob")
         shell(f"orc claim {added(shell, 'Lexer')} ann")
     if stage in ("review", "stuck", "ended"):
         shell(f"orc claim {task} bob")

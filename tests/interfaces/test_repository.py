@@ -16,6 +16,7 @@ from stress.situations import COMMANDS
 
 from orchestrator.core import repository
 from orchestrator.interfaces.cli.reference import commands
+from tests import forked
 
 from .conftest import CommandLine
 from .reading import read
@@ -51,15 +52,8 @@ class Ended:
 def orc(folder: Path, *words: str, **variables: str) -> Ended:
     """Run ``orc`` in a folder to its end; no variable names a board."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ORC", "GIT_"))}
-    program = "from orchestrator.interfaces.cli.main import console; console()"
-    ended = subprocess.run(
-        [sys.executable, "-c", program, *words],
-        cwd=folder,
-        env=environment | {"PYTHONPATH": str(ROOT)} | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    variables = environment | {"PYTHONPATH": str(ROOT)} | variables
+    ended = forked.run(words, cwd=folder, env=variables)
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 

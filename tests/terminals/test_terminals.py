@@ -22,6 +22,7 @@ from orchestrator.core import system
 from orchestrator.core.processes import MARK
 from orchestrator.terminals.commands import TerminalView
 from orchestrator.terminals.tmux import TmuxServer
+from tests import forked
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0  # seconds; only a failure waits that long
@@ -78,13 +79,8 @@ class Board:
         return terminal.outcome, terminal.status
 
     def cli(self, *words: str, status: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "cli.py"), "--board", str(self.path), *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-        )
+        line = ["--board", str(self.path), *words]
+        done = forked.run(line, cwd=Path.cwd(), env=os.environ)
         assert done.returncode == status, done.stderr
         return done.stdout or done.stderr
 

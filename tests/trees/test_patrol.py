@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +19,7 @@ from orchestrator import BadInput, InputOutputError, Orchestrator, Refused
 from orchestrator.core import clock as times
 from orchestrator.domain.patrols.findings import TreeFacts
 from orchestrator.stores.memory import MemoryStore
+from tests import forked
 
 from .repositories import Repo
 
@@ -284,19 +284,16 @@ def test_two_real_patrols_at_once_do_everything_once(tmp_path: Path):
             orc.tasks.claim(task, agent=f"agent-{task}", lease="50w")
     for file in (tmp_path / "board" / "state" / "presence").glob("agent-*"):
         file.unlink()
-    command = [sys.executable, str(ROOT / "cli.py"), "--board", str(tmp_path / "board"), "--json"]
-    patrols = [
-        subprocess.Popen([*command, "patrol"], stdout=subprocess.PIPE, text=True) for _ in range(4)
-    ]
+    line = ["--board", str(tmp_path / "board"), "--json", "patrol"]
+    patrols = [forked.popen(line, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     rounds = [json.loads(patrol.communicate(timeout=60)[0]) for patrol in patrols]
     assert [patrol.returncode for patrol in patrols] == [0] * 4
     back = [given["what"] for done in rounds for given in done["tasks"]]
     assert sorted(back) == sorted(tasks[:3])
     told = [message["to"] for done in rounds for message in done["nudged"]]
     assert sorted(told) == sorted(f"agent-{task}" for task in tasks[3:])
-    lasting = subprocess.Popen(
-        [*command[:-1], "patrol", "--every", "1s"], stdout=subprocess.PIPE, text=True
-    )
+    line = [*line[:2], "patrol", "--every", "1s"]
+    lasting = forked.popen(line, stdout=subprocess.PIPE, text=True)
     try:
         with Orchestrator.open(tmp_path / "board", agent="eve") as orc:
             orc.locks.acquire("git", ttl=0.01)

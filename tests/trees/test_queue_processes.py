@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator import Orchestrator
 from orchestrator.domain.merges.records import STRATEGIES
+from tests import forked
 from trees.repositories import Repo
 
 PROGRAM = Path(__file__).parent / "queue_process.py"
@@ -37,8 +38,9 @@ class Place:
 
     def start(self, name: str = "queue", step: int = 0) -> subprocess.Popen[str]:
         words = [self.board, self.repo.folder, self.folder / "trees", name, step, TEST]
-        return subprocess.Popen(
-            [sys.executable, PROGRAM, *map(str, words)],
+        return forked.popen(
+            [*map(str, words)],
+            script=PROGRAM,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
