@@ -533,6 +533,7 @@ OTHER_CHANGES = """
     decision.add decision.edit decision.supersede saved.add saved.remove task.label.remove
     notify.add notify.remove notify.test notify.run
     request mcp.serve agent.template.add events.watch events.retry events.dismiss
+    events.archive knowledge.sync
     runner.run runner.start runner.restart runner.stop runner.install mail.deliver dashboard serve
     worktree.add worktree.remove worktree.prune merge.submit merge.run convoy.land copy
     terminal.spawn terminal.attach terminal.nudge terminal.reap terminal.stop
