@@ -137,7 +137,10 @@ def test_a_folder_that_is_not_there_is_named_and_no_answer_is_made_up(
     states = true_states(board)
     original = len(whole_log(board))
     archive(board, folder=str(disk), compress=form == "compressed", keep=2)
+    index = IndexFile(FileStore(board, warn=pytest.fail), str(board), warn=pytest.fail)
+    index.build()
     disk.rename(board.parent / "unplugged")
+    assert not index.status().problem, "the index needs the archive although nothing has changed"
     orc = open_board(board)
     for ask in (
         lambda: orc.events.read(),
@@ -288,6 +291,34 @@ def test_of_two_who_archive_at_once_one_is_refused_and_nothing_is_lost(board: Pa
         late[0]()
     assert refused.value.code == "archive_busy"
     assert whole_log(board)[: len(before)] == before
+
+
+def test_writers_and_readers_go_on_while_another_process_archives(board: Path, disk: Path):
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            for _ in range(4):
+                archive(board, folder=str(disk), compress=True)
+                archive(board, undo=True)
+            code = 0
+        finally:
+            os._exit(code)
+    orc = open_board(board)
+    before = orc.engine.read().event
+    written, ended = 0, (0, 0)
+    while ended[0] == 0:
+        orc.tasks.add("build", title="one more")
+        written += 1
+        reader = FileStore(board, warn=pytest.fail)
+        records = [record.id for chunk in reader.read(START) for record in chunk.events]
+        assert records == [*range(1, len(records) + 1)]
+        assert len(records) >= before + written
+        assert reader.event(written % before + 1).id == written % before + 1
+        ended = os.waitpid(pid, os.WNOHANG)
+    assert os.waitstatus_to_exitcode(ended[1]) == 0
+    check_law(orc)
+    assert found(board) == {}
 
 
 # Kills and failures at every step

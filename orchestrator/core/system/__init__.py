@@ -10,7 +10,8 @@ Opening                        ``open_file``, ``open_folder``: never through a l
                                this process has open begin; ``wait_for_input``: reading such a pipe waits;
                                ``takes_at_once``: a write does not wait for the reader of a pipe
 Reading and writing a part     ``read_part``, ``write_part``: without moving the position of the descriptor
-Making durable                 ``sync``, ``sync_data``, ``sync_folder``
+Making durable                 ``sync``, ``sync_data``, ``sync_folder``; ``forget_cached``: read it from
+                               the disk again
 Names of files                 ``replace``, ``link``, ``touch``; ``path_key``: equal for two spellings of
                                one path; ``HAS_MODES``: files can be writable for their owner only
 Locks                          ``HAS_FLOCK``, ``try_lock``, ``lock``, ``unlock``

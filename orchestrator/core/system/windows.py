@@ -117,6 +117,10 @@ def read_part(fd: int, length: int, offset: int) -> bytes:
         return os.read(fd, length)
 
 
+def forget_cached(fd: int) -> None:
+    """Do nothing: the system has no such call."""
+
+
 def write_part(fd: int, data: bytes, offset: int) -> int:
     """Write bytes to an offset, and return how many were written."""
     with _part:

@@ -125,6 +125,7 @@ class Move:
             else:
                 self._write_parts(_Written(fd))
             system.sync(fd)
+            system.forget_cached(fd)  # what is compared is what the disk has
         finally:
             os.close(fd)
 
