@@ -7,6 +7,7 @@ thread of :meth:`Notifier.run` decides and uses the board; a thread for each not
 
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -307,7 +308,8 @@ class Notifier:
     def _start(self, rule_queue: _RuleQueue, attempt: Attempt) -> None:
         """Let a thread send a notice."""
         notice, count = self._notice(rule_queue, attempt)
-        rule, until = rule_queue.rule, clock.seconds(attempt.until)
+        rule, now = rule_queue.rule, self._orc.engine.now()
+        until = time.time() + clock.between(now, attempt.until)  # by the clock of this machine
 
         def work() -> None:
             try:

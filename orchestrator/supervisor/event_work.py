@@ -2,6 +2,7 @@
 # ruff: noqa: ARG002 -- the methods of a source of work have one signature, described there
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -122,7 +123,11 @@ class EventWork:
         """Start an agent at once that rests, if its file was changed after its last failure."""
         rest = self._orc.subscriptions.get(worker.id).rest
         with suppress(OSError):
-            if rest is not None and os.path.getmtime(worker.file.path) > clock.seconds(rest.since):
+            if rest is None:
+                return
+            # Compared by their ages: the file has a time of this machine, the failure one of the board.
+            rests = clock.between(rest.since, self._orc.engine.now())
+            if time.time() - os.path.getmtime(worker.file.path) < rests:
                 self._orc.subscriptions.wake(worker.id)
 
     def save(self) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from postgres_server import Server, running
 
 from orchestrator import Orchestrator
+from orchestrator.core import clock
 from orchestrator.core.errors import (
     BadName,
     Damage,
@@ -513,6 +515,34 @@ def test_time_is_that_of_the_database_whatever_clock_the_machine_has(
     claimed = other.tasks.claim(task.id, agent="ann", lease="1h")
     assert claimed.lease_until > task.created_at
     assert orc.tasks.get(task.id).assigned_to == "ann"
+
+
+@pytest.mark.parametrize("shift", [-3600.0, 3600.0], ids=["behind", "ahead"])
+def test_a_clock_that_is_an_hour_off_changes_no_lease_no_request_no_mail_and_no_patrol(
+    url: str, monkeypatch: pytest.MonkeyPatch, shift: float
+) -> None:
+    right, real = Orchestrator.open(url), time.time
+    right.workstreams.create("build")
+    first, second = (right.tasks.add("build", title=title).id for title in ("one", "two"))
+    right.tasks.claim(first, agent="ann", lease="20m")
+    before = right.engine.now()
+    monkeypatch.setattr("time.time", lambda: real() + shift)
+    wrong = Orchestrator.open(url)
+    with pytest.raises(Refused):
+        wrong.tasks.claim(first, agent="bob")  # ann's lease has not ended
+    renewed = wrong.tasks.renew(first, agent="ann").lease_until
+    assert 0 < clock.between(right.engine.now(), renewed) <= 1200
+    assert wrong.patrols.run().nudged == ()
+    assert [view.presence for view in wrong.agents.all() if view.id == "ann"] == ["working"]
+    with wrong.request("once"):
+        wrong.tasks.claim(second, agent="bob", lease=0.2)
+    with wrong.request("once"):
+        assert wrong.tasks.claim(second, agent="bob", lease=0.2).assigned_to == "bob"
+    assert right.tasks.next("build", agent="carl", wait=WAIT).id == second, "bob's lease lapses"
+    sent = wrong.mail.send("ann", "hello", "x", agent="bob").sent_at
+    times = [event.ts for event in right.events.read(first=100)]
+    assert times == sorted(times)
+    assert before <= sent <= right.engine.now()
 
 
 def _break_all(admin: psycopg.Connection) -> None:

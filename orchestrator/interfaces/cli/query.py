@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -118,7 +117,7 @@ def _asked(
 
     text, *rest = words
     pairs, acting = _pairs(rest), {} if agent is None else {"agent": agent}
-    now = clock.timestamp(time.time())
+    now = clock.timestamp(run.store.now())
     if is_name(text):
         named = find_query(run.store.documents, text)
         text, values = named.sql, given(named, pairs | acting, now)

@@ -38,7 +38,7 @@ def search(
     searched in state/index.db, which the first search builds; a small one needs no file.
     """
     filters |= {name: filters[name] or () for name in ("kinds", "status")}
-    now = clock.timestamp(time.time())
+    now = clock.timestamp(run.store.now())
     if where:  # only it needs the state
         from orchestrator.domain.tasks.where import parse
 
