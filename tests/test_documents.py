@@ -61,6 +61,10 @@ def test_the_map_of_the_architecture_names_what_is_there() -> None:
     assert tasks - named == set()
 
 
+DATABASES = {"database.md": "work", "machines.md": "team"}
+"""The databases that documents use."""
+
+
 def files(document: Path) -> list[tuple[str, str]]:
     """The files in a document; each block has the name of its file after the language."""
     return re.findall(r"```\w+ (\S+)\n(.*?)```", document.read_text(), re.DOTALL)
@@ -87,8 +91,9 @@ def test_the_commands_of_a_document_do_what_it_shows(
         if not shutil.which("tmux"):
             pytest.skip("tmux is not installed")
         environment["TMUX_TMPDIR"] = str(tmp_path)  # what it leaves is a server without sessions
-    if document.name == "database.md":
-        environment |= request.getfixturevalue("postgres").variables("work")
+    if document.name in DATABASES:
+        server = request.getfixturevalue("postgres")
+        environment |= server.variables(DATABASES[document.name])
     ids: dict[str, str] = {}
     for name, text in files(document):
         (tmp_path / name).parent.mkdir(exist_ok=True)

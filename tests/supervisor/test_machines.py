@@ -4,13 +4,14 @@ import os
 import subprocess
 from pathlib import Path
 
+import forked
 from postgres_server import Server
 
 from orchestrator import Orchestrator
 from orchestrator.core.trust import Trust
 from orchestrator.supervisor.agent_files import load_agent
 
-from .running import ORC, PATIENCE, until
+from .running import PATIENCE, until
 
 MEET = """
 touch "$MEETING/$ORC_AGENT"
@@ -21,8 +22,8 @@ while ! test -e "$MEETING/mill" || ! test -e "$MEETING/forge"; do sleep 0.02; do
 
 def command(folder: Path, machine: str, *words: str) -> "subprocess.Popen[str]":
     place = folder / machine
-    return subprocess.Popen(
-        [ORC, *words],
+    return forked.popen(
+        words,
         cwd=place,
         env={
             **os.environ,
