@@ -463,6 +463,33 @@ CONVOYS = IndexTable(
     ("name",),
 )
 CONVOY_TASKS = _tasks_of("convoy")
+SUBMISSIONS = IndexTable(
+    "submissions",
+    "A branch in the merge queue, or one that was in it.",
+    (
+        C("number", "Counted from 1.", INTEGER),
+        C("task", "Its task; it may be deleted."),
+        C("convoy", "The convoy whose target this branch is.", convert=or_null),
+        C("branch", "The branch."),
+        C("target", "The branch that it is merged into."),
+        C("commit_id", "The submitted commit.", value=attrgetter("commit")),
+        C("strategy", "merge, squash, rebase."),
+        C("author", "Who gets it back if it cannot be merged."),
+        C("status", "waiting, merging, merged, returned, rejected, withdrawn."),
+        C("retries", "How often it was submitted again after it was returned.", INTEGER),
+        C("submitted_at", "When it was submitted last."),
+        C("runner", "The runner that has it, or had it last.", convert=or_null),
+        C("until", "When the claim of the runner ends.", convert=or_null),
+        C("merge_commit", "The commit of the target that contains it.", convert=or_null),
+        C("kind", "Why it was returned: conflict, red, invalid.", convert=or_null),
+        C("reason", "Why it ended so, or was released.", convert=or_null),
+        C("files", "The files in conflict.", convert=as_json),
+        C("ended_at", "When it ended.", convert=or_null),
+        C("ended_by", "Who ended it.", convert=or_null),
+    ),
+    ("number",),
+    ("task", "status, target"),
+)
 WORKFLOWS = IndexTable(
     "workflows",
     "A formula that was poured.",
@@ -590,8 +617,8 @@ TEXTS = IndexTable(
 
 TABLES = (
     EVENTS, WORKSTREAMS, TASKS, LABELS, LINKS, TRANSITIONS, NOTES, EVIDENCE, AGENTS, ALIASES, HOOKS,
-    SESSIONS, LOCKS, LOCK_WAITERS, MESSAGES, RECEIPTS, MAILING_LISTS, CONVOYS, CONVOY_TASKS, WORKFLOWS,
-    KNOWLEDGE, KNOWLEDGE_VERSIONS, DECISIONS, GOALS, GOAL_TASKS, CYCLES,
+    SESSIONS, LOCKS, LOCK_WAITERS, MESSAGES, RECEIPTS, MAILING_LISTS, CONVOYS, CONVOY_TASKS, SUBMISSIONS,
+    WORKFLOWS, KNOWLEDGE, KNOWLEDGE_VERSIONS, DECISIONS, GOALS, GOAL_TASKS, CYCLES,
 )  # fmt: skip
 """The tables with data of log and state."""
 

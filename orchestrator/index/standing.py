@@ -7,7 +7,7 @@ import msgspec
 
 from orchestrator.core.store import START, Cursor
 
-VERSION = 9
+VERSION = 10
 """Grows with every change of the schema or the contents: an index of another version is built again."""
 
 

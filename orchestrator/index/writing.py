@@ -338,6 +338,7 @@ _SIMPLE: dict[str, Callable[[Changed], Row]] = {
     "decisions": _of_value(schema.DECISIONS),
     "goals": _of_value(schema.GOALS),
     "convoys": _of_value(schema.CONVOYS),
+    "submissions": _of_value(schema.SUBMISSIONS),
     "mailboxes": _receipt,
 }
 """The kinds of records that are one row each."""
@@ -351,6 +352,7 @@ _TABLES: dict[str, tuple[schema.IndexTable, ...]] = {
     "decisions": (schema.DECISIONS,),
     "goals": (schema.GOALS, schema.GOAL_TASKS),
     "convoys": (schema.CONVOYS, schema.CONVOY_TASKS),
+    "submissions": (schema.SUBMISSIONS,),
     "mailboxes": (schema.RECEIPTS,),
     "tasks": (schema.TASKS, *_PARTS),
     "locks": (schema.LOCK_WAITERS,),

@@ -230,3 +230,19 @@ def test_numbers_given_for_parameters_are_numbers():
     assert given(query, {"n": "12"}, NOW) == {"n": 12}
     assert given(query, {"n": "0x"}, NOW) == {"n": "0x"}
     assert given(query, {}, NOW) == {"n": None}
+
+
+def test_submissions_are_rows_that_follow_what_becomes_of_them(indexed: Orchestrator):
+    for branch in ("one", "two"):
+        indexed.merges.submit_commit(branch, "a" * 40, target="main", agent="ann")
+    sql = "SELECT branch, status, runner, kind, files FROM submissions ORDER BY number"
+    waiting = [["one", "waiting", None, None, "[]"], ["two", "waiting", None, None, "[]"]]
+    assert [[*row] for row in indexed.index.query(sql).rows] == waiting
+    token = indexed.merges.claim("queue", limit=2)[0].token or 0
+    indexed.merges.merged(1, token, commit="b" * 40)
+    indexed.merges.returned(2, token, kind="conflict", reason="It conflicts", files=["a.py"])
+    ended = [
+        ["one", "merged", "queue", None, "[]"],
+        ["two", "returned", "queue", "conflict", '["a.py"]'],
+    ]
+    assert [[*row] for row in indexed.index.query(sql).rows] == ended
