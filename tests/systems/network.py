@@ -19,6 +19,8 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
+from system_under_test import SYSTEM
+
 _CLONE_NEWNET = 0x40000000
 _TUNSETIFF, _TUN_WITHOUT_HEADER = 0x400454CA, 0x1001
 _TCP, _RESET, _MOST = 6, 0x04, 65536
@@ -26,7 +28,9 @@ _TCP, _RESET, _MOST = 6, 0x04, 65536
 
 def lacking() -> str:
     """Why this system cannot do it; empty if it can."""
-    if os.name != "posix" or os.getuid() != 0:
+    if SYSTEM != "linux":
+        return f"{SYSTEM}: there are no network namespaces"
+    if os.getuid() != 0:
         return "network namespaces need root"
     missing = [name for name in ("ip", "nsenter", "setpriv", "unshare") if not shutil.which(name)]
     if missing:

@@ -13,6 +13,7 @@ from orchestrator import BadName, NotFound, Orchestrator, OrchestratorError, Ref
 from orchestrator.core import names
 from orchestrator.core.git import GitFailed
 from orchestrator.domain.worktrees.records import branch_of
+from orchestrator.stores.memory import MemoryStore
 from orchestrator.trees.preparation import Preparation
 from orchestrator.trees.removal import KeepReason, Removal, RemovalCheck
 
@@ -652,3 +653,23 @@ def test_errors_are_of_the_family(orc: Orchestrator):
         with pytest.raises(OrchestratorError) as caught:
             call(add(orc))
         assert caught.value.code == "worktree_not_found"
+
+
+def test_a_worktree_of_another_machine_is_neither_used_nor_removed_here(
+    repository: Repo, clock: SettableClock, tmp_path: Path
+):
+    store, other = MemoryStore(), Repo(tmp_path / "clone")
+    mill = Orchestrator(store, now=clock, machine="mill", folder=str(repository.folder))
+    forge = Orchestrator(store, now=clock, machine="forge", folder=str(other.folder))
+    mill.workstreams.create("build")
+    task, tree = worktree_of(mill)
+    for act in (forge.worktrees.path, forge.worktrees.remove, forge.worktrees.add):
+        with pytest.raises(Refused) as caught:
+            act(task, **({"agent": "ann"} if act != forge.worktrees.path else {}))
+        assert caught.value.code == "other_machine"
+    mill.tasks.complete(task, agent="ann")
+    assert forge.worktrees.prune() == []
+    (view,) = forge.worktrees.all()
+    assert (view.machine, view.is_there) == ("mill", False)
+    assert tree.exists()
+    assert [removal.removed for removal in mill.worktrees.prune()] == [True]

@@ -1,10 +1,14 @@
 """The documents of a board in a database, and the files that each machine has of them."""
 
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from boards import SettableClock
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator import Orchestrator
 from orchestrator.core.errors import Refused
@@ -52,6 +56,8 @@ def on(clock: SettableClock, memory_path: Path) -> Callable[[str], Machine]:
 
 
 PLAN = "knowledge/plan.md"
+
+_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 
 
 def test_documents_go_to_every_machine_and_hand_edits_come_back(
@@ -185,3 +191,53 @@ def test_a_board_without_a_folder_says_how_to_get_one() -> None:
     with pytest.raises(Refused) as raised:
         Orchestrator(SharedStore(), machine="mill").knowledge.sync()
     assert raised.value.code == "no_folder"
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["write", "edit", "sync", "delete", "unlink"]),
+        st.sampled_from([0, 1]),
+        st.sampled_from(["plan", "notes"]),
+    ),
+    max_size=25,
+)
+
+
+@given(steps=STEPS)
+def test_no_text_is_lost_and_the_machines_agree_in_the_end(
+    steps: list[tuple[str, int, str]],
+) -> None:
+    """Whatever is written and edited where, in whichever order it is synchronised."""
+    with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
+        store, clock = SharedStore(), SettableClock()
+        machines = [Machine(store, clock, Path(folder, name)) for name in ("mill", "forge")]
+        texts: dict[str, set[str]] = {"plan": set(), "notes": set()}
+        seen: dict[tuple[int, str], str] = {}  # edits that no synchronisation has seen yet
+        for number, (what, which, topic) in enumerate(steps):
+            machine, path = machines[which], f"knowledge/{topic}.md"
+            text = f"text {number}\n"
+            if what == "write":
+                machine.orc.knowledge.write(topic, text)
+                texts[topic].add(text)
+            elif what == "delete":
+                machine.orc.knowledge.delete(topic)
+            elif what == "edit":
+                machine.edit(path, text)
+                seen[which, topic] = text
+            elif what == "unlink" and machine.file(path) is not None:
+                (machine.folder / path).unlink()
+                seen.pop((which, topic), None)  # whoever removes a file before, loses its edit
+            elif what == "sync":
+                machine.sync()
+                for name in texts:
+                    texts[name] |= {t for t in [seen.pop((which, name), None)] if t}
+        for which in (0, 1, 0, 1):
+            machines[which].sync()
+        for name in texts:
+            texts[name] |= {t for (_, topic), t in seen.items() if topic == name}
+            known = machines[0].orc.engine.read().knowledge.get(name)
+            found = machines[0].orc.knowledge.history(name) if known else []
+            assert texts[name] <= {version.text for version in found}
+            files = [machine.file(f"knowledge/{name}.md") for machine in machines]
+            assert files == [machines[0].orc.knowledge.read(name)] * 2
+        assert [machine.sync() for machine in machines] == [{}, {}]
