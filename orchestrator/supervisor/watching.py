@@ -8,6 +8,7 @@ import os
 import stat
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Literal
@@ -226,6 +227,8 @@ class FileWatcher:
             from watchdog.observers.polling import PollingObserver
         except ModuleNotFoundError:
             raise missing_extra() from None
+        # It says so of a new folder that it meets in its walk and in an event; nothing is lost by that.
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, r"watchdog\.")
         if not self._poll and self._exceeds_system():
             self._poll = 1.0
         self._observer = PollingObserver(timeout=self._poll) if self._poll else Observer()

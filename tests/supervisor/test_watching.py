@@ -4,6 +4,7 @@ import os
 import queue
 import shutil
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -141,6 +142,16 @@ def test_a_burst_is_whole(project: Path, poll: float):
         assert sorted(path for kind, path in changed if kind == "create") == sorted(names)
         gone = watched.after(lambda: shutil.rmtree(project / "burst"))
         assert sorted(path for kind, path in gone if kind == "delete") == sorted(names)
+
+
+def test_what_watchdog_says_of_a_new_folder_that_it_meets_twice_is_not_shown(
+    project: Path, recwarn: pytest.WarningsRecorder
+):
+    with watching(project, 0.0):
+        for module in ("watchdog.observers.inotify", "elsewhere"):
+            text = "Callback with id '1' already exists for watch 2"
+            warnings.warn_explicit(text, RuntimeWarning, "file.py", 1, module)
+    assert [warning.filename for warning in recwarn] == ["file.py"]
 
 
 def test_a_burst_is_over_when_nothing_has_changed_for_a_while(
