@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -263,15 +264,20 @@ def test_events_and_tasks_take_turns(town: Town):
     assert kinds == [False, True] * 3
 
 
-def test_an_agent_with_workdir_task_works_in_the_worktree_of_its_task(
-    town: Town, monkeypatch: pytest.MonkeyPatch
-):
-    """Its checks run there, a reviewer is there too, and what it reads on stdin is its brief as always."""
+def in_git(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the project a repository with one commit."""
     for role in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{role}_NAME", "ann")
         monkeypatch.setenv(f"GIT_{role}_EMAIL", "ann@example.org")
     for words in (("init", "-q", "-b", "main"), ("commit", "-q", "--allow-empty", "-m", "first")):
         subprocess.run(["git", *words], cwd=town.project, check=True)
+
+
+def test_an_agent_with_workdir_task_works_in_the_worktree_of_its_task(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+):
+    """Its checks run there, a reviewer is there too, and what it reads on stdin is its brief as always."""
+    in_git(town, monkeypatch)
     town.add("coder", "cat > brief; pwd", takes="[{}]", workdir="task")
     town.add("critic", "test -s brief && pwd; echo approve", takes="[{}]", workdir="task")
     id = town.add_task("Write it", verify=["grep -q Write brief"], review=True)
@@ -284,3 +290,28 @@ def test_an_agent_with_workdir_task_works_in_the_worktree_of_its_task(
     assert (done.status, done.result.strip()) == ("done", folder)
     assert folder in done.evidence[-1].what
     assert not (town.project / "brief").exists()
+
+
+def test_a_branch_of_an_agent_is_merged_by_another_one_that_its_submission_starts(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+):
+    """Where merges are required, the task waits for the merge, and ends by it, with the agent's result."""
+    in_git(town, monkeypatch)
+    (town.board / "config.toml").write_text("[merge]\nrequired = true\n")
+    work = "echo x > new.txt && git add new.txt && git commit -q -m new && echo written"
+    town.add("coder", work, takes="[{}]", workdir="task")
+    program = f"{sys.executable} {Path(__file__).parents[2] / 'cli.py'}"
+    town.add("lander", f"{program} merge run --once", listen="[merge.submitted]")
+    id = town.add_task("Write it")
+    with town.running() as runner:
+        (submitted,) = runner.until_events("merge.submitted")
+        runner.until_events("merge.merged")
+        runner.until_events("subscription.finished", 2)
+        (merged,) = runner.of_type("merge.merged")
+    branch = town.orc.worktrees.get(id).branch
+    assert (submitted.agent, payload(submitted)["branch"]) == ("coder", branch)
+    assert merged.cause is not None
+    assert merged.cause.event == submitted.id
+    done = task(town, id)
+    assert (done.status, done.assigned_to, done.result.strip()) == ("done", "coder", "written")
+    assert (town.project / "new.txt").read_text() == "x\n", "the main worktree has it too"
