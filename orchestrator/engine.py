@@ -24,7 +24,7 @@ from orchestrator.core.events import Cause, Event, Recorded, RequestMark, caused
 from orchestrator.core.interrupts import Interrupts
 from orchestrator.core.machine import this_machine
 from orchestrator.core.progress import ShowProgress, no_progress
-from orchestrator.core.store import START, Cursor, LocalFiles, Store
+from orchestrator.core.store import START, Cursor, LocalFiles, Store, StoredFile
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
 from orchestrator.domain import idempotency
 from orchestrator.domain.agents.identity import check_name, strangers
@@ -185,20 +185,20 @@ class Engine:
 
     def _load(self) -> State:
         for _ in range(2):  # another process may remove cold files between two reads
-            data = self.store.load_snapshot()
-            if data is None or self._open_snapshot(data):
+            file = self.store.open_snapshot()
+            if file is None or self._open_snapshot(file):
                 break
         return self._state if self._state is not None else self._begin_fold()
 
-    def _open_snapshot(self, data: bytes) -> bool:
+    def _open_snapshot(self, file: StoredFile) -> bool:
         """Take the state of a snapshot; False if it cannot be used."""
         try:
-            saved = snapshot.load(data, self.store.cursor_type, self.store.cold, self.fold_to)
+            saved = snapshot.load(file, self.store.cursor_type, self.store.cold, self.fold_to)
         except ColdDamage:
             return False
         if saved is not None:
             self._state, self._position, self._cold = saved.state, saved.cursor, saved.tree
-            self._schedule.saved(len(data), saved.state.event)
+            self._schedule.saved(file.size, saved.state.event)
         return saved is not None
 
     def _begin_fold(self) -> State:
@@ -622,7 +622,8 @@ class Engine:
             self.documents.write(path, text.encode())
 
     def _save(self) -> None:
-        if self._cold is not None and not self._cold.are_there():
+        old = self._cold
+        if old is not None and not old.are_there():
             self.forget()  # another process has merged the files
             self._refresh()
         try:
@@ -633,10 +634,10 @@ class Engine:
             saving = self._prepare()
         self.store.save_snapshot(saving.data)
         self._schedule.saved(len(saving.data), self._position.id)
-        if self.store.cold is not None:
+        if self.store.cold is not None and (old is not None or saving.part is not None):
             snapshot.clean(self.store.cold, saving.part)
         if saving.moved:
-            self._open_snapshot(saving.data)  # which has less in memory
+            self._load()  # which has less in memory
 
     def _prepare(self) -> snapshot.Saving:
         assert self._state is not None

@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 
+from orchestrator import large_snapshot
 from orchestrator.cold.tree import ColdPart, ColdTree, install, split, whole_maps
 from orchestrator.core.events import is_known
-from orchestrator.core.store import ColdFiles, Cursor
+from orchestrator.core.store import ColdFiles, Cursor, StoredFile
 from orchestrator.domain.state import State
 
 _HEAD = b'{\n  "checksum": "%08x",\n'
@@ -126,15 +127,15 @@ class LoadedSnapshot(msgspec.Struct):
 
 
 def load(
-    data: bytes,
+    file: StoredFile,
     cursor_type: type[Cursor],
-    files: ColdFiles | None = None,
-    restored: Callable[[int], State] | None = None,
+    files: ColdFiles | None,
+    restored: Callable[[int], State],
 ) -> LoadedSnapshot | None:
     """Read a snapshot; None if it was changed or damaged.
 
     Args:
-        data: The bytes of ``state.json``.
+        file: ``state.json``.
         cursor_type: The class of its position.
         files: Where the cold files of the board are.
         restored: Folds the log up to an event, if damage in a cold file is found later.
@@ -142,8 +143,45 @@ def load(
     Raises:
         ColdDamage: A cold file is missing, or has another size.
     """
-    body = memoryview(data)[_HEAD_LENGTH:]
-    if data[:_HEAD_LENGTH] != _HEAD % zlib.crc32(body):
+    loaded = _load(file, cursor_type)
+    if loaded is None:
+        return None
+    state, cursor, part = loaded
+    if part is None:
+        return LoadedSnapshot(state, cursor, None)
+    if files is None:
+        return None
+    tree = ColdTree(files, part)
+    install(state, tree, cache(partial(restored, cursor.id)))
+    return LoadedSnapshot(state, cursor, tree)
+
+
+def decode(data: bytes, cursor_type: type[Cursor]) -> tuple[State, Cursor] | None:
+    """The state and its position of a ``state.json`` that needs no other file; else None."""
+    parts = _parse(data, zlib.crc32(memoryview(data)[_HEAD_LENGTH:]), cursor_type)
+    return parts[:2] if parts is not None and parts[2] is None else None
+
+
+_Parts = tuple[State, Cursor, ColdPart | None]
+
+
+def _load(file: StoredFile, cursor_type: type[Cursor]) -> _Parts | None:
+    if file.size < large_snapshot.LARGE:
+        data = file.read(0, file.size)
+        return _parse(data, zlib.crc32(memoryview(data)[_HEAD_LENGTH:]), cursor_type)
+    try:
+        data, checksum, tasks = large_snapshot.read(file, _HEAD_LENGTH)
+    except msgspec.MsgspecError:
+        return None
+    parts = _parse(data, checksum, cursor_type)
+    if parts is not None:
+        parts[0].tasks.tasks = tasks
+    return parts
+
+
+def _parse(data: bytes, checksum: int, cursor_type: type[Cursor]) -> _Parts | None:
+    """State, position and cold files in the text of a snapshot, whose checksum was computed."""
+    if data[:_HEAD_LENGTH] != _HEAD % checksum:
         return None
     try:
         snapshot = _decode(data)
@@ -156,13 +194,7 @@ def load(
     knows_more = any(is_known(name) for name in state.newer_fields)
     if snapshot.format != _format_of(state) or knows_more:
         return None
-    if snapshot.cold is None:
-        return LoadedSnapshot(state, cursor, None)
-    if files is None or restored is None:
-        return None
-    tree = ColdTree(files, snapshot.cold)
-    install(state, tree, cache(partial(restored, cursor.id)))
-    return LoadedSnapshot(state, cursor, tree)
+    return state, cursor, snapshot.cold
 
 
 class _Position(msgspec.Struct):
@@ -179,9 +211,3 @@ def position_of(data: bytes, cursor_type: type[Cursor]) -> Cursor | None:
         return msgspec.json.decode(msgspec.json.decode(data, type=_Position).log, type=cursor_type)
     except msgspec.MsgspecError:
         return None
-
-
-def decode(data: bytes, cursor_type: type[Cursor]) -> tuple[State, Cursor] | None:
-    """The state and its position of a ``state.json`` that needs no other file; else None."""
-    loaded = load(data, cursor_type)
-    return (loaded.state, loaded.cursor) if loaded is not None else None

@@ -138,9 +138,9 @@ def saved_state(store: Store) -> tuple[State, Cursor] | None:
     def damaged(_: int) -> State:
         raise AssertionError("a cold file is damaged")
 
-    saved = store.load_snapshot() or b""
-    loaded = snapshot.load(saved, store.cursor_type, store.cold, damaged)
-    return (loaded.state, loaded.cursor) if loaded is not None else None
+    file = store.open_snapshot()
+    loaded = file and snapshot.load(file, store.cursor_type, store.cold, damaged)
+    return (loaded.state, loaded.cursor) if loaded else None
 
 
 def as_text(state: State, position: Cursor) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from orchestrator.core.cold_map import ColdDamage, ColdLine
-from orchestrator.core.store import ColdFile
+from orchestrator.core.store import StoredFile
 
 BLOCK = 32 << 10
 """The size in bytes at which a block ends."""
@@ -112,7 +112,7 @@ class ColdRun:
         name: What the snapshot says of it.
     """
 
-    def __init__(self, file: ColdFile, name: RunName) -> None:
+    def __init__(self, file: StoredFile, name: RunName) -> None:
         self.name = name
         self._file = file
         self._opened: tuple[_Index, list[tuple[str, str]]] | None = None

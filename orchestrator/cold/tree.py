@@ -23,7 +23,7 @@ from orchestrator.cold.past import (
 )
 from orchestrator.cold.run import ColdRun, RunName, encode, hash_of, pack
 from orchestrator.core.cold_map import ColdDamage, ColdLine, ColdMap, MapPart, spans_of
-from orchestrator.core.store import ColdFiles
+from orchestrator.core.store import ColdFiles, StoredFile
 from orchestrator.domain.mail.records import Mailbox, Receipt
 from orchestrator.domain.state import State
 
@@ -66,7 +66,8 @@ class ColdTree:
     def __init__(self, files: ColdFiles, part: ColdPart) -> None:
         self.part = part
         self._files = files
-        self._runs = [_opened(files, name) for name in part.files]
+        opened = files.open([file.name for file in part.files])
+        self._runs = [_run(files, name, opened.get(name.name)) for name in part.files]
 
     @property
     def size(self) -> int:
@@ -119,8 +120,7 @@ def _aged(age: int, run: ColdRun) -> Iterator[tuple[str, str, int, bool, bytes]]
     return ((one.kind, one.key, age, one.is_removal, line) for one, line in run.lines())
 
 
-def _opened(files: ColdFiles, name: RunName) -> ColdRun:
-    file = files.open(name.name)
+def _run(files: ColdFiles, name: RunName, file: StoredFile | None) -> ColdRun:
     if file is None or file.size != name.size:
         raise ColdDamage(files.where(name.name))
     return ColdRun(file, name)

@@ -229,8 +229,8 @@ class Upkeep(Protocol):
         """
 
 
-class ColdFile(Protocol):
-    """A cold file that is open: it can be read although it was removed since.
+class StoredFile(Protocol):
+    """A file of the snapshot that is open: it can be read although it was replaced or removed since.
 
     Attributes:
         size: Its bytes.
@@ -251,8 +251,8 @@ class ColdFiles(Protocol):
     def names(self) -> list[str]:
         """The names of all files."""
 
-    def open(self, name: str) -> ColdFile | None:
-        """Open a file; None if it does not exist."""
+    def open(self, names: Iterable[str]) -> dict[str, StoredFile]:
+        """Open files; those that do not exist are left out."""
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, whole or not at all; it takes the place of one of this name."""
@@ -373,6 +373,9 @@ class Store(Protocol):
 
     def load_snapshot(self) -> bytes | None:
         """The last saved snapshot, or None."""
+
+    def open_snapshot(self) -> StoredFile | None:
+        """The last saved snapshot, to be read in pieces; None if there is none."""
 
     def snapshot_age(self) -> float:
         """Seconds since any process saved the snapshot; infinite if none did."""

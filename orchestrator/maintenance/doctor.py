@@ -145,15 +145,15 @@ class _Doctor:
     def snapshot(self) -> Iterator[Problem]:
         """Check that the snapshot is whole and agrees with the log."""
         path = self.upkeep.snapshot if self.upkeep is not None else "The snapshot"
-        data = self.store.load_snapshot()
-        if data is None and not self.end.id:
+        file = self.store.open_snapshot()
+        if file is None and not self.end.id:
             return
         saved, why = None, "is missing"
-        if data is not None:
+        if file is not None:
             why = "is damaged, or was changed by another program"
             try:
                 files, cursor_type = self.store.cold, self.store.cursor_type
-                saved = snapshot.load(data, cursor_type, files, self.engine.fold_to)
+                saved = snapshot.load(file, cursor_type, files, self.engine.fold_to)
             except ColdDamage as damage:
                 why = f"needs {damage}, which is missing or damaged"
         level, hint, message = "warning", "", ""

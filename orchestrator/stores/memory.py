@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from orchestrator.core import clock
@@ -13,13 +13,14 @@ from orchestrator.core.store import (
     LARGEST_RECORD,
     Checkpoints,
     Chunk,
-    ColdFile,
     ColdFiles,
     Cursor,
     Cursors,
     Documents,
     Presence,
+    StoredFile,
 )
+from orchestrator.stores.bytes_file import BytesFile
 
 
 class MemoryCursor(Cursor, frozen=True, gc=False):
@@ -113,17 +114,6 @@ class MemoryCursors:
         self._texts[reader] = text
 
 
-class MemoryColdFile:
-    """An open cold file."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.size = len(data)
-
-    def read(self, offset: int, length: int) -> bytes:
-        return self._data[offset : offset + length]
-
-
 class MemoryColdFiles:
     """The cold files by name."""
 
@@ -136,8 +126,8 @@ class MemoryColdFiles:
     def names(self) -> list[str]:
         return sorted(self.data)
 
-    def open(self, name: str) -> ColdFile | None:
-        return MemoryColdFile(self.data[name]) if name in self.data else None
+    def open(self, names: Iterable[str]) -> dict[str, StoredFile]:
+        return {name: BytesFile(self.data[name]) for name in names if name in self.data}
 
     def write(self, name: str, data: bytes) -> None:
         self.data[name] = data
@@ -239,6 +229,10 @@ class MemoryStore:
 
     def load_snapshot(self) -> bytes | None:
         return self._snapshot
+
+    def open_snapshot(self) -> StoredFile | None:
+        data = self.load_snapshot()  # which tests replace
+        return BytesFile(data) if data is not None else None
 
     def snapshot_age(self) -> float:
         return time.monotonic() - self._snapshot_time

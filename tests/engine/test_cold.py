@@ -14,8 +14,9 @@ from boards import SettableClock, as_text, check_derived, check_law, fold, saved
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant
+from postgres_server import Server
 
-from orchestrator import Orchestrator, OrchestratorError, snapshot
+from orchestrator import Orchestrator, OrchestratorError, large_snapshot, snapshot
 from orchestrator.cold import past, run, tree
 from orchestrator.core.cold_map import ColdLine, ColdMap, MapPart, spans_of
 from orchestrator.core.store import Store
@@ -27,6 +28,7 @@ from orchestrator.planning.critical_path import longest_chain
 from orchestrator.planning.standstill import standstill
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.memory import MemoryStore
+from orchestrator.stores.postgres import PostgresStore
 
 from .test_model import Board
 
@@ -367,15 +369,10 @@ def test_a_crash_at_any_write_leaves_a_snapshot_with_all_of_its_files(memory_pat
             assert answers(after) == answers(plain(after))
             after.tasks.add("build", title="new")
             after.engine.save()
-            part = snapshot.load(
-                after.engine.store.load_snapshot() or b"",
-                FileStore.cursor_type,
-                after.engine.store.cold,
-                after.engine.fold_to,
-            )
-            assert part is not None
-            assert part.tree is not None
-            named = sorted(name.name for name in part.tree.part.files)
+            file = after.engine.store.open_snapshot()
+            assert file is not None
+            part = msgspec.json.decode(file.read(0, file.size))["cold"]
+            named = sorted(name["name"] for name in part["files"])
             assert named == sorted(os.listdir(folder / "state" / "cold")), "nothing is left behind"
             check_law(after)
             if ended:
@@ -457,6 +454,30 @@ def test_who_has_read_the_board_before_files_were_merged_reads_on(memory_path: P
         check_law(again(orc))
 
 
+def test_a_board_in_a_database_has_its_cold_files_in_rows(postgres: Server):
+    """The same answers; readers of removed rows read on, and damaged rows are made again."""
+    url = postgres.new_board()
+    with cold_at_once():
+        orc = board_of(PostgresStore(url))
+        reader = Orchestrator(PostgresStore(url), now=orc.engine._clock)
+        reader.engine.read()
+        files = orc.engine.store.cold
+        assert files is not None
+        old = files.names()
+        for task in orc.tasks.all(open=True):
+            orc.tasks.cancel(task.id)
+            orc.engine.save()
+        assert {*old} - {*files.names()}
+        assert answers(reader) == answers(plain(orc))
+        for name in files.names():
+            files.write(name, files.open([name])[name].read(0, 9) + b"?")
+        after = Orchestrator(PostgresStore(url), now=orc.engine._clock)
+        assert answers(after) == answers(plain(orc))
+        after.engine.save()
+        assert saved_state(PostgresStore(url)) is not None
+        check_law(after)
+
+
 def test_a_snapshot_of_the_layout_before_cold_records_is_folded_anew(memory_path: Path):
     """The golden file was written by version 0.18, whose snapshots name no cold files."""
     store = new_store(memory_path / "b")
@@ -507,3 +528,25 @@ def test_a_snapshot_costs_what_has_changed_and_not_what_has_ended():
         assert sum(written) <= 4 * lines
         assert len(store.cold.names()) < 20
         assert len(store.load_snapshot() or b"") < 30_000
+
+
+@pytest.mark.parametrize("piece", [1, 7, 64, 1000, 1 << 20])
+def test_a_large_snapshot_is_read_in_pieces_of_any_size(memory_path: Path, piece: int):
+    """It is the same state, whatever the pieces cut, and damage anywhere is found."""
+    orc = board_of(new_store(memory_path / "b"))
+    orc.tasks.add("build", title='},\n      }, "tasks": {', description="\n    }\n")
+    orc.engine.save()
+    expected = as_text(*fold(orc.engine.store))
+    path = memory_path / "b" / "state" / "state.json"
+    whole = path.read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large_snapshot, "LARGE", 0)
+        patch.setattr(large_snapshot, "PIECE", piece)
+        saved = saved_state(orc.engine.store)
+        assert saved is not None
+        assert as_text(*saved) == expected
+        for at in range(0, len(whole), len(whole) // 40):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+            assert saved_state(orc.engine.store) is None
+            path.write_bytes(whole[:at])
+            assert saved_state(orc.engine.store) is None

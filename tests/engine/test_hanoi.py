@@ -87,7 +87,7 @@ def test_the_fold_is_the_same_in_every_process(tmp_path: Path):
         orc.workflows.pour(orc.formulas.cook("two"))
     program = (
         "import sys; from orchestrator import Orchestrator;"
-        "o = Orchestrator.open(sys.argv[1]); o.engine.store.load_snapshot = lambda: None;"
+        "o = Orchestrator.open(sys.argv[1]); o.engine.store.open_snapshot = lambda: None;"
         "print(list(o.engine.read().tasks.signals))"
     )
     seen = {

@@ -245,8 +245,33 @@ class StoreContract:
     def test_the_snapshot_is_the_one_saved_last(self, store: Store) -> None:
         assert store.load_snapshot() is None
         store.save_snapshot(b"first")
-        store.save_snapshot(b"2")
-        assert store.load_snapshot() == b"2"
+        file = store.open_snapshot()
+        store.save_snapshot(b"22")
+        assert store.load_snapshot() == b"22"
+        again = store.open_snapshot()
+        assert again is not None
+        assert (again.size, again.read(0, 9), again.read(1, 1)) == (2, b"22", b"2")
+        assert file is not None
+        assert file.read(0, 9) == b"first", "an open one stays as it was"
+
+    def test_cold_files_are_written_whole_and_open_ones_outlive_their_names(
+        self, store: Store
+    ) -> None:
+        store.save_snapshot(b"{}")
+        files = store.cold
+        assert files is not None
+        assert (files.names(), files.open(["1.jsonl"])) == ([], {})
+        files.write("1.jsonl", b"12345")
+        files.write("2.jsonl", b"x")
+        files.write("2.jsonl", b"y")
+        opened = files.open(["1.jsonl", "3.jsonl", "2.jsonl"])
+        assert {*opened} == {"1.jsonl", "2.jsonl"}
+        one = opened["1.jsonl"]
+        assert (one.size, one.read(1, 3), one.read(4, 9)) == (5, b"234", b"5")
+        files.remove("1.jsonl")
+        files.remove("1.jsonl")
+        assert (files.names(), files.open(["1.jsonl"])) == (["2.jsonl"], {})
+        assert (one.read(0, 5), opened["2.jsonl"].read(0, 9)) == (b"12345", b"y")
 
     def test_the_age_of_the_snapshot_is_counted_from_the_last_save(self, store: Store) -> None:
         assert store.snapshot_age() == float("inf")

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from postgres_server import Server, running
 
-from orchestrator import Orchestrator
+from orchestrator import Orchestrator, snapshot_schedule
 from orchestrator.core import clock
 from orchestrator.core.errors import (
     BadName,
@@ -235,6 +235,7 @@ def test_a_command_costs_three_messages_also_if_others_have_written_meanwhile(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock, which brings the new events; the commit; the release, which announces the commit."""
+    monkeypatch.setattr(snapshot_schedule, "PAUSE", 3600.0)  # a slow machine would save a snapshot
     orc, other = Orchestrator.open(url), Orchestrator.open(url)
     orc.workstreams.create("build")
     store = orc.engine.store
@@ -402,7 +403,7 @@ def test_a_commit_is_unknown_while_the_server_does_not_answer(mortal: Server) ->
 
 WRITER = """
 import sys
-from orchestrator import Orchestrator
+from orchestrator import Orchestrator, snapshot_schedule
 from orchestrator.core.errors import InputOutputError, OutcomeUnknown, TimedOut
 orc = Orchestrator.open(sys.argv[1], timeout=30)
 for number in range(10_000):

@@ -1,23 +1,38 @@
 """The cold files of a board, in ``state/cold/``."""
 
 import os
+import stat
+from collections.abc import Iterable
 
 from orchestrator.core import system
-from orchestrator.core.store import ColdFile
+from orchestrator.core.errors import Refused
+from orchestrator.core.store import StoredFile
 from orchestrator.stores.files import disk
 
 
-class OpenColdFile:
-    """An open file; implements the ColdFile port."""
+class OpenFile:
+    """An open file of a board; implements the StoredFile port."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._file = disk.Descriptor.of_file(path, os.O_RDONLY)
-        self.size = os.fstat(self._file.fd).st_size
+        status = os.fstat(self._file.fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise Refused(f"{path} is not a regular file", code="not_a_file", path=path)
+        self.size = status.st_size
 
     def read(self, offset: int, length: int) -> bytes:
         with disk.naming("read", self._path):
             return system.read_part(self._file.fd, length, offset)
+
+
+def open_file(path: str) -> OpenFile | None:
+    """Open a file; None if it does not exist."""
+    with disk.naming("read", path):
+        try:
+            return OpenFile(path)
+        except FileNotFoundError:
+            return None
 
 
 class FolderOfColdFiles:
@@ -32,12 +47,9 @@ class FolderOfColdFiles:
     def names(self) -> list[str]:
         return [name for name in disk.names_in(self._folder) if name.endswith(".jsonl")]
 
-    def open(self, name: str) -> ColdFile | None:
-        with disk.naming("read", self.where(name)):
-            try:
-                return OpenColdFile(self.where(name))
-            except FileNotFoundError:
-                return None
+    def open(self, names: Iterable[str]) -> dict[str, StoredFile]:
+        opened = ((name, open_file(self.where(name))) for name in names)
+        return {name: file for name, file in opened if file is not None}
 
     def write(self, name: str, data: bytes) -> None:
         disk.replace(self.where(name), data)

@@ -16,11 +16,12 @@ from orchestrator.core.store import (
     Cursors,
     Documents,
     Presence,
+    StoredFile,
     Upkeep,
 )
 from orchestrator.stores.files import damage, disk, reading
 from orchestrator.stores.files.checkpoints import FileCheckpoints
-from orchestrator.stores.files.cold import FolderOfColdFiles
+from orchestrator.stores.files.cold import FolderOfColdFiles, open_file
 from orchestrator.stores.files.folders import FileCursors, FileDocuments, FilePresence
 from orchestrator.stores.files.lines import ParsedLines, Position, encode_line, parse
 from orchestrator.stores.files.locking import BoardLock
@@ -124,6 +125,9 @@ class FileStore:
 
     def load_snapshot(self) -> bytes | None:
         return disk.read(self._snapshot)
+
+    def open_snapshot(self) -> StoredFile | None:
+        return open_file(self._snapshot)
 
     def snapshot_age(self) -> float:
         try:

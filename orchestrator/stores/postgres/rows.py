@@ -1,10 +1,11 @@
 """What a database keeps beside the log: presence, documents and the positions of readers."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from orchestrator.core.errors import InputOutputError, OrchestratorError
+from orchestrator.core.store import StoredFile
 from orchestrator.stores.postgres.address import BoardAddress
 from orchestrator.stores.postgres.connection import Connection
 from orchestrator.stores.postgres.schema import ATTENDING
@@ -172,4 +173,66 @@ class RowCursors:
             "INSERT INTO orchestrator.cursors VALUES (%s, %s, %s)"
             " ON CONFLICT (board, reader) DO UPDATE SET text = excluded.text",
             (self._board, reader, text),
+        )
+
+
+class RowFile:
+    """A cold file in a row; implements the StoredFile port."""
+
+    def __init__(self, board: int, connection: Connection, name: str, size: int) -> None:
+        self._row = (board, name)
+        self._connection = connection
+        self.size = size
+
+    def read(self, offset: int, length: int) -> bytes:
+        question = (
+            "SELECT substring(data FROM %s FOR %s) FROM orchestrator.cold_files"
+            " WHERE board = %s AND name = %s"
+        )
+        data: bytes | None = self._connection.value(question, (offset + 1, length, *self._row))
+        return data or b""
+
+
+class RowColdFiles:
+    """The cold files of a board; a removed one can be read for an hour by who has it open."""
+
+    def __init__(self, board: int, connection: Connection) -> None:
+        self._board = board
+        self._connection = connection
+
+    def where(self, name: str) -> str:
+        return f"the cold file {name}"
+
+    def names(self) -> list[str]:
+        question = (
+            "SELECT name FROM orchestrator.cold_files"
+            " WHERE board = %s AND removed_at IS NULL ORDER BY name"
+        )
+        return [name for (name,) in self._connection.repeatable(question, (self._board,))]
+
+    def open(self, names: Iterable[str]) -> dict[str, StoredFile]:
+        question = (
+            "SELECT name, octet_length(data) FROM orchestrator.cold_files"
+            " WHERE board = %s AND name = ANY(%s) AND removed_at IS NULL"
+        )
+        rows = self._connection.repeatable(question, (self._board, [*names]))
+        return {n: RowFile(self._board, self._connection, n, size) for n, size in rows}
+
+    def write(self, name: str, data: bytes) -> None:
+        self._connection.repeatable(
+            "INSERT INTO orchestrator.cold_files (board, name, data) VALUES (%s, %s, %s)"
+            " ON CONFLICT (board, name) DO UPDATE SET data = excluded.data, removed_at = NULL",
+            (self._board, name, data),
+        )
+
+    def remove(self, name: str) -> None:
+        self._connection.repeatable(
+            "UPDATE orchestrator.cold_files SET removed_at = clock_timestamp()"
+            " WHERE board = %s AND name = %s",
+            (self._board, name),
+        )
+        self._connection.repeatable(
+            "DELETE FROM orchestrator.cold_files"
+            " WHERE board = %s AND removed_at < clock_timestamp() - interval '1 hour'",
+            (self._board,),
         )

@@ -5,8 +5,8 @@ All boards of a database share one schema, ``orchestrator``. Its tables are:
 - ``boards``: each board, with the id and the checksum of its last event;
 - ``events``: the log, one row for each line; the lines are those of the files of a board;
 - ``documents`` and ``cursors``: texts beside the log;
-- ``snapshots``, ``presence`` and ``attendance``: caches and signs of life. They are unlogged: they cost no
-  write-ahead log, and are empty after a crash of the server.
+- ``snapshots``, ``cold_files``, ``presence`` and ``attendance``: caches and signs of life. They are unlogged:
+  they cost no write-ahead log, and are empty after a crash of the server.
 """
 
 from typing import TYPE_CHECKING, Final, LiteralString
@@ -99,6 +99,17 @@ _VERSIONS: tuple[LiteralString, ...] = (
             ) page
         ) sized WHERE before <= _bytes ORDER BY id
     $$;
+    """,
+    # Parts are read from the middle, which the server can do only if they are not compressed.
+    """
+    CREATE UNLOGGED TABLE orchestrator.cold_files (
+        board integer NOT NULL,
+        name text COLLATE "C" NOT NULL,
+        data bytea NOT NULL,
+        removed_at timestamptz,
+        PRIMARY KEY (board, name)
+    );
+    ALTER TABLE orchestrator.cold_files ALTER COLUMN data SET STORAGE EXTERNAL;
     """,
 )
 

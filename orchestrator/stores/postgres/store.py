@@ -36,14 +36,16 @@ from orchestrator.core.store import (
     Cursors,
     Documents,
     Presence,
+    StoredFile,
     Upkeep,
 )
+from orchestrator.stores.bytes_file import BytesFile
 from orchestrator.stores.files.lines import Position, crc_of, decode_line, encode_line, parse
 from orchestrator.stores.postgres import address as addresses
 from orchestrator.stores.postgres import schema
 from orchestrator.stores.postgres.address import BoardAddress
 from orchestrator.stores.postgres.connection import Connection, Lost
-from orchestrator.stores.postgres.rows import RowCursors, RowDocuments, RowPresence
+from orchestrator.stores.postgres.rows import RowColdFiles, RowCursors, RowDocuments, RowPresence
 
 _PAGE, _PAGE_BYTES = 2000, 8 << 20
 """The most events that are read at once, and about the most bytes."""
@@ -124,7 +126,6 @@ class PostgresStore:
 
     cursor_type: type[Cursor] = RowCursor
     is_local = False
-    cold: ColdFiles | None = None
     upkeep: Upkeep | None = None
     checkpoints: Checkpoints | None = None
 
@@ -136,6 +137,7 @@ class PostgresStore:
         self.presence: Presence = RowPresence(self._board, self._connection, self.address)
         self.documents: Documents = RowDocuments(self._board, self._connection, self.address)
         self.cursors: Cursors = RowCursors(self._board, self._connection)
+        self.cold: ColdFiles | None = RowColdFiles(self._board, self._connection)
         self._threads = threading.Lock()
         self._owner = 0
         self._locked_on = 0
@@ -437,6 +439,10 @@ class PostgresStore:
         question = "SELECT data FROM orchestrator.snapshots WHERE board = %s"
         data: bytes | None = self._connection.value(question, (self._board,))
         return data
+
+    def open_snapshot(self) -> StoredFile | None:
+        data = self.load_snapshot()
+        return BytesFile(data) if data is not None else None
 
     def snapshot_age(self) -> float:
         if self._owner == threading.get_ident():  # only who has the right to write saves one
