@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant
 from postgres_server import Server
 
-from orchestrator import Orchestrator, OrchestratorError, large_snapshot, snapshot
+from orchestrator import (
+    Orchestrator,
+    OrchestratorError,
+    large_snapshot,
+    snapshot,
+    snapshot_schedule,
+)
 from orchestrator.cold import past, run, tree
 from orchestrator.core.cold_map import ColdLine, ColdMap, MapPart, spans_of
 from orchestrator.core.store import Store
@@ -42,6 +48,9 @@ def cold_at_once(*, newest: int = 1) -> Iterator[None]:
         patch.setattr(tree, "LARGEST", 8)
         patch.setattr(run, "BLOCK", 200)
         patch.setattr(past, "NEWEST", {"tasks": newest})
+        patch.setattr(
+            snapshot_schedule, "PAUSE", 3600.0
+        )  # how many files there are must not depend on time
         yield
 
 
@@ -321,6 +330,13 @@ def new_store(folder: Path) -> FileStore:
     return FileStore(folder, warn=print)
 
 
+def merge_files(orc: Orchestrator) -> None:
+    """Write so many cold files that the first ones are merged."""
+    for number in range(8):
+        orc.tasks.cancel(orc.tasks.add("build", title=str(number)).id)
+        orc.engine.save()
+
+
 class Crash(BaseException):
     """The process ends here."""
 
@@ -443,9 +459,7 @@ def test_who_has_read_the_board_before_files_were_merged_reads_on(memory_path: P
         reader.engine.read()
         writer.engine.read()
         old = {*os.listdir(memory_path / "b" / "state" / "cold")}
-        for task in orc.tasks.all(open=True):
-            orc.tasks.cancel(task.id)
-            orc.engine.save()
+        merge_files(orc)
         assert old - {*os.listdir(memory_path / "b" / "state" / "cold")}
         assert answers(reader) == answers(plain(orc))
         writer.tasks.add("build", title="new")
@@ -464,9 +478,7 @@ def test_a_board_in_a_database_has_its_cold_files_in_rows(postgres: Server):
         files = orc.engine.store.cold
         assert files is not None
         old = files.names()
-        for task in orc.tasks.all(open=True):
-            orc.tasks.cancel(task.id)
-            orc.engine.save()
+        merge_files(orc)
         assert {*old} - {*files.names()}
         assert answers(reader) == answers(plain(orc))
         for name in files.names():
