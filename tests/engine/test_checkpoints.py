@@ -242,6 +242,16 @@ def test_the_doctor_finds_every_changed_byte_of_an_old_segment_without_reading_i
     assert found(board) == found(board, full=True) == {}
 
 
+def test_the_doctor_reports_a_log_whose_last_segment_is_damaged_at_its_beginning_or_gone(
+    board: Path,
+):
+    log = board / "state/events.jsonl"
+    log.write_bytes(b"x" + log.read_bytes()[1:])
+    assert found(board)["log"] == "damage"
+    log.unlink()
+    assert found(board)["log"] == "damage"
+
+
 def _flipped(data: bytes, at: int) -> bytearray:
     changed = bytearray(data)
     changed[at] ^= 1 << random.randrange(8)

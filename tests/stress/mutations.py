@@ -286,7 +286,8 @@ class Arena:
         collected = {}
         for top, _, files in os.walk(self.folder):
             for file in files:
-                if file not in (".lock", ".queue", ".holder") and not top.endswith("/presence"):
+                is_derived = top.endswith(("/presence", "/checkpoints"))
+                if file not in (".lock", ".queue", ".holder") and not is_derived:
                     with open(f"{top}/{file}", "rb") as stream:
                         collected[f"{top}/{file}"] = stream.read()
         return collected

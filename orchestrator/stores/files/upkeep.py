@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 
 from orchestrator.core import paths, system
-from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.errors import Damage, OrchestratorError
 from orchestrator.core.events import Recorded
 from orchestrator.core.git import Git
 from orchestrator.core.printable import amount
@@ -60,8 +60,9 @@ class FileUpkeep:
             return 0
         sealed = os.path.join(self._state, f"events-{end.segment}.jsonl")
         # While a segment is sealed, both names are those of one file.
-        is_sealed = paths.exists(sealed) and not os.path.samefile(sealed, self._log)
-        return 0 if is_sealed else end.end
+        if not paths.exists(sealed):
+            return end.end
+        return end.end if paths.exists(self._log) and os.path.samefile(sealed, self._log) else 0
 
     def _repair_tail(self, end: Cursor) -> None:
         with self._store.locked("doctor", 10.0):
@@ -83,7 +84,11 @@ class FileUpkeep:
 
     def _unused_copies(self) -> Iterator[Problem]:
         """Check that no copy of a segment is left by an interrupted `events archive`."""
-        for path in archiving.unused_copies(self._segments):
+        try:
+            copies = archiving.unused_copies(self._segments)
+        except Damage:
+            return  # the check of the log reports it
+        for path in copies:
             yield Problem(
                 check="leftovers",
                 message=f"{path} is a copy of a segment that the log has in another place",
