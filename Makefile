@@ -40,8 +40,11 @@ test-systems: $(READY) ## the same on emulated macOS and Windows, as far as a sy
 	ORC_TEST_SYSTEM=darwin PYTHONPATH=tests/systems $(BIN)/python -m pytest -rs -n 2 $(SYSTEM_TESTS)
 	ORC_TEST_SYSTEM=windows PYTHONPATH=tests/systems $(BIN)/python -m pytest -rs -n 2 $(SYSTEM_TESTS)
 
+# DATABASE_TESTS names some of them.
+DATABASE_TESTS := tests/domain tests/planning tests/formulas
+
 test-database: $(READY) ## the rules of all nouns once more, on boards in a PostgreSQL database
-	ORC_TEST_STORE=postgres $(BIN)/python -m pytest -n 2 tests/domain tests/planning tests/formulas
+	ORC_TEST_STORE=postgres $(BIN)/python -m pytest -n 2 $(DATABASE_TESTS)
 
 lint: $(READY) ## style and common mistakes
 	$(BIN)/ruff check .

@@ -169,7 +169,10 @@ class Engine:
             if damage.code == "log_behind" and known and not self._log_is_gone():
                 # A commit that this process has read may have been undone: fold again, then decide.
                 self.forget()
-                return self._catch_up(keeps_checkpoints=keeps_checkpoints)
+                found = self._catch_up(keeps_checkpoints=keeps_checkpoints)
+                if found[1] is None:
+                    self.warn(f"{damage.message}, so what came of it is not valid. {damage.hint}")
+                return found
             return state, damage
         except BaseException:
             self.forget()

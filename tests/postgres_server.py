@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import ctypes
 import functools
 import itertools
 import os
@@ -10,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -33,15 +35,27 @@ def _version(folder: Path) -> float:
         return 0
 
 
+def _end_with_parent() -> None:
+    """Let the system stop this process when its parent was killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
+
+
 class Server:
     """A server that tests start, kill and start again.
+
+    Args:
+        folder: An empty folder for its data.
+        settings: Such as ``fsync=off``.
+        copy_of: A running server, of which it becomes a replica that follows it.
 
     Attributes:
         folder: Its data.
         port: Its port on the loopback address.
+        user: The user of the system that it runs as; None for that of the tests.
     """
 
-    def __init__(self, folder: Path, *settings: str) -> None:
+    def __init__(self, folder: Path, *settings: str, copy_of: "Server | None" = None) -> None:
         binaries = programs()
         assert binaries is not None
         self._binaries = binaries
@@ -53,9 +67,19 @@ class Server:
         self._boards = itertools.count()
         self._process: subprocess.Popen[bytes] | None = None
         # The server refuses to run as root.
-        self._user = "postgres" if os.getuid() == 0 else None
-        if self._user:
-            shutil.chown(folder, self._user)
+        self.user = "postgres" if os.getuid() == 0 else None
+        if self.user:
+            shutil.chown(folder, self.user)
+        if copy_of is not None:
+            self._run(
+                "pg_basebackup",
+                "-R",
+                "--checkpoint=fast",
+                "--no-sync",
+                f"--dbname={copy_of.url}",
+                f"--pgdata={folder}",
+            )
+            return
         self._run(
             "initdb", "--no-sync", "--auth=trust", "--username=orc", "--encoding=UTF8", "--locale=C",
             f"--pgdata={folder}",
@@ -84,7 +108,7 @@ class Server:
         log = (self.folder.parent / f"{self.folder.name}.log").open("ab")
         self._process = subprocess.Popen(
             [self._binaries / "postgres", "-D", self.folder, "-p", str(self.port), *words],
-            stdout=log, stderr=log, user=self._user, start_new_session=True,
+            stdout=log, stderr=log, user=self.user, start_new_session=True, preexec_fn=_end_with_parent,
         )  # fmt: skip
         deadline = time.monotonic() + 60
         while True:
@@ -110,25 +134,33 @@ class Server:
         with contextlib.suppress(FileNotFoundError):
             (self.folder / "postmaster.pid").unlink()
 
+    def processes(self, kind: str) -> list[psutil.Process]:
+        """Its processes of a kind, such as ``walreceiver``."""
+        assert self._process is not None
+        children = psutil.Process(self._process.pid).children()
+        return [child for child in children if kind in " ".join(child.cmdline())]
+
     def stop(self) -> None:
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(signal.SIGQUIT)  # at once: its data are not needed
             self._process.wait()
 
     def _run(self, program: str, *words: str) -> None:
         subprocess.run(
-            [self._binaries / program, *words], user=self._user, check=True, capture_output=True
+            [self._binaries / program, *words], user=self.user, check=True, capture_output=True
         )
 
 
 @contextlib.contextmanager
-def running(*settings: str, folder: str | None = None) -> Iterator[Server]:
+def running(
+    *settings: str, folder: str | None = None, copy_of: Server | None = None
+) -> Iterator[Server]:
     """A new server that runs until the block ends; its data are in a new folder, which is in ``folder``."""
     with tempfile.TemporaryDirectory(prefix="orchestrator-postgres-", dir=folder) as name:
         os.chmod(name, 0o755)
         data = Path(name, "data")
         data.mkdir(mode=0o700)
-        server = Server(data, *settings)
+        server = Server(data, *settings, copy_of=copy_of)
         server.start()
         try:
             yield server

@@ -1,5 +1,9 @@
-"""Every test of a noun that takes ``orc`` runs through both facades: the plain one and the async one."""
+"""Every test of a noun that takes ``orc`` runs through both facades: the plain one and the async one.
 
+On a database only through the plain one, because the facades do not differ there.
+"""
+
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +17,8 @@ from orchestrator import Orchestrator
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "orc" in metafunc.fixturenames:
         loops = ["asyncio", "trio"] if "locks" in metafunc.module.__name__ else ["asyncio"]
+        if os.environ.get("ORC_TEST_STORE"):
+            loops = []
         metafunc.parametrize("orc", ["plain", *loops], indirect=True)
 
 

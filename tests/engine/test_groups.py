@@ -19,6 +19,7 @@ from orchestrator.core.transaction import Transaction
 from orchestrator.stores.memory import MemoryStore
 
 Settled = list[BaseException | None]
+Command = Callable[[Orchestrator], Any]
 
 
 class Undone(Exception):
@@ -57,7 +58,7 @@ def done_twice(orc: Orchestrator) -> Any:
     return orc.tasks.complete(task.id, agent="bob", token=task.token)
 
 
-COMMANDS: list[Callable[[Orchestrator], Any]] = [
+COMMANDS: list[Command] = [
     lambda orc: orc.tasks.add("build", title="one").id,
     lambda orc: orc.tasks.next("build", agent="ann"),
     lambda orc: [orc.tasks.complete(t.id, agent="ann") for t in orc.tasks.all(agent="ann")[:1]],

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -598,3 +599,114 @@ def test_folders_of_two_machines_have_the_documents_as_files_and_adopt_edits(
     capsys.readouterr()
     assert orc("mill", "agent", "list") == 0
     assert "forge" in capsys.readouterr().out
+
+
+# Groups of commits
+
+
+def test_a_group_whose_connection_breaks_before_its_commit_has_changed_nothing_and_says_so(
+    url: str, admin: psycopg.Connection
+) -> None:
+    orc, settled = _with_stream(url), list[BaseException | None]()
+    with suppress(InputOutputError), orc.engine.grouped(settled.append):
+        orc.tasks.add("build", title="one")
+        orc.tasks.add("build", title="two")
+        _break_all(admin)
+    assert isinstance(settled[0], InputOutputError)
+    assert orc.tasks.all() == []
+    orc.tasks.add("build", title="three")
+    assert [task.title for task in Orchestrator.open(url).tasks.all()] == ["three"]
+
+
+def test_a_group_whose_answer_is_lost_is_found_out_as_a_whole(
+    url: str, monkeypatch: pytest.MonkeyPatch, admin: psycopg.Connection
+) -> None:
+    orc, settled = _with_stream(url), list[BaseException | None]()
+    store = orc.engine.store
+    assert isinstance(store, PostgresStore)
+    connection, execute = store._connection, store._connection.execute
+
+    def lose_the_answer(query: str, values: object = None) -> object:
+        answer = execute(query, values)  # type: ignore[arg-type]
+        if "moved" in query:
+            monkeypatch.setattr(connection, "execute", execute)
+            _break_all(admin)
+            return execute("SELECT 1")
+        return answer
+
+    monkeypatch.setattr(connection, "execute", lose_the_answer)
+    with orc.engine.grouped(settled.append):
+        orc.tasks.add("build", title="one")
+        orc.tasks.add("build", title="two")
+    assert {*settled} == {None}
+    assert [task.title for task in Orchestrator.open(url).tasks.all()] == ["one", "two"]
+
+
+def test_the_outcome_of_a_group_is_unknown_to_all_its_requests_while_the_server_does_not_answer(
+    mortal: Server,
+) -> None:
+    orc, settled = _with_stream(mortal.url), list[BaseException | None]()
+    orc.engine.store._connection.patience = 0.5  # type: ignore[attr-defined]
+    with suppress(OutcomeUnknown), orc.engine.grouped(settled.append):
+        with orc.engine.request("r-1"):
+            orc.tasks.add("build", title="one")
+        mortal.kill()
+    assert isinstance(settled[0], OutcomeUnknown)
+    mortal.start()
+    for _ in range(2):
+        with orc.engine.request("r-1"):
+            orc.tasks.add("build", title="one")
+    assert [task.title for task in Orchestrator.open(mortal.url).tasks.all()] == ["one"]
+
+
+def _with_stream(url: str) -> Orchestrator:
+    orc = Orchestrator.open(url)
+    orc.workstreams.create("build")
+    return orc
+
+
+# Replicas
+
+
+def test_a_commit_after_which_the_server_warns_is_not_acknowledged_before_another_one_is_confirmed(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The warning says that it has given up to wait for its synchronous replica."""
+    store = PostgresStore(url)
+    (end,) = fill(store, ["a"])
+    connection, execute, warned = store._connection, store._connection.execute, [True, True, False]
+
+    def warn(query: str, values: object = None) -> object:
+        answer = execute(query, values)  # type: ignore[arg-type]
+        if query.strip().startswith(("WITH moved", "UPDATE")):
+            connection.has_warned = warned.pop(0)
+        return answer
+
+    monkeypatch.setattr(connection, "execute", warn)
+    with store.locked("test", WAIT):
+        add(store, end, "b")
+    assert warned == []
+    connection.patience, warned[:] = 0, [True]
+    with store.locked("test", WAIT), pytest.raises(OutcomeUnknown):
+        add(store, end_of(store), "c")
+
+
+def test_commits_that_are_lost_with_their_server_are_told_to_who_has_read_them(
+    url: str, admin: psycopg.Connection
+) -> None:
+    """As after the promotion of an asynchronous replica: the log is shorter, and snapshots are gone."""
+    warnings: list[str] = []
+    orc = Orchestrator.open(url, warn=warnings.append)
+    orc.workstreams.create("build")
+    orc.tasks.add("build", title="lost")
+    board = orc.engine.store._board  # type: ignore[attr-defined]
+    (line,) = admin.execute(
+        "SELECT line FROM orchestrator.events WHERE board = %s AND id = 1", (board,)
+    ).fetchone() or ("",)
+    admin.execute("DELETE FROM orchestrator.events WHERE board = %s AND id > 1", (board,))
+    crc = crc_of(line.encode())
+    admin.execute("UPDATE orchestrator.boards SET head = 1, crc = %s WHERE id = %s", (crc, board))
+    admin.execute("TRUNCATE orchestrator.snapshots")
+    orc.tasks.add("build", title="after")
+    assert [task.title for task in orc.tasks.all()] == ["after"]
+    assert any("does not hold event 2 as it was read before" in sentence for sentence in warnings)

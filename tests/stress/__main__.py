@@ -28,6 +28,7 @@ PARTS = (
     "runner_attacks",
     "runner",
     "delivery",
+    "database",
 )
 """By their modules; one that is not there is named in the table."""
 

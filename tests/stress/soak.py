@@ -64,6 +64,8 @@ class Worker:
         life: Counts the lives; names and randomness follow from it.
     """
 
+    mix: tuple[tuple[str, float], ...] = MIX
+
     def __init__(self, board: str, journal: str, number: int, life: int, seed: int) -> None:
         self.board = board
         self.path = journal
@@ -86,15 +88,21 @@ class Worker:
         """Finish what the last life had begun, then work for ever."""
         begun = _unfinished(self.path)
         if begun is not None:
-            head = self.orc.events.read(last=1)[-1].id
-            self.carry_out(begun["words"], begun["request"], begun["way"], repeated_at=head)
-        names, weights = zip(*MIX, strict=True)
+            self.carry_out(begun["words"], begun["request"], begun["way"], repeated_at=self.head())
+        names, weights = zip(*self.mix, strict=True)
         while True:
             self.step(self.chance.choices(names, weights)[0])
 
+    def head(self) -> int:
+        """The last event of the log."""
+        return self.orc.events.read(last=1)[-1].id
+
+    def delete_snapshot(self) -> None:
+        Path(self.board, "state", "state.json").unlink(missing_ok=True)
+
     def step(self, what: str) -> None:
         if what == "delete-snapshot":
-            Path(self.board, "state", "state.json").unlink(missing_ok=True)
+            self.delete_snapshot()
         elif what == "pair":
             self.pair()
         else:
@@ -235,6 +243,8 @@ def _unfinished(path: str) -> dict[str, Any] | None:
 class Soak:
     """Starts the workers, kills them, and starts them again."""
 
+    worker = Worker
+
     def __init__(self, folder: str, processes: int, seed: int) -> None:
         self.folder = folder
         self.board = f"{folder}/board"
@@ -268,7 +278,8 @@ class Soak:
         os.close(self._gone)
         errors = f"{self.folder}/errors-{number}"
         try:
-            Worker(self.board, self.journal(number), number, self.lives[number], self.seed).live()
+            journal, life = self.journal(number), self.lives[number]
+            self.worker(self.board, journal, number, life, self.seed).live()
         except BaseException:
             Path(errors).write_text(traceback.format_exc())
         finally:
@@ -280,6 +291,7 @@ class Soak:
         begun = time.monotonic()
         while (passed := time.monotonic() - begun) < seconds:
             time.sleep(0.01)
+            self.interfere(passed / seconds)
             self._bury()
             while self.kills < passed * kills_a_second:
                 self._kill(self.chance.choice(list(self.living)))
@@ -287,6 +299,13 @@ class Soak:
             self._kill(pid, again=False)
         os.close(self._alive)
         os.read(self._gone, 1)  # nothing comes; it ends when nobody is left
+
+    def interfere(self, passed: float) -> None:
+        """Do what else may happen meanwhile; here nothing.
+
+        Args:
+            passed: The part of the time that has passed.
+        """
 
     def _kill(self, pid: int, *, again: bool = True) -> None:
         """Kill a worker, every second time together with its command line."""

@@ -2,8 +2,9 @@
 
 import os
 import selectors
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.core.errors import InputOutputError, Refused, UsageError
@@ -11,7 +12,9 @@ from orchestrator.core.printable import escape
 from orchestrator.stores.postgres.address import BoardAddress
 
 if TYPE_CHECKING:
+    import psycopg
     from psycopg import Cursor
+    from psycopg.errors import Diagnostic
 
 _OPTIONS: Final = (
     r"-c default_transaction_isolation=read\ committed -c client_encoding=UTF8"
@@ -57,6 +60,7 @@ class Connection:
     Attributes:
         patience: The same.
         number: How many connections were opened; a lock of an earlier one is gone.
+        has_warned: Whether the server gave a warning with its last answer.
     """
 
     def __init__(self, address: BoardAddress, patience: float = 10.0) -> None:
@@ -73,6 +77,7 @@ class Connection:
         self._open: psycopg.Connection[Any] | None = None
         self._pid = 0
         self.number = 0
+        self.has_warned = False
         self._is_joined = False
 
     @property
@@ -103,6 +108,7 @@ class Connection:
                 prepare_threshold=2,
                 **self._settings(),
             )
+            self._open.add_notice_handler(self._note)
             settings = self._open.execute(_CHECKED).fetchone()
         except self._psycopg.Error as error:
             self.close()
@@ -147,6 +153,7 @@ class Connection:
         """
         self.connect()
         assert self._open is not None
+        self.has_warned = False
         try:
             return self._open.execute(query, values)
         except self._psycopg.Error as error:
@@ -201,6 +208,29 @@ class Connection:
         except self._psycopg.Error as error:
             raise self._translated(error) from error
         return [notice.payload for notice in notices]
+
+    @contextmanager
+    def ending_waits(self, after: float) -> Iterator[None]:
+        """Cancel the statement of the block after some seconds.
+
+        Unlike the server's own limits this also ends the wait of a commit for a replica, with a warning.
+        """
+        self.connect()
+        assert self._open is not None
+        timer = threading.Timer(max(after, 0), self._cancel, (self._open,))
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def _cancel(self, connection: "psycopg.Connection[Any]") -> None:
+        with suppress(self._psycopg.Error):
+            connection.cancel_safe(timeout=self.patience)
+
+    def _note(self, notice: "Diagnostic") -> None:
+        self.has_warned |= notice.severity_nonlocalized == "WARNING"
 
     def close(self) -> None:
         """Close the connection; the next statement opens a new one."""

@@ -86,6 +86,8 @@ _APPEND: LiteralString = """
 
 _FORWARD: LiteralString = "SELECT orchestrator.lines_from(%s, %s, %s, %s)"
 
+_CONFIRM: LiteralString = "UPDATE orchestrator.boards SET crc = crc WHERE id = %s"
+
 _BACKWARD: LiteralString = """
     SELECT line FROM orchestrator.events
     WHERE board = %s AND id < %s ORDER BY id DESC LIMIT %s
@@ -356,6 +358,8 @@ class PostgresStore:
                     hint="Nothing was changed. Repeat the command.",
                 )
             moved = self._connection.execute(_APPEND, values).rowcount
+            if self._connection.has_warned:  # it ended the wait for its synchronous replica
+                raise Lost(f"The replica of {self.address.database} has not confirmed the commit")
         except Lost as error:
             self._find_out(end, error)
         else:
@@ -387,6 +391,8 @@ class PostgresStore:
                 time.sleep(_AGAIN)
                 continue
             if line is not None and crc_of(line) == end.crc:
+                if not self._is_confirmed(deadline):
+                    continue
                 self._is_announced = False
                 return
             raise InputOutputError(
@@ -396,6 +402,18 @@ class PostgresStore:
             f"{error.message} during a commit, and the server does not say whether it has happened",
             hint="Repeat the command with the same --request-id once the server answers.",
         ) from error
+
+    def _is_confirmed(self, deadline: float) -> bool:
+        """Commit once more, which waits for a synchronous replica like the commit that is in question.
+
+        A connection that ends while it waits for the replica leaves its commit on the server that may fail.
+        """
+        try:
+            with self._connection.ending_waits(deadline - time.monotonic()):
+                self._connection.execute(_CONFIRM, (self._board,))
+        except OrchestratorError:
+            return False
+        return not self._connection.has_warned
 
     def mark(self) -> object:
         question = "SELECT head, crc FROM orchestrator.boards WHERE id = %s"
