@@ -26,7 +26,7 @@ from orchestrator.maintenance.copying import copy_board
 from orchestrator.maintenance.doctor import examine
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.files.archived import TYPE
-from orchestrator.stores.files.lines import decode_line
+from orchestrator.stores.files.lines import Position, crc_of, parse
 from orchestrator.stores.files.segments import Segments
 
 pytestmark = pytest.mark.needs("sealing")
@@ -118,16 +118,21 @@ def test_a_segment_is_compressed_so_that_every_program_for_zstd_reads_it(board: 
 
 def test_an_older_version_sees_a_newer_log_and_not_a_shorter_one(board: Path, disk: Path):
     """It reads the line in the place of the segment: its checksum is right, and its type is unknown."""
+    before = 0
+    ends = [crc_of(path.read_bytes().splitlines()[-1]) for path in sealed(board)]
     archive(board, folder=str(disk))
-    crc, state = 0, State()
-    first, second, *_ = sealed(board)
-    line = first.read_bytes().removesuffix(b"\n")
-    with pytest.raises(Damage) as caught:
-        state.fold((decode_line(line),))
-    assert caught.value.code == "newer_version"
-    assert decode_line(second.read_bytes().removesuffix(b"\n")).type == TYPE
-    assert crc == 0
-    assert open_board(board).engine.read().board.format == 6
+    for path, crc in zip(sealed(board), ends, strict=True):
+        number = int(path.stem.split("-")[1])
+        start = Position(id=number - 1, segment=number, crc=before)
+        parsed = parse(path.read_bytes(), start)
+        assert not parsed.problem
+        (record,) = parsed.events
+        assert record.type == TYPE
+        with pytest.raises(Damage) as caught:
+            State().fold((record,))
+        assert caught.value.code == "newer_version"
+        before = crc
+    assert open_board(board).engine.read().board.format == ARCHIVED
 
 
 @pytest.mark.parametrize("form", ["moved", "compressed"])
