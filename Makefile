@@ -37,8 +37,8 @@ SYSTEM_TESTS := tests/systems tests/core tests/stores tests/maintenance tests/in
 	tests/domain/tasks/test_verification.py tests/engine/test_engine.py tests/engine/test_processes.py
 
 test-systems: $(READY) ## the same on emulated macOS and Windows, as far as a system matters
-	ORC_TEST_SYSTEM=darwin PYTHONPATH=tests/systems $(BIN)/python -m pytest -rs -n 2 $(SYSTEM_TESTS)
-	ORC_TEST_SYSTEM=windows PYTHONPATH=tests/systems $(BIN)/python -m pytest -rs -n 2 $(SYSTEM_TESTS)
+	ORC_TEST_SYSTEM=darwin PYTHONPATH=tests/systems $(BIN)/python -m pytest -rs -n 2 --dist worksteal $(SYSTEM_TESTS)
+	ORC_TEST_SYSTEM=windows PYTHONPATH=tests/systems $(BIN)/python -m pytest -rs -n 2 --dist worksteal $(SYSTEM_TESTS)
 
 # DATABASE_TESTS names some of them.
 DATABASE_TESTS := tests/domain tests/planning tests/formulas
