@@ -190,3 +190,62 @@ def _wait(url: str, rounds: int, ready: Barrier, times: "Queue[float]") -> None:
         ready.wait(60)
     for thread in threads:
         thread.join(60)
+
+
+def writing(boards: Boards, *, quick: bool) -> Iterator[Figure]:
+    """Writers on one board, in up to four processes: their commits a second, and the longest wait of one."""
+    seconds = 2.0 if quick else 10.0
+    rates: dict[int, float] = {}
+    with server(boards) as database:
+        for writers in (1, 8, 40, 200):
+            url = filled(boards, database, 100)
+            count = min(writers, PROCESSES)
+            fresh = multiprocessing.get_context("spawn")
+            start, results = fresh.Barrier(count), fresh.Queue()
+            processes = [
+                fresh.Process(target=_write, args=(url, writers // count, seconds, start, results))
+                for _ in range(count)
+            ]
+            for process in processes:
+                process.start()
+            ends = [results.get(timeout=300) for _ in processes]
+            turns = [turn for some, _ in ends for turn in some]
+            for process in processes:
+                process.join(60)
+            rates[writers] = sum(number for number, _ in turns) / max(took for _, took in ends)
+            yield Figure(
+                name="database-writers",
+                what=f"PostgreSQL, {writers} writers on one board: their total against one alone",
+                measured=rates[writers] / rates[1],
+                detail=f"{rates[writers]:.0f}/s, longest wait {max(wait for _, wait in turns):.2f} s,"
+                f" from {min(turns)[0]} to {max(turns)[0]} commits each",
+            )
+
+
+def _write(
+    url: str,
+    writers: int,
+    seconds: float,
+    start: Barrier,
+    results: "Queue[tuple[list[tuple[int, float]], float]]",
+) -> None:
+    boards = [Orchestrator.open(url, agent=f"ann-{n}", timeout=60) for n in range(writers)]
+    for orc in boards:
+        orc.engine.read()
+    turns: list[tuple[int, float]] = []
+
+    def write(orc: Orchestrator) -> None:
+        end, number, longest = monotonic() + seconds, 0, 0.0
+        while (begun := monotonic()) < end:
+            orc.events.log(orc.engine.agent, "said", text="x")
+            number, longest = number + 1, max(longest, monotonic() - begun)
+        turns.append((number, longest))
+
+    threads = [threading.Thread(target=write, args=(orc,)) for orc in boards]
+    start.wait(120)
+    begun = monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    results.put((turns, monotonic() - begun))

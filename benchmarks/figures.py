@@ -84,6 +84,7 @@ ALL: dict[str, Measurement] = {
     "database": databases.mutating,
     "database-race": databases.racing,
     "database-wake": databases.waking,
+    "database-writers": databases.writing,
 }
 
 
