@@ -29,6 +29,7 @@ from orchestrator.interfaces.cli.main import main
 from orchestrator.interfaces.cli.rendering import plain
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.snapshot_schedule import SMALL
+from orchestrator.stores.files.archived import ArchivedSegment, open_sealed
 from orchestrator.stores.files.lines import Position, parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,8 +70,16 @@ def segments(board: str) -> list[str]:
 
 
 def log(board: str) -> bytes:
-    """Every byte of the log, in order."""
-    return b"".join(Path(path).read_bytes() for path in segments(board))
+    """Every byte of the log, in order; of an archived segment, its lines and not the reference to it."""
+    return b"".join(map(_lines, segments(board)))
+
+
+def _lines(path: str) -> bytes:
+    sealed = re.search(r"events-(\d+)\.jsonl", path)
+    segment = open_sealed(path, int(sealed[1])) if sealed else None
+    if isinstance(segment, ArchivedSegment):
+        return segment.read(0, segment.size())
+    return Path(path).read_bytes()
 
 
 class LogContents:
