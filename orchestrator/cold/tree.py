@@ -76,7 +76,10 @@ class ColdTree:
 
     def find(self, kind: str, key: str) -> ColdLine | None:
         """The record of a key; None if there is none."""
-        hash = hash_of(kind, key)
+        try:
+            hash = hash_of(kind, key)
+        except UnicodeEncodeError:  # no file can have a part of a surrogate pair
+            return None
         for run in reversed(self._runs):
             line = run.find(kind, key, hash)
             if line is not None:

@@ -66,7 +66,7 @@ class MapPart(msgspec.Struct, omit_defaults=True):
         cold: How many of its records are in the cold files alone.
         last: No cold record has a larger order.
         spans: The orders of the records in the snapshot: first order, length, first order, length ...
-        gone: The keys of records in the cold files that were removed since.
+        gone: The keys of records that were removed since the last cold file was written.
     """
 
     next: int
@@ -89,7 +89,7 @@ class ColdMap(dict[K, V]):
 
     Attributes:
         order: For each record in memory, when it was added.
-        gone: The keys of cold records that were removed.
+        gone: The keys of records of the snapshot and of its cold files that were removed.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class ColdMap(dict[K, V]):
         if key not in self:
             raise KeyError(key)
         dict.__delitem__(self, key)
-        if self.order.pop(key) <= self.last:
+        if self.order.pop(key) < self._begin:  # a cold file, or the fold of the log, may have it
             self.gone[key] = None
 
     def setdefault(self, key: K, default: Any = None) -> Any:

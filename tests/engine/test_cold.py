@@ -23,8 +23,10 @@ from orchestrator import (
     snapshot,
     snapshot_schedule,
 )
+from orchestrator.board import locate
 from orchestrator.cold import past, run, tree
 from orchestrator.core.cold_map import ColdLine, ColdMap, MapPart, spans_of
+from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.store import Store
 from orchestrator.core.transaction import Transaction
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
@@ -32,6 +34,7 @@ from orchestrator.maintenance import doctor
 from orchestrator.planning.attention import attention
 from orchestrator.planning.critical_path import longest_chain
 from orchestrator.planning.standstill import standstill
+from orchestrator.snapshot_schedule import SnapshotSchedule
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.memory import MemoryStore
 from orchestrator.stores.postgres import PostgresStore
@@ -443,6 +446,40 @@ def test_damage_in_a_cold_file_changes_no_answer_is_told_and_repaired(
             expected = answers(plain(again(orc)))
             assert answers(again(orc)) == expected
         check_law(again(orc))
+
+
+def test_what_was_removed_since_the_snapshot_stays_removed_when_damage_is_found(
+    memory_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Also a record that no cold file ever had: the fold up to the snapshot has it."""
+    with cold_at_once():
+        orc = board_of(new_store(memory_path / "b"))
+        oldest = orc.tasks.all(open=True)[0]
+        newest = orc.tasks.add("build", title="newer than each cold one")
+        orc.engine.save()
+        monkeypatch.setattr(SnapshotSchedule, "is_due", False)
+        again(orc).tasks.delete([oldest.id, newest.id], reason="x")
+        for file in (memory_path / "b" / "state" / "cold").iterdir():
+            _flip(file)
+        assert answers(again(orc)) == answers(plain(orc))
+
+
+def test_a_key_that_no_file_can_have_is_not_found(memory_path: Path):
+    """The bytes of an argument that are no UTF-8 are parts of surrogate pairs in Python."""
+    with cold_at_once():
+        orc = again(board_of(new_store(memory_path / "b")))
+        with pytest.raises(NotFound):
+            orc.tasks.get("\udcff")
+
+
+@pytest.mark.parametrize("name", ["cold", "checkpoints"])
+def test_a_link_in_place_of_a_folder_that_is_cleaned_is_refused(memory_path: Path, name: str):
+    """Git can bring such a link with a board, and files with such names elsewhere are not of the board."""
+    orc = board_of(new_store(memory_path / "b"))
+    (memory_path / "mine").mkdir()
+    (memory_path / "b" / "state" / name).symlink_to(memory_path / "mine")
+    with pytest.raises(Refused, match="symbolic link"):
+        locate(orc.engine.store.folder)  # type: ignore[attr-defined]
 
 
 def again(orc: Orchestrator) -> Orchestrator:

@@ -20,6 +20,9 @@ FOLDER = ".orchestrator"
 FOLDERS = ("state", "knowledge")
 """The folders in every board."""
 
+_NEVER_LINKS = (*FOLDERS, "state/cold", "state/checkpoints")
+"""Also the folders whose files are removed when they are not needed: a link could lead to files of others."""
+
 _numbers = itertools.count()
 
 
@@ -197,7 +200,7 @@ def read(path: str, *, most: int = sys.maxsize) -> bytes | None:
 
 def refuse_links(folder: str) -> None:
     """Refuse a board with a symbolic link in the place of a folder."""
-    for name in FOLDERS:
+    for name in _NEVER_LINKS:
         path = os.path.join(folder, name)
         if os.path.islink(path):
             raise Refused(
