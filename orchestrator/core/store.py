@@ -163,6 +163,7 @@ class ArchivedPart(msgspec.Struct, frozen=True):
         path: Its file.
         bytes: The size of its events.
         stored: The size of the file, which may be compressed.
+        left: The old file, if it was not removed because another copy of the board may refer to it; else empty.
     """
 
     first: int
@@ -170,6 +171,7 @@ class ArchivedPart(msgspec.Struct, frozen=True):
     path: str
     bytes: int
     stored: int
+    left: str
 
 
 class Upkeep(Protocol):

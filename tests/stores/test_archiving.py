@@ -264,6 +264,32 @@ def test_without_the_extra_the_error_names_it(board: Path, monkeypatch: pytest.M
         assert "agent-orchestrator[archive]" in caught.value.hint
 
 
+def test_a_copy_of_a_board_never_removes_what_the_board_refers_to(board: Path, disk: Path):
+    """Both refer to the same files after `cp -r`; only the board that has moved a segment removes it."""
+    archive(board, folder=str(disk))
+    log = whole_log(board)
+    other = board.parent / "other"
+    shutil.copytree(board, other)
+    moved = archive_log(open_board(other).engine, undo=True).moved
+    assert [Path(part.left).name for part in moved] == files(disk)
+    assert whole_log(board) == whole_log(other) == log
+    assert {part.left for part in archive_log(open_board(board).engine, undo=True).moved} == {""}
+    assert files(disk) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fifos in folders")
+def test_what_is_no_file_in_place_of_a_compressed_segment_is_damage(board: Path, disk: Path):
+    archive(board, folder=str(disk), compress=True)
+    path = disk / "events-1.jsonl.zst"
+    path.unlink()
+    for make, remove in ((os.mkfifo, os.unlink), (os.mkdir, os.rmdir)):
+        make(path)
+        with pytest.raises(Damage, match="not a regular file"):
+            whole_log(board)
+        assert found(board)["log"] == "damage"
+        remove(path)
+
+
 def test_a_damaged_segment_is_not_moved(board: Path, disk: Path):
     path = sealed(board)[1]
     path.write_bytes(path.read_bytes().replace(b"task", b"tusk", 1))

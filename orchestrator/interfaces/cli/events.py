@@ -188,6 +188,11 @@ def archive(run: Run, to: str | None, compress: bool, keep: int, undo: bool) -> 
         f"Events {part.first} to {part.last}: {escape(part.path)} ({part.stored:,} bytes)"
         for part in archived.moved
     ]
+    texts += [
+        f"{escape(part.left)} stays: a copy of this board may need it. If there is none, remove it."
+        for part in archived.moved
+        if part.left
+    ]
     return say(archived, lines(texts, empty="No sealed segment of the log is to be moved."))
 
 

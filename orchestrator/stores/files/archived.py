@@ -5,8 +5,10 @@ its type. So an older version of the program reports a log of a newer version, i
 """
 
 import os
+import stat
 import threading
-from typing import Any
+import zlib
+from typing import Annotated, Any
 
 import msgspec
 
@@ -35,13 +37,21 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         bytes: The size of the lines, not compressed.
         crc: The checksum of the last line.
         before: The checksum of the line before the segment; 0 if there is none.
+        mover: Which folder the reference was written in, as :func:`mark_of` says; a copy of the board is
+            another one.
     """
 
-    path: str
+    path: Annotated[str, msgspec.Meta(pattern=r"^[^\0]*$")]
     last: int
     bytes: int
     crc: int
     before: int
+    mover: int = 0
+
+
+def mark_of(folder: str) -> int:
+    """A number of a folder that a copy of it does not have, nor the folder itself in another place."""
+    return zlib.crc32(os.fsencode(f"{os.path.realpath(folder)}\0{os.stat(folder).st_ino}"))
 
 
 def reference_line(number: int, reference: Reference, ts: str) -> bytes:
@@ -160,7 +170,11 @@ class CompressedFile:
         self.path = path
         self._zstd = zstd()
         self._lock = threading.Lock()
-        file = os.fdopen(system.open_file(path, os.O_RDONLY), "rb")
+        fd = system.open_file(path, os.O_RDONLY)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise self._damaged("it is not a regular file")
+        file = os.fdopen(fd, "rb")
         try:
             self._file: Any = self._zstd.SeekableZstdFile(file, "r")
         except (self._zstd.SeekableFormatError, self._zstd.ZstdError, EOFError) as error:
@@ -180,7 +194,7 @@ class CompressedFile:
         except (self._zstd.ZstdError, EOFError) as error:
             raise self._damaged(error) from None
 
-    def _damaged(self, error: Exception) -> Damage:
+    def _damaged(self, error: object) -> Damage:
         return Damage(
             f"{self.path} cannot be decompressed: {error}",
             hint="Restore the file from a backup.",

@@ -42,6 +42,7 @@ class Move:
         self._segments, self._source, self._target = segments, source, target
         self.number = source.number
         self._place = segments.sealed_path(self.number)
+        self._mark = archived.mark_of(segments.folder)
 
     @property
     def _is_return(self) -> bool:
@@ -76,16 +77,26 @@ class Move:
         if not self._is_return:
             is_beside = os.path.dirname(self._target) == self._segments.folder
             path = os.path.basename(self._target) if is_beside else self._target
-            reference = Reference(path, last.id, last.end, last.crc, before)
+            reference = Reference(path, last.id, last.end, last.crc, before, self._mark)
             line = archived.reference_line(self.number, reference, clock.timestamp(time.time()))
             with locked():
                 self._check_unmoved()
                 disk.replace(self._place, line)
-        if isinstance(self._source, ArchivedSegment):
-            disk.remove(self._source.path)
+        left = self._remove_source()
         with disk.naming("read", self._target):
             stored = os.lstat(self._target).st_size
-        return ArchivedPart(self.number, last.id, self._target, last.end, stored)
+        return ArchivedPart(self.number, last.id, self._target, last.end, stored, left)
+
+    def _remove_source(self) -> str:
+        """Remove the old file; return its path if a board in another folder may need it."""
+        source = self._source
+        if not isinstance(source, ArchivedSegment):
+            return ""
+        is_inside = os.path.dirname(source.path) == self._segments.folder
+        if not is_inside and source.reference.mover != self._mark:
+            return source.path
+        disk.remove(source.path)
+        return ""
 
     def _crc_before(self) -> int:
         """The checksum of the line before the segment; 0 for the first one."""
