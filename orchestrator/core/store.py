@@ -163,7 +163,7 @@ class ArchivedPart(msgspec.Struct, frozen=True):
         path: Its file.
         bytes: The size of its events.
         stored: The size of the file, which may be compressed.
-        left: The old file, if it was not removed because another copy of the board may refer to it; else empty.
+        left: The old file, if it stays because a copy of the board may need it; else empty.
     """
 
     first: int
