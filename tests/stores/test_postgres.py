@@ -193,6 +193,13 @@ def test_a_server_that_is_not_there_is_an_error_that_names_it_without_a_tracebac
     assert "postgresql://orc@127.0.0.1:1/none cannot be used" in capsys.readouterr().err
 
 
+def test_a_command_that_makes_the_board_names_it(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--board", url, "ws", "create", "build"]) == 0
+    assert f"There was no board {url}: it was made" in capsys.readouterr().err
+
+
 # Damage
 
 

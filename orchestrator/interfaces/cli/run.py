@@ -98,7 +98,8 @@ class Run:
                 reads=self._reads,
             )
             if self._orc.is_new:
-                warn(f"There was no board {self._orc.folder}: it was made")
+                where = self._orc.folder or self.settings.board or "in the database"
+                warn(f"There was no board {where}: it was made")
             self._orc.engine.show_progress = self.progress
         return self._orc
 
