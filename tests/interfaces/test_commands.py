@@ -158,6 +158,7 @@ def test_the_record_of_a_task_has_the_names_of_the_original_and_all_others(
         "created_by": "system",
         "updated_at": "TIME",
         "claimed_at": None,
+        "machine": "",
         "ended_at": None,
         "events": [4],
     }
@@ -339,6 +340,7 @@ def test_an_agent_registers_lives_and_retires(cli: CommandLine) -> None:
         "unread": 0,
         "do_not_disturb": None,
         "locks": [],
+        "machine": "",
     }
     assert cli("a", "whoami", "--agent", "ann").lines[0] == "ann (builder)"
     assert cli("a", "retire", "bob", "--reason", "done").out == "Retired agent: bob\n"

@@ -120,6 +120,7 @@ def test_a_task_keeps_everything_it_was_given(orc: Orchestrator):
         "created_by": "ann",
         "updated_at": "2026-11-21T06:13:00.000Z",
         "claimed_at": None,
+        "machine": "",
         "ended_at": None,
         "events": (3,),
     }
