@@ -77,7 +77,7 @@ runtimes: $(READY) ## install the real programs of agents, for the tests of thei
 
 docs: $(READY) ## write the pages of docs/commands, the types of both facades, plugins/ and the pictures of guides
 	$(BIN)/python -m orchestrator.interfaces.cli.reference docs/commands
-	$(BIN)/python -m orchestrator.index.description docs/index.md
+	$(BIN)/python -m orchestrator.index.description docs/schema.md
 	$(BIN)/python tests/async_stub.py
 	$(BIN)/python -m orchestrator.integrations.clients.packages .
 	$(BIN)/python tests/interfaces/tui/pictures.py docs/guides/pictures

@@ -1,6 +1,6 @@
-"""Descriptions of the schema: ``docs/index.md``, the list of tables, and metadata for Datasette.
+"""Descriptions of the schema: ``docs/schema.md``, the list of tables, and metadata for Datasette.
 
-``python -m orchestrator.index.description docs/index.md`` writes the page; a test fails when it differs
+``python -m orchestrator.index.description docs/schema.md`` writes the page; a test fails when it differs
 from the declarations.
 """
 
@@ -53,7 +53,7 @@ def metadata() -> dict[str, Any]:
 
 
 def page() -> str:
-    """The page ``docs/index.md``."""
+    """The page ``docs/schema.md``."""
     lines = [
         "# The schema of the index",
         "",

@@ -1,6 +1,6 @@
 """The schema of the index: tables, columns and keys, each declared once; views are in :mod:`.views`.
 
-The database, ``docs/index.md`` and the metadata for Datasette are made from these declarations. A time is
+The database, ``docs/schema.md`` and the metadata for Datasette are made from these declarations. A time is
 text such as ``2026-11-21T06:13:00.123Z``, so times compare as texts; what is not known is NULL; a list or
 mapping is JSON.
 """

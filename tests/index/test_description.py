@@ -5,11 +5,11 @@ from pathlib import Path
 from orchestrator.index import description, schema
 from orchestrator.index.views import VIEWS
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "index.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "schema.md"
 
 
 def test_the_page_of_the_schema_is_in_step_with_the_declarations():
-    """If this fails: python -m orchestrator.index.description docs/index.md."""
+    """If this fails: python -m orchestrator.index.description docs/schema.md."""
     assert PAGE.read_text("utf-8") == description.page()
 
 
