@@ -70,7 +70,7 @@ def _task(desk: Desk[State], target: str) -> Task:
         message = (
             closed if stream.status == "closed" else f"No task of workstream {target} is ready"
         )
-        hint = f"`t list {target}` shows its tasks, `runner plan` what they wait for."
+        hint = f"`t list {target}` shows its tasks, `plan --look` what they wait for."
         raise NotFound(message, code="nothing_ready", hint=hint)
     return task
 

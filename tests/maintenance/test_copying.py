@@ -93,6 +93,8 @@ def test_a_folder_leads_to_a_board_in_a_database(
         (tmp_path / machine).mkdir()
         monkeypatch.chdir(tmp_path / machine)
         assert main(["init", "--store", url]) == 0
+        found = "Made" if machine == "one" else "Found"
+        assert capsys.readouterr().out.startswith(f"{found} the board {url}: ")
     assert main(["ws", "create", "build"]) == 0
     assert main(["add", "build", "Ship", "--agent", "ann"]) == 0
     monkeypatch.chdir(tmp_path / "one")

@@ -190,7 +190,9 @@ def test_a_server_that_is_not_there_is_an_error_that_names_it_without_a_tracebac
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["--board", "postgresql://orc@127.0.0.1:1/none", "status"]) == 74
-    assert "postgresql://orc@127.0.0.1:1/none cannot be used" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "postgresql://orc@127.0.0.1:1/none cannot be used" in error
+    assert "createdb" in error
 
 
 def test_a_command_that_makes_the_board_names_it(

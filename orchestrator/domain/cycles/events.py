@@ -29,6 +29,6 @@ def start_of(state: State, number: int) -> int:
     cycle = state.cycles.cycle
     if cycle is None or not 1 <= number <= cycle.number:
         raise NotFound(
-            f"There was no cycle {number}", code="cycle_not_found", hint="`runner plan` begins one."
+            f"There was no cycle {number}", code="cycle_not_found", hint="`plan` begins one."
         )
     return cycle.starts[number - 1]

@@ -33,7 +33,8 @@ def merge(run: Run, other: str, dry_run: bool) -> "Answer[MergeReport]":
     from orchestrator.api import Orchestrator
     from orchestrator.maintenance.board_merge.merge import merge_board
 
-    with Orchestrator.open(other, agent=SYSTEM, reads=True, warn=run.orc.engine.warn) as orc:
+    # The other one comes first: if there is none, this board is not made either.
+    with Orchestrator.open(other, agent=SYSTEM, reads=True, warn=run.warn_once) as orc:
         report = merge_board(
             run.orc.engine, orc.engine, name=other, dry_run=dry_run, progress=run.progress
         )

@@ -193,7 +193,12 @@ def archive(run: Run, to: str | None, compress: bool, keep: int, undo: bool) -> 
         for part in archived.moved
         if part.left
     ]
-    return say(archived, lines(texts, empty="No sealed segment of the log is to be moved."))
+    nothing = (
+        "No segment is archived."
+        if undo
+        else "No sealed segment is to be moved: the log seals one after 64 MiB, and --keep leaves the latest."
+    )
+    return say(archived, lines(texts, empty=nothing))
 
 
 def _payload(facts: tuple[str, ...]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Run:
                 request_id=self.settings.request_id,
                 light=True,
                 checkout=self._checkout,
-                warn=self._warn_once,
+                warn=self.warn_once,
                 reads=self._reads,
             )
             if self._orc.is_new:
@@ -120,7 +120,7 @@ class Run:
             self.settings.board,
             agent=self.settings.agent,
             checkout=self._checkout,
-            warn=self._warn_once,
+            warn=self.warn_once,
             reads=reads,
         )
 
@@ -136,7 +136,7 @@ class Run:
 
         opened = self._opened
         return IndexFile(
-            opened.store, opened.folder, warn=self._warn_once, show_progress=self.progress
+            opened.store, opened.folder, warn=self.warn_once, show_progress=self.progress
         )
 
     @cached_property
@@ -144,13 +144,13 @@ class Run:
         from orchestrator.board import open_store
 
         checkout, board = self._checkout, self.settings.board
-        opened = open_store(board, checkout=checkout, reads=True, warn=self._warn_once)
+        opened = open_store(board, checkout=checkout, reads=True, warn=self.warn_once)
         agent = os.environ.get("ORC_AGENT")
         if agent and opened.store.presence.knows(agent):
             opened.store.presence.touch(agent)
         return opened
 
-    def _warn_once(self, text: str) -> None:
+    def warn_once(self, text: str) -> None:
         """Write each warning once; every read of a damaged log repeats it."""
         if text not in self._warnings:
             self._warnings.add(text)

@@ -271,7 +271,7 @@ class DashboardView:
                 ),
                 Panel(CLAIMS, ("Tasks", "Reviews", "Events"), "No claims."),
                 Panel(EVENTS, (), "No events.", is_titled=False),
-                Panel(CYCLE, COLUMNS, "No cycle. `orc runner plan` begins one."),
+                Panel(CYCLE, COLUMNS, "No cycle. `orc plan` begins one."),
             )
         }
         self.event = 0

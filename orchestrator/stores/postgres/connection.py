@@ -114,7 +114,8 @@ class Connection:
             self.close()
             raise InputOutputError(
                 f"The database {self._address.database} cannot be used: {_first_line(error)}",
-                hint="Check the address, the server and PGPASSWORD or the password file.",
+                hint="Check the address, the server, and PGPASSWORD or the password file. If there is no "
+                "such database, createdb makes it.",
             ) from None
         self._check(settings)
 
