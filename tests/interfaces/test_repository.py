@@ -453,13 +453,32 @@ def test_init_explains_the_use_of_git_and_the_doctor_checks_it(main: Path) -> No
     assert (main / ".orchestrator" / ".gitattributes").exists()
 
 
-@pytest.mark.parametrize("line", [".orchestrator", "/.orchestrator/", "**/.orchestrator/"])
+@pytest.mark.parametrize(
+    "line", [".orchestrator", "/.orchestrator/", "**/.orchestrator/", "/.orchestrator/*"]
+)
 def test_a_board_that_gitignore_names_is_left_alone(main: Path, line: str) -> None:
     (main / ".gitignore").write_text(f"{line}\n")
     before = (main / ".git" / "info" / "exclude").read_text()
     assert orc(main, "init", "--json").json["git"] == "excluded"
     assert (main / ".git" / "info" / "exclude").read_text() == before
     assert orc(main, "doctor").status == 0
+
+
+def test_the_doctor_is_content_with_a_checkout_whose_state_git_ignores(main: Path) -> None:
+    """A board that is the whole worktree is versioned, unless ``.gitignore`` names its state."""
+    (main / "state").mkdir()
+    assert orc(main, "--board", ".", "ws", "create", "build").status == 0
+    for path in (main / "state" / ".gitignore", main / ".gitattributes"):
+        path.unlink(missing_ok=True)
+    assert orc(main, "--board", ".", "doctor").status == 1
+    (main / ".gitignore").write_text("/state/*\n!/state/README.md\n")
+    assert orc(main, "--board", ".", "doctor").status == 0
+
+
+def test_a_merge_with_a_board_that_is_not_there_makes_no_board(tmp_path: Path) -> None:
+    ended = orc(tmp_path, "--board", "new", "board", "merge", "typo")
+    assert (ended.status, (tmp_path / "new").exists()) == (3, False)
+    assert "Warning" not in ended.err
 
 
 def test_an_exclude_file_that_cannot_be_written_makes_a_versioned_board(

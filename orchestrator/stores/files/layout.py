@@ -87,8 +87,8 @@ def git_care(folder: str) -> Care:
     place = repository.around(folder)
     if place is None:
         return ""
-    line = _pattern(folder, place)
-    for path in (_exclude_file(place), os.path.join(place.root, ".gitignore")) if line else ():
+    line = _pattern(folder, place) or "/state/"  # a board that is the whole worktree
+    for path in (_exclude_file(place), os.path.join(place.root, ".gitignore")):
         if any(_names(written, line) for written in _lines(path)):
             return "excluded"
     return "versioned"
@@ -136,12 +136,13 @@ def _pattern(folder: str, place: repository.Repository) -> str:
 
 
 def _names(written: str, line: str) -> bool:
-    """Whether a line of a git file names the board: ``.orchestrator``, ``/.orchestrator/`` ..."""
+    """Whether a line of a git file names the board: ``.orchestrator``, ``/.orchestrator/*`` ..."""
     text = written.strip()
     name = text.removeprefix("**/").strip("/")
     # A line with a slash at its beginning or inside names one place only.
     is_anchored = text.startswith("/") or "/" in name
     wanted = line.strip("/")
+    name = name.removesuffix("/*")
     return bool(name) and name == (wanted if is_anchored else wanted.rpartition("/")[2])
 
 
