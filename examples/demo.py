@@ -1,9 +1,10 @@
 """A cycle on a real board: import, plan, brief, four workers, collect, status.
 
-Run it with ``make demo``. Each line that starts with ``$`` is a command that you could type. The workers are
+Run it with ``make demo``. The lines that start with ``$`` are commands that you could type. The workers are
 separate processes (``examples/worker.py``) and communicate only through the board.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,16 +17,20 @@ WORKERS = ("ann", "ben", "cleo", "dan")
 
 def main() -> None:
     shutil.rmtree(BOARD, ignore_errors=True)
+    os.chdir(ROOT)
+    os.environ["ORCHESTRATOR_DIR"] = BOARD.name
+    print(f"$ export ORCHESTRATOR_DIR={BOARD.name}")
+    orc("init", BOARD.name)
     orc("import", "opspawn", "tests/data/opspawn-board")
     orc("ws", "list")
     runner("plan", lines=40)
     runner("brief", "product")
-    print(f"$ four workers: {', '.join(WORKERS)}", flush=True)
+    print(f"Four workers: {', '.join(WORKERS)}", flush=True)
     work()
     runner("collect", "--format", "markdown")
     orc("kb", "list")
     orc("status")
-    print(f"The board is in {BOARD.relative_to(ROOT)}/: open its files and look.")
+    print(f"The board is in {BOARD.name}/: open its files and look.")
 
 
 def orc(*words: str) -> None:
@@ -38,13 +43,9 @@ def runner(*words: str, lines: int | None = None) -> None:
 
 def show(script: str, *words: str, lines: int | None = None) -> None:
     """Run a command and print it with its output, cut after some lines."""
-    print(f"$ python {script} {' '.join(words)}", flush=True)
+    print(f"$ {os.path.relpath(sys.executable)} {script} {' '.join(words)}", flush=True)
     done = subprocess.run(
-        [sys.executable, ROOT / script, "--board", BOARD, *words],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
+        [sys.executable, script, *words], stdout=subprocess.PIPE, text=True, check=True
     )
     answer = done.stdout.splitlines()
     print("\n".join(answer[:lines]))
