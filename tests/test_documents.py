@@ -151,6 +151,23 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
         assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+def test_every_document_can_be_reached_from_the_readme() -> None:
+    """By links; one to a folder shows everything in it."""
+    reached: set[Path] = set()
+    found = [ROOT / "README.md"]
+    while found:
+        document = found.pop()
+        if document in reached:
+            continue
+        reached.add(document)
+        if document.is_dir():
+            found += document.glob("*.md")
+        elif document.suffix == ".md":
+            links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
+            found += [(document.parent / link).resolve() for link in links]
+    assert set(DOCUMENTS) - reached == set()
+
+
 PACKAGE = ROOT / "orchestrator"
 
 
