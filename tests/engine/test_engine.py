@@ -207,6 +207,18 @@ def test_commands_in_a_transaction_renew_too(board: Orchestrator, clock: Settabl
     assert {entry.agent for entry in board.events.read(type="task.renewed")} == {"ann", "bob"}
 
 
+def test_a_lease_is_renewed_once_however_often_the_task_was_changed(
+    board: Orchestrator, clock: SettableClock
+):
+    task, other = (board.tasks.add("build", title=str(n)).id for n in range(2))
+    board.tasks.claim(task, agent="ann", lease=100)
+    board.links.add(task, other, agent="bob")
+    board.links.remove(task, other, agent="bob")
+    clock.advance(60)
+    board.tasks.note(task, "half", agent="ann")
+    assert len(board.events.read(type="task.renewed")) == 1
+
+
 def test_reading_renews_nothing(board: Orchestrator, clock: SettableClock):
     task = board.tasks.add("build", title="one").id
     mine = again(board, agent="ann")

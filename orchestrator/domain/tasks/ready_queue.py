@@ -423,16 +423,16 @@ class Schedule:
     def due_renewals(self, agent: str, now: str) -> list[Task]:
         """The tasks and reviews of an agent whose live lease has passed its half."""
         queue = self._renewals.get(agent)
-        due: list[Task] = []
+        due: dict[str, Task] = {}  # a held task is in the queue again after each of its changes
         while queue and queue[0][0] <= now:
             half, task_id = heappop(queue)
             task = self._tasks.get(task_id)
             if task and task.is_held_by(agent, now) and self._half(task) == half:
-                due.append(task)
+                due[task_id] = task
         if queue is not None:
-            for task in due:
+            for task in due.values():
                 heappush(queue, (self._half(task), task.id))
-        return due + self.reviews.due_renewals(agent, now)
+        return [*due.values(), *self.reviews.due_renewals(agent, now)]
 
     @staticmethod
     def _half(task: Task) -> str:
