@@ -102,7 +102,9 @@ class Server:
     def start(self) -> None:
         settings = [
             "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300",
-            "shared_buffers=32MB", "autovacuum=off", *self._settings,
+            "shared_buffers=32MB", "autovacuum=off",
+            "dynamic_shared_memory_type=mmap",  # in its folder, so a killed server leaves nothing behind
+            *self._settings,
         ]  # fmt: skip
         words = [word for setting in settings for word in ("-c", setting)]
         log = (self.folder.parent / f"{self.folder.name}.log").open("ab")
