@@ -62,8 +62,11 @@ def reference_line(number: int, reference: Reference, ts: str) -> bytes:
 
 def reference_of(segment: Segment) -> Reference | None:
     """The reference in the file of a sealed segment; None if it is the segment itself."""
-    data = segment.read(0, LONGEST_REFERENCE + 1)
-    if len(data) > LONGEST_REFERENCE or data.find(b"\n") != len(data) - 1:
+    size = segment.size()
+    if size > LONGEST_REFERENCE:
+        return None
+    data = segment.read(0, size)
+    if data.find(b"\n") != len(data) - 1:
         return None
     line = data[:-1]
     try:

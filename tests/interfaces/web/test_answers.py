@@ -18,6 +18,7 @@ from orchestrator.interfaces.web.answers import problem
         (errors.Damage("x"), 503),
         (errors.TimedOut("x"), 503),
         (errors.InputOutputError("x"), 503),
+        (errors.ArchiveMissing("x"), 503),
         (errors.OutcomeUnknown("x"), 503),
         (RuntimeError("x"), 500),
     ],

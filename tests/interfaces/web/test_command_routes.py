@@ -11,10 +11,12 @@ from orchestrator.interfaces.cli.reference import commands
 from orchestrator.interfaces.web import command_routes
 
 LOCAL = """
-agent template add, agent template list, board merge, completion, copy, dashboard, doctor, events watch,
+agent template add, agent template list, board merge, completion, copy, dashboard, doctor, events archive,
+events watch,
 export backlog, export beads, export file, guard check, guard install, guard link, help,
 import backlog, import beads, import file, import opspawn,
-index build, index drop, index metadata, index status, index verify, init, mail deliver, mcp serve, mcp tools,
+index build, index drop, index metadata, index status, index verify, init, knowledge sync,
+mail deliver, mcp serve, mcp tools,
 merge run, merge trust, notify add, notify list, notify remove, notify run, notify show, notify test,
 onboard, orphans, patrol run, runner check, runner install, runner logs, runner restart, runner run,
 runner start, runner stop, serve, setup, task batch, task trust, terminal attach, terminal list,
