@@ -164,6 +164,7 @@ def test_the_whole_log_folds_to_what_it_always_did():
         2: ("rejected", 0),
         3: ("merged", 1),
         4: ("returned", 0),
+        5: ("withdrawn", 0),
     }
     assert state.merges.submissions_of == {"web-a3f8": [1], "0f0f0f0f": [4]}
     assert state.merges.open() == []
