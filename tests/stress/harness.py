@@ -16,11 +16,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from orchestrator import Orchestrator, snapshot
+from orchestrator.core.cold_map import ColdDamage
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.core.events import Recorded
+from orchestrator.core.store import START
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.state import State
 from orchestrator.interfaces.cli.commands import BOARD
@@ -29,6 +29,7 @@ from orchestrator.interfaces.cli.main import main
 from orchestrator.interfaces.cli.rendering import plain
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.snapshot_schedule import SMALL
+from orchestrator.stores.files import FileStore
 from orchestrator.stores.files.archived import ArchivedSegment, open_sealed
 from orchestrator.stores.files.lines import Position, parse
 
@@ -163,20 +164,30 @@ def snapshot_agrees(board: str, contents: LogContents, *, exact: bool = False) -
     """
     path = Path(board, "state", "state.json")
     data = path.read_bytes() if path.exists() else None
-    decoded = snapshot.decode(data, Position) if data is not None else None
-    if decoded is None:
+    store = FileStore(board, warn=print)
+    file = store.open_snapshot()
+    try:
+        saved = snapshot.load(file, Position, store.cold, _no_fold) if file is not None else None
+    except ColdDamage as damage:
+        yield f"state.json names {damage}, which is missing or damaged"
+        return
+    if saved is None:
         if data is not None or exact:
             yield f"state.json is {'missing' if data is None else 'no whole snapshot'}"
         return
-    state, position = decoded
+    state, position = saved.state, saved.cursor
     if position.id > len(contents.events):
         yield f"state.json is at event {position.id}, ahead of the log ({len(contents.events)})"
         return
     then = folded(contents.events[: position.id])
-    if msgspec.json.encode(state) != msgspec.json.encode(then):
+    if snapshot.encode(state, START) != snapshot.encode(then, START):
         yield f"state.json is not the fold of the log at event {position.id}"
     if exact and len(data or b"") < SMALL and position.id != len(contents.events):
         yield f"state.json is at event {position.id} of {len(contents.events)}"
+
+
+def _no_fold(_: int) -> State:
+    raise AssertionError("a cold file is damaged")
 
 
 def files(board: str, *folders: str) -> dict[str, bytes]:

@@ -191,8 +191,14 @@ def _worktree_for(run: Run, task: "Task | None", agent: str, *, wanted: bool) ->
     if task is None or task.status == "in_review":
         return ClaimedWorktree()
     if not wanted:
-        is_made = task.id in run.orc.engine.read().worktrees
-        return ClaimedWorktree(run.orc.worktrees.get(task.id)) if is_made else ClaimedWorktree()
+        try:
+            is_made = task.id in run.orc.engine.read().worktrees
+            return ClaimedWorktree(run.orc.worktrees.get(task.id)) if is_made else ClaimedWorktree()
+        except (OrchestratorError, OSError) as error:  # the claim is committed
+            warn(
+                f"{error}. The work is yours; `{run.prog} worktree path {task.id}` finds its worktree."
+            )
+            return ClaimedWorktree()
     try:
         return ClaimedWorktree(run.orc.worktrees.add(task.id, agent=agent))
     except OrchestratorError as error:
