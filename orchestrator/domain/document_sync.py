@@ -23,6 +23,7 @@ from orchestrator.domain.knowledge.commands import (
     adopt_copy,
     adopted_copy,
     current_text,
+    files_below,
 )
 from orchestrator.domain.knowledge.events import ENDING, FOLDER, digest_of, document_path
 from orchestrator.domain.knowledge.records import DocumentAction, DocumentChange
@@ -74,19 +75,12 @@ class DocumentSync(Noun[State], name="documents"):
         state = self._state
         yield from (document_path(topic) for topic in state.knowledge)
         yield from (decision.path for decision in state.decisions.values())
-        yield from self._below(files, FOLDER, (ENDING,))
+        yield from files_below(files.documents, FOLDER)
         for folder, endings in _PLAIN.items():
             for documents in (self._desk.documents, files.documents):
                 found = documents.names(folder)
                 yield from (f"{folder}/{name}" for name in found if name.endswith(endings))
         yield FILE
-
-    def _below(self, files: LocalFiles, folder: str, endings: tuple[str, ...]) -> Iterator[str]:
-        for name in files.documents.names(folder):
-            if name.endswith(endings):
-                yield f"{folder}/{name}"
-        for name in files.documents.folders(folder):
-            yield from self._below(files, f"{folder}/{name}", endings)
 
     def _one(self, files: LocalFiles, path: str, known: dict[str, str]) -> DocumentChange | None:
         """Synchronise a document; ``known`` has the digest of what both sides had last."""
@@ -118,14 +112,12 @@ class DocumentSync(Noun[State], name="documents"):
 
     def _of_board(self, path: str) -> bytes | None:
         """A document as the board has it."""
-        state = self._state
+        state, data = self._state, self._desk.documents.read(path)
         if decision := _decision(state, path):
-            return decisions.current_document(decision, self._desk.documents.read(path))
+            return decisions.current_document(decision, data)
         if (topic := _topic(path)) is None:
-            return self._desk.documents.read(path)
-        record = state.knowledge.get(topic)
-        data = self._desk.documents.read(path)
-        return current_text(self._desk, record, data)
+            return data
+        return current_text(self._desk, state.knowledge.get(topic), data)
 
     def _give(self, files: LocalFiles, path: str, ours: bytes | None, mine: bytes | None) -> None:
         """Write a document of the board into its file, unless the file was changed just now.

@@ -23,6 +23,7 @@ from orchestrator.core.errors import (
     missing,
 )
 from orchestrator.core.events import decode
+from orchestrator.core.store import Documents
 from orchestrator.core.transaction import SYSTEM, Committed, Desk, Noun, Transaction, command
 from orchestrator.domain.knowledge.events import (
     ENDING,
@@ -201,19 +202,8 @@ class Knowledge(Noun[State]):
 
     def _files(self) -> list[str]:
         """The topics of all files without decisions, which are a separate noun."""
-        topics = []
-        folders = [FOLDER]
-        while folders:
-            folder = folders.pop()
-            inside = folder.removeprefix(FOLDER).removeprefix("/")
-            topics += [
-                f"{inside}/{file}".removeprefix("/").removesuffix(ENDING)
-                for file in self._desk.documents.names(folder)
-                if file.endswith(ENDING)
-            ]
-            folders += [f"{folder}/{name}" for name in self._desk.documents.folders(folder)]
-            folders = [name for name in folders if name != DECISIONS]
-        return topics
+        paths = files_below(self._desk.documents, FOLDER, without=DECISIONS)
+        return [path.removeprefix(f"{FOLDER}/").removesuffix(ENDING) for path in paths]
 
     def _unrecorded(self, name: str) -> Topic | None:
         try:
@@ -255,6 +245,16 @@ class Knowledge(Noun[State]):
             hint = "`kb list` lists the topics."
             raise missing("topic", topic, self._state.knowledge, hint=hint)
         return [self._old_version(topic, record, i + 1) for i in range(len(record.versions))]
+
+
+def files_below(documents: Documents, folder: str, *, without: str = "") -> Iterator[str]:
+    """The paths of the markdown files in a folder and in the folders below it, except one of these."""
+    folders = [folder]
+    while folders:
+        folder = folders.pop()
+        yield from (f"{folder}/{name}" for name in documents.names(folder) if name.endswith(ENDING))
+        inside = (f"{folder}/{name}" for name in documents.folders(folder))
+        folders += [name for name in inside if name != without]
 
 
 def _is_edited(record: Topic | None, data: bytes | None) -> bool:
