@@ -22,7 +22,7 @@ from orchestrator.core.errors import (
     Refused,
     missing,
 )
-from orchestrator.core.events import decode
+from orchestrator.core.events import Recorded, decode
 from orchestrator.core.store import Documents
 from orchestrator.core.transaction import SYSTEM, Committed, Desk, Noun, Transaction, command
 from orchestrator.domain.knowledge.events import (
@@ -168,8 +168,7 @@ class Knowledge(Noun[State]):
                 hint="`kb history` lists the versions.",
             )
         event = self._desk.event(record.versions[version - 1])
-        written = decode(event)
-        assert isinstance(written, VersionEvent)
+        written = _version(event)
         return Document(
             topic=topic,
             text=split_any(written.text)[1],
@@ -257,6 +256,13 @@ def files_below(documents: Documents, folder: str, *, without: str = "") -> Iter
         folders += [name for name in inside if name != without]
 
 
+def _version(record: Recorded) -> VersionEvent:
+    """An event that is a version of a topic."""
+    written = decode(record)
+    assert isinstance(written, VersionEvent)
+    return written
+
+
 def _is_edited(record: Topic | None, data: bytes | None) -> bool:
     """Whether a file was edited by hand. If it is missing, the text in the log counts."""
     known = {""}
@@ -287,9 +293,7 @@ def adopt(tx: Transaction[State], topic: str) -> tuple[dict[str, Any], str]:
     if not _is_edited(record, data):
         if record is None or record.deleted:
             return {}, ""
-        written = decode(tx.event(record.versions[-1]))
-        assert isinstance(written, VersionEvent)
-        return split(written.text)
+        return split(_version(tx.event(record.versions[-1])).text)
     assert data is not None
     text, metadata, body = _parsed(topic, data)
     author = str(metadata.get("author", record.author if record else SYSTEM))
@@ -303,9 +307,7 @@ def current_text(desk: Desk[State], record: Topic | None, data: bytes | None) ->
         return data
     if record is None or record.deleted:
         return None
-    written = decode(desk.event(record.versions[-1]))
-    assert isinstance(written, VersionEvent)
-    return written.content.encode()
+    return _version(desk.event(record.versions[-1])).content.encode()
 
 
 def adopt_copy(tx: Transaction[State], topic: str, data: bytes, before: str) -> None:
@@ -324,8 +326,7 @@ def adopt_copy(tx: Transaction[State], topic: str, data: bytes, before: str) -> 
     adopt(tx, topic)
     replaced = digest_of(tx.documents[document_path(topic)])
     known = tx.state.knowledge.get(topic)
-    last = None if known is None or known.deleted else decode(tx.event(known.versions[-1]))
-    assert last is None or isinstance(last, VersionEvent)
+    last = None if known is None or known.deleted else _version(tx.event(known.versions[-1]))
     if last is not None and text == last.content:
         return
     tx.record(
