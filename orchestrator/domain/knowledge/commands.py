@@ -307,6 +307,8 @@ def current_text(desk: Desk[State], record: Topic | None, data: bytes | None) ->
         return data
     if record is None or record.deleted:
         return None
+    if digest_of(data) == record.digest:
+        return data
     return _version(desk.event(record.versions[-1])).content.encode()
 
 
