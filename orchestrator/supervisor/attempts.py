@@ -122,10 +122,13 @@ class Attempts:
                     if note.task
                     else subscriber.attempt(note.event)
                 )
-            is_running = attempt is not None and attempt.status == "running"
-            if attempt is not None and are_apart(attempt.machine, self._orc.engine.machine):
-                is_running = False  # a runner of another machine has taken it over
-            if attempt is not None and is_running and not leftover.is_taken_over:
+            if (
+                attempt is not None
+                and attempt.status == "running"
+                and not leftover.is_taken_over
+                # A runner of another machine may have taken it over.
+                and not are_apart(attempt.machine, self._orc.engine.machine)
+            ):
                 with suppress(Refused):
                     self._orc.subscriptions.interrupt(
                         note.agent, attempt.event, attempt.token, "its runner was killed"
