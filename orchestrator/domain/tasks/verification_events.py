@@ -69,7 +69,8 @@ class TaskRejected(TaskEvent):
 
     def changed(self, task: Task, record: Recorded) -> Task:
         evidence = (*task.evidence, _review(self.reason, False, record))
-        return replace(task, evidence=evidence, **_sent_back(task, self.reason, record))
+        sent_back = _sent_back(task, self.reason, record)
+        return replace(task, status=self.STATUS, evidence=evidence, **sent_back)
 
 
 @event("task.returned")
@@ -81,7 +82,7 @@ class TaskReturned(TaskEvent):
     reason: str
 
     def changed(self, task: Task, record: Recorded) -> Task:
-        return replace(task, **_sent_back(task, self.reason, record))
+        return replace(task, status=self.STATUS, **_sent_back(task, self.reason, record))
 
 
 @event("task.trusted")
@@ -107,7 +108,6 @@ class TaskDistrusted(Event):
 def _sent_back(task: Task, reason: str, record: Recorded) -> dict[str, Any]:
     """The fields to change when work that was handed in is refused; the reason becomes a note."""
     return {
-        "status": "pending",
         "notes": (*task.notes, Note(record.agent, record.ts, reason)),
         "result": None,
         "reason": "",
