@@ -4,12 +4,12 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from statistics import median, quantiles
 from time import monotonic, sleep
-from typing import Any
 
 import psycopg
 
@@ -22,13 +22,10 @@ from orchestrator.maintenance.copying import copy_board
 from tests.postgres_server import Server, is_here, running
 
 PROCESSES, THREADS = 4, 50
-"""Of the waiting connections."""
+"""How many processes act together, and how many connections wait in each."""
 
 _LINE = 400
 """About the bytes of the events of a command."""
-
-_BOUND = 50.0
-
 
 _WAITING = """
     SELECT count(*) FROM pg_stat_activity
@@ -37,7 +34,7 @@ _WAITING = """
 """How many connections have looked at the head of the log after a moment, and wait now."""
 
 
-def server(boards: Boards) -> Any:
+def server(boards: Boards) -> AbstractContextManager[Server]:
     """A server with its data beside the boards of the run."""
     if not is_here():
         raise RuntimeError("no PostgreSQL server is installed here")
@@ -164,7 +161,7 @@ def waking(boards: Boards, *, quick: bool) -> Iterator[Figure]:
         name="database-wake",
         what=f"PostgreSQL, one event to {PROCESSES * THREADS} waiting connections: 99th percentile",
         measured=median(worst),
-        bound=_BOUND,
+        bound=50.0,
         unit=" ms",
         detail=f"of {rounds} events, from {min(worst):.0f} to {max(worst):.0f} ms, with the commit",
     )
