@@ -40,7 +40,7 @@ test-systems: $(READY) ## the same on emulated macOS and Windows, as far as a sy
 	ORC_TEST_SYSTEM=darwin PYTHONPATH=tests/systems $(BIN)/python -m pytest -rs -n 2 --dist worksteal $(SYSTEM_TESTS)
 	ORC_TEST_SYSTEM=windows PYTHONPATH=tests/systems $(BIN)/python -m pytest -rs -n 2 --dist worksteal $(SYSTEM_TESTS)
 
-# DATABASE_TESTS names some of them.
+# The tests for a database; .ci/run gives fewer.
 DATABASE_TESTS := tests/domain tests/planning tests/formulas
 
 test-database: $(READY) ## the rules of all nouns once more, on boards in a PostgreSQL database

@@ -25,7 +25,7 @@ def this_machine() -> str:
 
 
 def are_apart(machine: str, other: str) -> bool:
-    """Whether two machines differ; an empty one is not known, or the only one, and differs from none."""
+    """Whether two machines differ; an empty name, of an unknown or the only machine, differs from none."""
     return bool(machine and other) and machine != other
 
 

@@ -34,7 +34,7 @@ _PLAIN = {"formulas": (".formula.toml", ".formula.json"), "queries": (".sql",)}
 _BESIDE = "beside"
 _REMOVABLE = tuple(f"{folder}/" for folder in _PLAIN)
 _STORE_LINE = rb"(?m)^[ \t]*store[ \t]*=.*(?:\n|\Z)"
-"""The line of ``config.toml`` that leads to the board; it is of this machine, the rest is the board's."""
+"""The line of ``config.toml`` that says where the board is. It is not shared; all other lines are."""
 
 
 def _no_place(_state: State, _events: Committed) -> str | None:
@@ -71,7 +71,7 @@ class DocumentSync(Noun[State], name="documents"):
     # The documents
 
     def _paths(self, files: LocalFiles) -> Iterator[str]:
-        """The documents of the board, and the files that could be some."""
+        """The paths of the board's documents, and of the files here that could be documents."""
         state = self._state
         yield from (document_path(topic) for topic in state.knowledge)
         yield from (decision.path for decision in state.decisions.values())
@@ -120,14 +120,14 @@ class DocumentSync(Noun[State], name="documents"):
         return current_text(self._desk, state.knowledge.get(topic), data)
 
     def _give(self, files: LocalFiles, path: str, ours: bytes | None, mine: bytes | None) -> None:
-        """Write a document of the board into its file, unless the file was changed just now.
+        """Write a document of the board into its file, unless the file has changed since it was read.
 
         Raises:
-            Refused: It was.
+            Refused: The file has changed.
         """
         whole = files.documents.read(path)
         if _as_document(path, whole) != mine:
-            raise Refused("it was edited meanwhile; it is looked at again next time")
+            raise Refused("it was edited meanwhile; the next synchronisation compares it again")
         if path == FILE:
             line = re.search(_STORE_LINE, whole or b"")
             ours = (line[0] if line else b"") + (ours or b"")
@@ -141,7 +141,7 @@ class DocumentSync(Noun[State], name="documents"):
     def _take(
         self, files: LocalFiles, path: str, mine: bytes, before: str
     ) -> DocumentChange | None:
-        """Let the board adopt a file that was edited, whose digest was another one before."""
+        """Let the board adopt an edited file; ``before`` is the digest of the document that was edited."""
         if _decision(self._state, path):
             place = self._adopt_decision(path, mine, before)
         elif (topic := _topic(path)) is not None:
@@ -191,7 +191,7 @@ class DocumentSync(Noun[State], name="documents"):
 
 
 def _topic(path: str) -> str | None:
-    """The topic of a document; None if it is none."""
+    """The topic of a document; None if it is another document."""
     if path.startswith(f"{DECISIONS}/") or not path.startswith(f"{FOLDER}/"):
         return None
     return path.removeprefix(f"{FOLDER}/").removesuffix(ENDING)
@@ -204,10 +204,10 @@ def _decision(state: State, path: str) -> Decision | None:
 
 
 def _check_path(path: str) -> None:
-    """Refuse a path whose parts cannot name documents, whoever it comes from.
+    """Refuse a path with a part that cannot name a document: a person or another machine may have made it.
 
     Raises:
-        BadName: They cannot.
+        BadName: A part cannot.
     """
     if (topic := _topic(path)) is not None:
         names.name("topic", topic)

@@ -227,7 +227,7 @@ class FileWatcher:
             from watchdog.observers.polling import PollingObserver
         except ModuleNotFoundError:
             raise missing_extra() from None
-        # It says so of a new folder that it meets in its walk and in an event; nothing is lost by that.
+        # watchdog warns if it finds a new folder both in its walk and by an event; no change is lost.
         warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, r"watchdog\.")
         if not self._poll and self._exceeds_system():
             self._poll = 1.0

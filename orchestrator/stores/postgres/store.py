@@ -442,9 +442,8 @@ class PostgresStore:
                         return bool(head != after.id)
                     if any(int(head) > after.id for head in connection.notified(min(left, _LOOK))):
                         return True
-                except (
-                    InputOutputError
-                ):  # the server restarts: wait for it as long as for the commit
+                except InputOutputError:
+                    # The server restarts: wait for it as long as for the commit.
                     if time.monotonic() + _AGAIN >= deadline:
                         raise
                     time.sleep(_AGAIN)
