@@ -27,6 +27,7 @@ from orchestrator.domain.tasks.verification_events import TaskSubmitted
 from orchestrator.stores.memory import MemoryPresence, MemoryStore
 from orchestrator.stores.postgres import PostgresStore
 from orchestrator.stores.postgres.rows import RowPresence
+from tests import postgres_server
 
 MORNING = 1_795_241_580.0
 """2026-11-21T06:13:00Z: where the clock of every test begins."""
@@ -35,8 +36,6 @@ MORNING = 1_795_241_580.0
 def new_store() -> Store:
     """The store of a new board: in memory, or in a database if ``ORC_TEST_STORE`` says so."""
     if os.environ.get("ORC_TEST_STORE") == "postgres":
-        import postgres_server  # not found by its name in tests/stress, where this variable is not set
-
         return PostgresStore(f"{postgres_server.shared().new_board()}&commit=asynchronous")
     return MemoryStore()
 

@@ -5,13 +5,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import postgres_server
 import pytest
 from boards import SettableClock, check_law, new_store
 from hypothesis import HealthCheck, settings
 from system_under_test import LACKING, SYSTEM
 
 from orchestrator import Orchestrator
+from tests import postgres_server
 
 os.environ["TZ"] = "UTC"  # local times in texts are those that the tests name
 if hasattr(time, "tzset"):

@@ -14,7 +14,6 @@ from boards import SettableClock, as_text, check_derived, check_law, fold, saved
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant
-from postgres_server import Server
 
 from orchestrator import (
     Orchestrator,
@@ -38,6 +37,7 @@ from orchestrator.snapshot_schedule import SnapshotSchedule
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.memory import MemoryStore
 from orchestrator.stores.postgres import PostgresStore
+from tests.postgres_server import Server
 
 from .test_model import Board
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import postgres_server
 import pytest
 from boards import MORNING, SettableClock, as_text, check_derived, fold, saved_state
 from hypothesis import settings
@@ -25,6 +24,7 @@ from orchestrator.domain.tasks.records import Task
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.memory import MemoryStore
 from orchestrator.stores.postgres import PostgresStore
+from tests import postgres_server
 
 from .model import ENDED, Model, Refusal, Work
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import postgres_server
 import pytest
 from boards import SettableClock, check_law
 from hypothesis import given, settings
@@ -11,6 +10,7 @@ from msgspec.structs import replace
 
 from orchestrator import Orchestrator, snapshot
 from orchestrator.core.store import START
+from tests import postgres_server
 
 from .test_groups import COMMANDS, Command, Settled, count_ids, outcome
 

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from postgres_server import Server
 
 from orchestrator import Orchestrator, snapshot
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.store import START
 from orchestrator.interfaces.cli.main import main
 from orchestrator.maintenance.copying import copy_board
+from tests.postgres_server import Server
 
 OLD = Path(__file__).parent.parent / "data" / "board-of-1"
 

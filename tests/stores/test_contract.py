@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres_server import Server
 
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.memory import MemoryStore
 from orchestrator.stores.postgres import PostgresStore
+from tests.postgres_server import Server
 
 from .building import with_filelock
 from .contract import MakeStore, StoreContract

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from postgres_server import Server, running
 
 from orchestrator import Orchestrator, snapshot_schedule
 from orchestrator.core import clock
@@ -32,6 +31,7 @@ from orchestrator.interfaces.cli.main import main
 from orchestrator.stores.files.lines import crc_of
 from orchestrator.stores.postgres import PostgresStore, address, schema
 from orchestrator.stores.postgres.connection import Lost
+from tests.postgres_server import Server, running
 
 from .building import WAIT, add, end_of, fill, lines, texts_of
 

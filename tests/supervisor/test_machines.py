@@ -4,12 +4,11 @@ import os
 import subprocess
 from pathlib import Path
 
-import forked
-from postgres_server import Server
-
 from orchestrator import Orchestrator
 from orchestrator.core.trust import Trust
 from orchestrator.supervisor.agent_files import load_agent
+from tests import forked
+from tests.postgres_server import Server
 
 from .running import PATIENCE, until
 

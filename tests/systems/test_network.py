@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import network
-import postgres_server
 import pytest
 
 from orchestrator import Orchestrator
+from tests import postgres_server
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
