@@ -162,8 +162,6 @@ def snapshot_agrees(board: str, contents: LogContents, *, exact: bool = False) -
 
     With ``exact`` it must be there and, of a small board, be at the last line.
     """
-    path = Path(board, "state", "state.json")
-    data = path.read_bytes() if path.exists() else None
     store = FileStore(board, warn=print)
     file = store.open_snapshot()
     try:
@@ -171,9 +169,9 @@ def snapshot_agrees(board: str, contents: LogContents, *, exact: bool = False) -
     except ColdDamage as damage:
         yield f"state.json names {damage}, which is missing or damaged"
         return
-    if saved is None:
-        if data is not None or exact:
-            yield f"state.json is {'missing' if data is None else 'no whole snapshot'}"
+    if file is None or saved is None:
+        if file is not None or exact:
+            yield f"state.json is {'missing' if file is None else 'no whole snapshot'}"
         return
     state, position = saved.state, saved.cursor
     if position.id > len(contents.events):
@@ -182,7 +180,7 @@ def snapshot_agrees(board: str, contents: LogContents, *, exact: bool = False) -
     then = folded(contents.events[: position.id])
     if snapshot.encode(state, START) != snapshot.encode(then, START):
         yield f"state.json is not the fold of the log at event {position.id}"
-    if exact and len(data or b"") < SMALL and position.id != len(contents.events):
+    if exact and file.size < SMALL and position.id != len(contents.events):
         yield f"state.json is at event {position.id} of {len(contents.events)}"
 
 
