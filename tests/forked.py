@@ -15,7 +15,8 @@ from typing import Any
 
 from orchestrator.interfaces.cli.main import console
 
-_PROGRAM = "from orchestrator.interfaces.cli.main import console; console()"
+PROGRAM = "from orchestrator.interfaces.cli.main import console; console()"
+"""Runs ``orc``, with words after it."""
 
 
 def run(
@@ -49,7 +50,7 @@ def popen(
         settings: More arguments of :class:`subprocess.Popen`.
     """
     if not hasattr(os, "fork"):
-        program = [str(script)] if script else ["-c", _PROGRAM]
+        program = [str(script)] if script else ["-c", PROGRAM]
         return subprocess.Popen([sys.executable, *program, *words], env=env, **settings)
     run = partial(runpy.run_path, str(script), run_name="__main__") if script else console
     # What runs here, such as an event loop, does not run there.

@@ -40,7 +40,7 @@ def trio_portal() -> Iterator[BlockingPortal]:
 def orc(
     request: pytest.FixtureRequest, clock: SettableClock, warnings: list[str]
 ) -> Iterator[Orchestrator | Proxy]:
-    """A board in memory; when the test ends, its state must be the fold of its log."""
+    """A board of ``new_store``; when the test ends, its state must be the fold of its log."""
     orc = Orchestrator(new_store(), now=clock, warn=warnings.append)
     facade = getattr(request, "param", "plain")
     if facade == "plain":

@@ -16,7 +16,7 @@ import network
 import pytest
 
 from orchestrator import Orchestrator
-from tests import postgres_server
+from tests import forked, postgres_server
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -65,8 +65,7 @@ class Machine:
         return [facts[word] for facts in self.said if word in facts]
 
     def orc(self, *words: str) -> "subprocess.Popen[str]":
-        program = "from orchestrator.interfaces.cli.main import console; console()"
-        return self.start("-c", program, "--board", self.url, *words)
+        return self.start("-c", forked.PROGRAM, "--board", self.url, *words)
 
 
 class Town:
