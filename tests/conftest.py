@@ -29,24 +29,25 @@ for _name, _examples in {"default": _EXAMPLES, "ci": 200, "long": 5000}.items():
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
-MEMORY = "/dev/shm"
+_MEMORY = "/dev/shm"
 _ROOM = 2 << 30  # bytes that a run may need
 
 
 def pytest_configure() -> None:
     """Keep the folders of tests in memory if it has room: syncing to a disk is slow.
 
-    What a power loss leaves is asked by ``tests/stress``, on the disk.
+    Tests that make more folders give the variable to ``tempfile``. What a power loss leaves is asked by
+    ``tests/stress``, on the disk.
     """
-    if "PYTEST_DEBUG_TEMPROOT" not in os.environ and os.access(MEMORY, os.W_OK) and _serves():
-        os.environ["PYTEST_DEBUG_TEMPROOT"] = MEMORY
+    if "PYTEST_DEBUG_TEMPROOT" not in os.environ and os.access(_MEMORY, os.W_OK) and _serves():
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = _MEMORY
 
 
 def _serves() -> bool:
     """Whether programs may start there, and there is room; an emulated system cannot say so."""
     if not hasattr(os, "statvfs"):
         return True
-    system = os.statvfs(MEMORY)
+    system = os.statvfs(_MEMORY)
     return not system.f_flag & os.ST_NOEXEC and system.f_bavail * system.f_frsize > _ROOM
 
 

@@ -682,7 +682,7 @@ class BoardOfFiles(Board):
     """The same with real files and segments of a few events, and sometimes a new process."""
 
     def make_store(self) -> Store:
-        parent = "/dev/shm" if os.path.isdir("/dev/shm") else None
+        parent = os.environ.get("PYTEST_DEBUG_TEMPROOT")
         self.folder = tempfile.mkdtemp(dir=parent, prefix="orchestrator-model-")
         return self.new_store()
 

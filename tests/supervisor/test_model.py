@@ -110,7 +110,7 @@ class RunnerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+        memory = os.environ.get("PYTEST_DEBUG_TEMPROOT")
         self.folder = Path(tempfile.mkdtemp(dir=memory, prefix="orchestrator-test-"))
         self.files = self.folder / "agents"
         self.files.mkdir()

@@ -57,8 +57,6 @@ def on(clock: SettableClock, memory_path: Path) -> Callable[[str], Machine]:
 
 PLAN = "knowledge/plan.md"
 
-_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
-
 
 def test_documents_go_to_every_machine_and_hand_edits_come_back(
     on: Callable[[str], Machine],
@@ -208,7 +206,7 @@ def test_no_text_is_lost_and_the_machines_agree_in_the_end(
     steps: list[tuple[str, int, str]],
 ) -> None:
     """Whatever is written and edited where, in whichever order it is synchronised."""
-    with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
+    with tempfile.TemporaryDirectory(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")) as folder:
         store, clock = SharedStore(), SettableClock()
         machines = [Machine(store, clock, Path(folder, name)) for name in ("mill", "forge")]
         texts: dict[str, set[str]] = {"plan": set(), "notes": set()}
