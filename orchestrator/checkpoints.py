@@ -8,14 +8,16 @@ other is removed. It is made again when the log is folded past its place.
 from contextlib import suppress
 
 from orchestrator import snapshot
+from orchestrator.core.cold_map import ColdDamage
 from orchestrator.core.errors import Damage, NotFound, OrchestratorError
 from orchestrator.core.store import START, Cursor, Store
 from orchestrator.domain.state import State
 
 COLD_AT_ONCE = 64 << 20
-"""The command that seals a segment writes its checkpoint if the cold files have at most so many bytes.
+"""A command that reaches a new segment writes its checkpoint if the cold files have at most so many bytes.
 
-That takes about a second. Else `--at` or a new ``state.json`` makes it, when the log is folded past it.
+That takes about a second. With more bytes, the checkpoint is written later: when ``--at`` or a new
+``state.json`` folds the log from an earlier checkpoint or from its first event.
 """
 
 
@@ -78,7 +80,10 @@ class StatesOfThePast:
             return False
 
     def keep(self, state: State, before: Cursor, end: Cursor) -> None:
-        """Save the state at a position, if a checkpoint is due between an earlier position and this one."""
-        if self._kept is None or not self._kept.is_due(before, end):
-            return
-        self._kept.save(snapshot.encode(state, end), end)
+        """Save the state at a position, if a checkpoint is due between an earlier position and this one.
+
+        A failure is ignored: without a checkpoint, only time is lost.
+        """
+        with suppress(OrchestratorError, OSError, ColdDamage):
+            if self._kept is not None and self._kept.is_due(before, end):
+                self._kept.save(snapshot.encode(state, end), end)

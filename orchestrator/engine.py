@@ -7,7 +7,7 @@ a new command gets them for free.
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 import msgspec
@@ -162,7 +162,7 @@ class Engine:
                 before, self._position = self._position, chunk.end
                 self._schedule.grow(chunk.events)
                 if keeps_checkpoints:
-                    self._keep_checkpoint(state, before, chunk.end)
+                    self._keep_checkpoint(before)
         except Damage as damage:
             if damage.code in ("newer_version", "misfit"):
                 self.forget()  # part of a chunk was folded, so the position is not that of the state
@@ -238,7 +238,7 @@ class Engine:
             state.fold(record for record in chunk.events if record.id <= number)
             if chunk.end.id >= number:
                 return state
-            self._keep_checkpoint(state, position, chunk.end)
+            self.past_states.keep(state, position, chunk.end)
             position = chunk.end
         raise NotFound(f"There is no event {number}", code="event_not_found")
 
@@ -607,14 +607,13 @@ class Engine:
                 self._save()
         except (OrchestratorError, OSError) as error:
             self.warn(f"{error}. The snapshot is behind the log, which is all that counts.")
-        # The state is unknown if the snapshot could not be saved.
-        if self._state is not None and (self._cold is None or self._cold.size <= COLD_AT_ONCE):
-            self._keep_checkpoint(self._state, before, self._position)
+        self._keep_checkpoint(before)
 
-    def _keep_checkpoint(self, state: State, before: Cursor, end: Cursor) -> None:
-        """Save the state at a position as a checkpoint, if one is due: without it, only time is lost."""
-        with suppress(OrchestratorError, OSError, ColdDamage):
-            self.past_states.keep(state, before, end)
+    def _keep_checkpoint(self, before: Cursor) -> None:
+        """Save the state as a checkpoint, if one is due after a position and takes little time."""
+        state = self._state  # unknown if the snapshot could not be saved
+        if state is not None and (self._cold is None or self._cold.size <= COLD_AT_ONCE):
+            self.past_states.keep(state, before, self._position)
 
     def _write_document(self, path: str, text: str | None, seen: bytes | None) -> None:
         if self.documents.read(path) != seen:

@@ -9,13 +9,15 @@ import msgspec
 import pytest
 from boards import check_law, fold
 
-from orchestrator import Orchestrator, snapshot
+from orchestrator import Orchestrator, engine, snapshot
 from orchestrator.core.cold_map import ColdDamage
 from orchestrator.domain.state import State
 from orchestrator.maintenance.doctor import examine
 from orchestrator.stores.files import FileStore, checkpoints, reading
 from orchestrator.stores.files.lines import Position
 from orchestrator.stores.files.segment import Segment
+
+from .test_cold import cold_at_once
 
 pytestmark = pytest.mark.needs("sealing")
 
@@ -192,6 +194,26 @@ def test_a_checkpoint_that_cannot_be_written_fails_no_command(
     assert not files(tmp_path)
     orc = open_board(tmp_path)
     assert as_bytes(orc.engine.state_at(5)) == true_states(tmp_path)[5]
+
+
+def test_large_cold_files_are_not_read_for_a_checkpoint_until_the_log_is_folded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Neither by the command that seals a segment, nor by the next command of another process."""
+    monkeypatch.setattr(engine, "COLD_AT_ONCE", 0)
+    with cold_at_once(), open_board(tmp_path) as orc:
+        orc.workstreams.create("build")
+        for title in ("ended", "ended too"):
+            orc.tasks.cancel(orc.tasks.add("build", title=title).id)
+        orc.engine.save()
+        other = open_board(tmp_path)
+        assert other.engine.read().event == orc.engine.read().event
+        while not sealed(tmp_path):
+            orc.tasks.add("build", title="x" * 100)
+        other.tasks.add("build", title="one more")
+        assert not files(tmp_path)
+        other.engine.refold()
+        assert len(files(tmp_path)) == 1
 
 
 def test_a_board_without_sealed_segments_has_no_checkpoints(tmp_path: Path):
