@@ -114,7 +114,7 @@ def check_saved(orc: Orchestrator, folded: str, *, must_be_recent: bool = False)
         must_be_recent: A snapshot exists: of the last event if it is small, else at most an eighth of its
             size behind.
     """
-    size = len(orc.engine.store.load_snapshot() or b"")
+    size = len(saved_bytes(orc.engine.store))
     snap = saved_state(orc.engine.store)
     if snap is None:
         assert not must_be_recent, "there is no whole state.json"
@@ -130,6 +130,12 @@ def check_saved(orc: Orchestrator, folded: str, *, must_be_recent: bool = False)
         assert tail <= (size * schedule.TAIL if size >= schedule.SMALL else 0), (
             "state.json is too old"
         )
+
+
+def saved_bytes(store: Store) -> bytes:
+    """The bytes of the snapshot; empty if there is none."""
+    file = store.open_snapshot()
+    return file.read(0, file.size) if file is not None else b""
 
 
 def saved_state(store: Store) -> tuple[State, Cursor] | None:

@@ -373,11 +373,8 @@ class Store(Protocol):
     def wait(self, after: Cursor, timeout: float) -> bool:
         """Block until the log continues after ``after`` (True) or ``timeout`` seconds have passed."""
 
-    def load_snapshot(self) -> bytes | None:
-        """The last saved snapshot, or None."""
-
     def open_snapshot(self) -> StoredFile | None:
-        """The last saved snapshot, to be read in pieces; None if there is none."""
+        """The last saved snapshot; None if there is none."""
 
     def snapshot_age(self) -> float:
         """Seconds since any process saved the snapshot; infinite if none did."""

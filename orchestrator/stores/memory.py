@@ -227,12 +227,8 @@ class MemoryStore:
         with self._appended:
             return self._appended.wait_for(lambda: len(self._records) > after.id, timeout)
 
-    def load_snapshot(self) -> bytes | None:
-        return self._snapshot
-
     def open_snapshot(self) -> StoredFile | None:
-        data = self.load_snapshot()  # which tests replace
-        return BytesFile(data) if data is not None else None
+        return BytesFile(self._snapshot) if self._snapshot is not None else None
 
     def snapshot_age(self) -> float:
         return time.monotonic() - self._snapshot_time

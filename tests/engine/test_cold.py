@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from boards import SettableClock, as_text, check_derived, check_law, fold, saved_state
+from boards import SettableClock, as_text, check_derived, check_law, fold, saved_bytes, saved_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant
@@ -531,7 +531,7 @@ def test_a_snapshot_of_the_layout_before_cold_records_is_folded_anew(memory_path
     """The golden file was written by version 0.18, whose snapshots name no cold files."""
     store = new_store(memory_path / "b")
     orc = board_of(store)
-    data = store.load_snapshot() or b""
+    data = saved_bytes(store)
     body = data[snapshot._HEAD_LENGTH :].replace(b'"cold": null,\n  ', b"")
     body = body.replace(b'"format": 8', b'"format": 7')
     assert (snapshot._HEAD % 0)[:5] == data[:5]
@@ -546,7 +546,7 @@ def test_a_small_board_has_no_cold_files(memory_path: Path):
     """A thousand past records are the least that is worth a file."""
     orc = board_of(new_store(memory_path / "b"))
     assert not (memory_path / "b" / "state" / "cold").exists()
-    assert snapshot.decode(orc.engine.store.load_snapshot() or b"", FileStore.cursor_type)
+    assert snapshot.decode(saved_bytes(orc.engine.store), FileStore.cursor_type)
 
 
 def test_a_snapshot_costs_what_has_changed_and_not_what_has_ended():
@@ -576,7 +576,7 @@ def test_a_snapshot_costs_what_has_changed_and_not_what_has_ended():
         assert lines > 1100
         assert sum(written) <= 4 * lines
         assert len(store.cold.names()) < 20
-        assert len(store.load_snapshot() or b"") < 30_000
+        assert len(saved_bytes(store)) < 30_000
 
 
 @pytest.mark.parametrize("piece", [1, 7, 64, 1000, 1 << 20])

@@ -115,7 +115,8 @@ def make_base(folder: str, name: str, segment_size: int) -> Base:
     for number, _ in enumerate(work(orc, clock), start=1):
         states.append(fold(store))
         ends.append(len(b"".join(log_files(folder).values())))
-        snapshots[number] = store.load_snapshot() or b""
+        saved = store.open_snapshot()
+        snapshots[number] = saved.read(0, saved.size) if saved is not None else b""
     return Base(name, log_files(folder), snapshots, ends, states, segment_size)
 
 

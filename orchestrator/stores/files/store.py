@@ -123,9 +123,6 @@ class FileStore:
             id=records[-1].id, segment=segment, offset=end - len(lines[-1]), end=end, crc=crc
         )
 
-    def load_snapshot(self) -> bytes | None:
-        return disk.read(self._snapshot)
-
     def open_snapshot(self) -> StoredFile | None:
         return open_file(self._snapshot)
 

@@ -452,13 +452,9 @@ class PostgresStore:
 
     # The snapshot
 
-    def load_snapshot(self) -> bytes | None:
+    def open_snapshot(self) -> StoredFile | None:
         question = "SELECT data FROM orchestrator.snapshots WHERE board = %s"
         data: bytes | None = self._connection.value(question, (self._board,))
-        return data
-
-    def open_snapshot(self) -> StoredFile | None:
-        data = self.load_snapshot()
         return BytesFile(data) if data is not None else None
 
     def snapshot_age(self) -> float:
