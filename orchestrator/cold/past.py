@@ -67,10 +67,8 @@ class DividedMap(NamedTuple):
 
     def surplus(self) -> int:
         """How many records can leave the memory, at least."""
-        records = self.records
-        if len(records) < self.newest:
-            return 0
-        return sum(starmap(self.is_past, dict.items(records))) - self.newest  # type: ignore[arg-type]
+        past = sum(starmap(self.is_past, dict.items(self.records)))  # type: ignore[arg-type]
+        return max(0, past - self.newest)
 
     def hot(self) -> list[HotRecord]:
         """The records in memory, in their order."""

@@ -130,10 +130,8 @@ class ColdRun:
             return None
         block = self._block(number)
         begin = encode((kind, key))[:-1]  # the line goes on, or ends there if it is a removal
-        at = 0 if block.startswith(begin) else block.find(b"\n" + begin) + 1
-        if at == 0 and not block.startswith(begin):
-            return None
-        return decode_line(memoryview(block)[at : block.index(b"\n", at)])
+        at = (b"\n" + block).find(b"\n" + begin)  # where the line begins in the block
+        return decode_line(block[at : block.index(b"\n", at)]) if at >= 0 else None
 
     def scan(self, kind: str) -> Iterator[ColdLine]:
         """The lines of a map, in the order of their keys."""

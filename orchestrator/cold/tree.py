@@ -8,7 +8,6 @@ snapshot is in its place, so a crash at any time leaves a snapshot with all of i
 
 from collections.abc import Callable, Iterator
 from heapq import merge
-from itertools import islice
 from typing import Any, get_args
 
 import msgspec
@@ -202,7 +201,7 @@ def split(state: State, tree: ColdTree | None, files: ColdFiles, event: int) -> 
     maps = divided_maps(state)
     # Read receipts do not count: there are many if there are many messages.
     is_large = sum(len(each.records) for each in maps) >= FEWEST
-    moves = is_large and sum(max(0, each.surplus()) for each in maps) >= FEWEST
+    moves = is_large and sum(each.surplus() for each in maps) >= FEWEST
     if tree is None and not moves:
         return None
     maps += divided_mailboxes(state)
@@ -295,7 +294,7 @@ def _write(files: ColdFiles, part: ColdPart, lines: list[_Line], name: str) -> N
     for begin in range(0, len(lines), LARGEST):
         packed = (
             (kind, key, encode([kind, key] if order < 0 else [kind, key, order, value]))
-            for kind, key, order, value in islice(lines, begin, begin + LARGEST)
+            for kind, key, order, value in lines[begin : begin + LARGEST]
         )
         part.files.append(_write_file(files, packed, name))
     kinds = {*KINDS, *map(_box_kind, part.boxes.values())}

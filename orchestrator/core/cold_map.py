@@ -120,7 +120,7 @@ class ColdMap(dict[K, V]):
 
     # One record
 
-    def _has(self, key: Any) -> bool:
+    def __contains__(self, key: Any) -> bool:
         """Whether there is a record; a cold one is in memory from now on."""
         if dict.__contains__(self, key):
             return True
@@ -140,12 +140,9 @@ class ColdMap(dict[K, V]):
         return True
 
     def __missing__(self, key: K) -> V:
-        if self._has(key):
+        if key in self:
             return dict.__getitem__(self, key)
         raise KeyError(key)
-
-    def __contains__(self, key: object) -> bool:
-        return dict.__contains__(self, key) or self._has(key)
 
     def get(self, key: Any, default: Any = None) -> Any:
         return dict.__getitem__(self, key) if key in self else default
