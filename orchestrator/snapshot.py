@@ -109,7 +109,7 @@ def _encode(
 ) -> bytes:
     log = msgspec.Raw(msgspec.json.encode(cursor))
     # The text may have 50 MB: it is copied once, after the compact form was released.
-    flat = _FlatState(*[hot.get(name, getattr(of, name)) for of, name in state.holders()])
+    flat = _FlatState(**state.fields() | hot)
     compact = msgspec.json.encode(Snapshot(_format_of(state), log, part, flat))
     text = msgspec.json.format(compact, indent=2)
     del compact

@@ -116,7 +116,7 @@ def divided_maps(state: State) -> list[DividedMap]:
         "submissions": lambda _, submission: not submission.is_open,
         "requests": _always,
     }
-    fields = {name: getattr(holder, name) for holder, name in state.holders()}
+    fields = state.fields()
     return [DividedMap(kind, "", fields[kind], rules[kind]) for kind in KINDS]
 
 

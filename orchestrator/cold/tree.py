@@ -142,8 +142,7 @@ def install(state: State, tree: ColdTree, restored: Callable[[], State]) -> None
         holder = holders[kind]
 
         def restore(kind: str = kind) -> dict[Any, Any]:
-            whole = {name: getattr(of, name) for of, name in restored().holders()}
-            return whole[kind]  # type: ignore[no-any-return]
+            return restored().fields()[kind]  # type: ignore[no-any-return]
 
         types = get_args(type(holder).__annotations__[kind])
         hot = getattr(holder, kind)
@@ -160,8 +159,7 @@ def install(state: State, tree: ColdTree, restored: Callable[[], State]) -> None
 
 def whole_maps(state: State) -> dict[str, dict[Any, Any]]:
     """The maps of a state that have cold records, complete, by the names of their fields."""
-    fields = {name: getattr(holder, name) for holder, name in state.holders()}
-    whole = {name: value.copy() for name, value in fields.items() if isinstance(value, ColdMap)}
+    whole = {n: value.copy() for n, value in state.fields().items() if isinstance(value, ColdMap)}
     boxes = state.mail.mailboxes
     if any(isinstance(box.read, ColdMap) for box in boxes.values()):
         read = {agent: box.read.copy() for agent, box in boxes.items()}

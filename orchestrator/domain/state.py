@@ -117,6 +117,10 @@ class State(msgspec.Struct, dict=True):
             else:
                 yield self, name
 
+    def fields(self) -> dict[str, Any]:
+        """The value of each field of the slices and of the state itself, by its name."""
+        return {name: getattr(holder, name) for holder, name in self.holders()}
+
     def slices(self) -> Iterator[Slice]:
         """The slices of the nouns."""
         values = (getattr(self, name) for name in self.__struct_fields__)

@@ -282,6 +282,4 @@ def _place(kind: str, key: Key) -> tuple[str, Key]:
 
 
 def _fields(state: State) -> Iterator[tuple[str, Any]]:
-    for holder, name in state.holders():
-        if name not in _UNKEPT:
-            yield name, getattr(holder, name)
+    return ((name, value) for name, value in state.fields().items() if name not in _UNKEPT)

@@ -23,6 +23,7 @@ from orchestrator.core.printable import one_line, shortened, times
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.agents.commands import STALE_AFTER
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks.blockers import ended_needs
 from orchestrator.domain.tasks.records import Task
 from orchestrator.planning.records import DESCRIPTION, SHOWN, Alert, AlertKind
 from orchestrator.planning.survey import about, place
@@ -105,27 +106,17 @@ def _silent_agents(state: State, now: str, seen: Mapping[str, float]) -> Iterato
 def _ended_needs(state: State, active: set[str]) -> Iterator[Alert]:
     """Yield the tasks that ended otherwise than others need it: not done, or cancelled and not failed."""
     tasks = state.tasks
-    dependants: dict[str, list[Task]] = {}
-    for task in tasks.open():
-        is_idle = task.status in ("pending", "assigned", "blocked")
-        if is_idle and task.open_needs and task.workstream in active:
-            for need in dict.fromkeys((*task.needs, *task.needs_failure_of)):
-                dependants.setdefault(need, []).append(task)
-    for need, users in dependants.items():
-        status = tasks.status_of(need)
-        if status not in ("failed", "cancelled"):
-            continue
-        is_failed = status == "failed"
-        waiting = [task.id for task in users if not is_failed or need in task.needs]
-        if waiting:
-            live = tasks.get(need)
-            workstream = tasks.workstream_of(need)
-            yield Alert(
-                kind="need_ended",
-                text=f"{workstream}/{need} is {status}; {', '.join(waiting[:5])} waits for it",
-                workstream=workstream,
-                task=need,
-                status=status,
-                dependants=waiting[:SHOWN],
-                command=f"t reopen {need}" if live else "",
-            )
+    idle = [t for t in tasks.open() if t.status in ("pending", "assigned", "blocked")]
+    users = ended_needs(state, (task for task in idle if task.workstream in active))
+    for need, dependants in users.items():
+        waiting = [task.id for task in dependants]
+        status, workstream = tasks.status_of(need), tasks.workstream_of(need)
+        yield Alert(
+            kind="need_ended",
+            text=f"{workstream}/{need} is {status}; {', '.join(waiting[:5])} waits for it",
+            workstream=workstream,
+            task=need,
+            status=status,
+            dependants=waiting[:SHOWN],
+            command=f"t reopen {need}" if need in tasks else "",
+        )

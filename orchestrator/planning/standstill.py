@@ -12,8 +12,8 @@ import msgspec
 from orchestrator.core.clock import local_time, spoken
 from orchestrator.core.printable import escape, first_of, one_line
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import SHOWN, blockers
-from orchestrator.domain.tasks.records import ENDED, Task
+from orchestrator.domain.tasks.blockers import SHOWN, blockers, ended_needs
+from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.stages import open_parts
 
 NAMED = 3
@@ -298,20 +298,8 @@ class _Groups:
 
     def _stuck(self) -> list[Task]:
         """The failed and cancelled tasks that open tasks of those workstreams need otherwise."""
-        needs: dict[str, None] = {}
-        for task in self.state.tasks.open():
-            if task.open_needs and task.workstream in self.streams:
-                needs |= dict.fromkeys((*task.needs, *task.needs_failure_of))
-        ended = self.state.tasks.present(needs)
-        unfinished = [task for task in ended if task.status in ("failed", "cancelled")]
-        return [task for task in unfinished if self._is_needed(task)]
-
-    def _is_needed(self, task: Task) -> bool:
-        """Whether an open task of those workstreams needs it, or needs that it had failed."""
-        tasks = map(self.state.tasks.get, self._users(task))
-        return any(
-            t is not None and t.workstream in self.streams and t.status not in ENDED for t in tasks
-        )
+        users = (task for task in self.state.tasks.open() if task.workstream in self.streams)
+        return self.state.tasks.present(ended_needs(self.state, users))
 
     def _users(self, task: Task) -> list[str]:
         """The tasks that need a task, and unless it failed those that need its failure."""

@@ -193,6 +193,21 @@ def open_needs(state: State, task: Task) -> list[str]:
     return [need for need in task.needs if not state.tasks.is_done(need)]
 
 
+def ended_needs(state: State, tasks: Iterable[Task]) -> dict[str, list[Task]]:
+    """What tasks need and will not get as things stand, each with the tasks that need it.
+
+    That is a task that failed or was cancelled and is needed done, or was cancelled and is needed failed.
+    """
+    users: dict[str, list[Task]] = {}
+    for task in tasks:
+        needs = dict.fromkeys((*task.needs, *task.needs_failure_of)) if task.open_needs else ()
+        for need in needs:
+            status = state.tasks.status_of(need)
+            if status == "cancelled" or (status == "failed" and need in task.needs):
+                users.setdefault(need, []).append(task)
+    return users
+
+
 def titled(state: State, tasks: Sequence[str]) -> str:
     """Name tasks with their titles, a few of them."""
     live = state.tasks.tasks
