@@ -101,11 +101,11 @@ class Move:
     def _crc_before(self) -> int:
         """The checksum of the line before the segment; 0 for the first one."""
         earlier = [number for number in self._segments.numbers() if number < self.number]
-        located = self._segments.find(earlier[-1]) if earlier else None
-        if located is None:
+        if not earlier:
             return 0
-        if isinstance(located[0], ArchivedSegment):
-            return located[0].reference.crc
+        segment, _ = self._segments.needed(earlier[-1])
+        if isinstance(segment, ArchivedSegment):
+            return segment.reference.crc
         return crc_of(last_line(self._segments, earlier[-1]))
 
     def _copy(self, locked: Locked) -> None:
@@ -206,10 +206,7 @@ def moves(
     numbers = segments.numbers()[:-1]
     wanted = []
     for number in numbers[: len(numbers) - keep] if keep else numbers:
-        located = segments.find(number)
-        if located is None:
-            raise segments.missing(number)
-        source = located[0]
+        source, _ = segments.needed(number)
         name = f"events-{number}.jsonl"
         if not undo and (compress or source.path.endswith(archived.COMPRESSED)):
             name += archived.COMPRESSED

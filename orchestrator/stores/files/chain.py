@@ -23,10 +23,7 @@ def check_chain(segments: Segments, end: Position) -> Iterator[Problem | None]:
     """
     position = Position(segment=1)
     while True:
-        located = segments.find(position.segment)
-        if located is None:
-            raise segments.missing(position.segment)
-        segment = located[0]
+        segment, _ = segments.needed(position.segment)
         is_last = segment.number == end.segment
         try:
             for checked in check_segment(segment, position, end.end if is_last else segment.size()):

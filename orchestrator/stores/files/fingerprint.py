@@ -48,10 +48,7 @@ def fingerprint(segments: Segments, end: Position, known: str) -> str:
     for number in sorted({*segments.numbers(), *before}):
         if number > end.segment:
             break
-        located = segments.find(number)
-        if located is None:
-            raise segments.missing(number)
-        segment, is_active = located
+        segment, is_active = segments.needed(number)
         length = end.end if number == end.segment else segment.size()
         prints.append(_compared(segments, segment, before.get(number), length, is_active))
     return msgspec.json.encode(prints).decode()

@@ -52,9 +52,7 @@ def read_forward(segments: Segments, after: Position, tail: Tail) -> Iterator[Ch
         if position.end == 0:
             raise damage.no_event(segment)  # a sealed segment without a line
         position = Position(id=position.id, segment=position.id + 1, crc=position.crc)
-        located = segments.find(position.segment)
-        if located is None:
-            raise segments.missing(position.segment)
+        located = segments.needed(position.segment)
 
 
 def _verify(segment: Segment, after: Position, tail: Tail) -> None:
@@ -197,10 +195,7 @@ def is_continued(log: Segments, by: Segments) -> bool:
 
 def _closed(segments: Segments, number: int) -> tuple[Segment, int]:
     """A segment, and the end of its last closed commit."""
-    located = segments.find(number)
-    if located is None:
-        raise segments.missing(number)
-    segment, active = located
+    segment, active = segments.needed(number)
     end = _closed_end(segment) if active else segment.size()
     if end == 0 and not active:
         raise damage.no_event(segment)

@@ -62,6 +62,17 @@ class Segments:
             raise damage.no_event(active)
         return None
 
+    def needed(self, number: int) -> tuple[Segment, bool]:
+        """The segment that begins with an event, as :meth:`find` returns it.
+
+        Raises:
+            Damage: It is missing.
+        """
+        located = self.find(number)
+        if located is None:
+            raise self.missing(number)
+        return located
+
     def numbers(self) -> list[int]:
         """The numbers of the segments, in order; empty for a board without events.
 
