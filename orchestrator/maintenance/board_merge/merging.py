@@ -230,6 +230,11 @@ class MergeInProgress:
         """Whether this board changed something without the other board's knowledge."""
         return bool(self.logs.concurrent(subject))
 
+    def is_later_here(self, subject: Subject, kind: type[Event]) -> bool | None:
+        """Whether this board made such a change later than the other board; None if it made none."""
+        mine = [record for record, _ in self.concurrent(subject, kind)]
+        return not self.is_older_here(mine[-1]) if mine else None
+
     def is_from_there(self, number: int | None) -> bool:
         """Whether an event of this board, such as a claim, is one of the other board, or of both."""
         if number is None:

@@ -89,12 +89,6 @@ from orchestrator.maintenance.board_merge.merging import MergeInProgress, Rule, 
 from orchestrator.maintenance.board_merge.two_logs import Subject
 
 
-def _changed_here(merging: MergeInProgress, subject: Subject, kind: type[Event]) -> bool | None:
-    """Whether this board made such a change later than the one considered; None if it made none."""
-    mine = [record for record, _ in merging.concurrent(subject, kind)]
-    return not merging.is_older_here(mine[-1]) if mine else None
-
-
 def _edit(merging: MergeInProgress, subject: Subject, event: Any, fields: tuple[str, ...]) -> None:
     """Change a record, without the fields of which this board has a later value."""
     given = {f: v for f in fields if (v := getattr(event, f)) not in (UNSET, None)}
@@ -132,7 +126,7 @@ def _set_status(
         kinds: The events that change the status.
     """
     here, there = status
-    is_later = any(_changed_here(merging, subject, kind) for kind in kinds)
+    is_later = any(merging.is_later_here(subject, kind) for kind in kinds)
     if is_later and here != there:
         merging.conflict(f"{subject[0]} {subject[1]}", "status", here, there, "here")
     merging.copy_if(event, here != there and not is_later)
@@ -177,7 +171,7 @@ def open_or_close(merging: MergeInProgress, event: WorkstreamClosed | Workstream
 def register(merging: MergeInProgress, event: AgentRegistered) -> None:
     """Register an agent; of two registrations the later one counts."""
     known = merging.state.agents.get(event.id)
-    later = _changed_here(merging, ("agent", event.id), AgentRegistered)
+    later = merging.is_later_here(("agent", event.id), AgentRegistered)
     if known is not None and later is not None:
         facts = ("type", "capabilities", "max_load")
         here, there = ({f: getattr(v, f) for f in facts} for v in (known, event))
@@ -316,7 +310,7 @@ def requeue(merging: MergeInProgress, event: MessageRequeued) -> None:
 
 def set_list(merging: MergeInProgress, event: MailingListSet) -> None:
     """Set a mailing list; of two changes the later one counts."""
-    later = _changed_here(merging, ("list", event.name), MailingListSet)
+    later = merging.is_later_here(("list", event.name), MailingListSet)
     here = merging.state.mail.mailing_lists.get(event.name, ())
     if later is not None and here != event.members:
         won: Won = "here" if later else "there"

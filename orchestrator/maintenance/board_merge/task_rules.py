@@ -281,14 +281,14 @@ def reimport(merging: MergeInProgress, event: TaskReimported) -> None:
 def move(merging: MergeInProgress, event: TaskMoved) -> None:
     """Move a task to another workstream; of two moves the later one counts."""
     here = _task(merging, event).workstream
-    moves = [record for record, _ in merging.concurrent(("task", event.task), TaskMoved)]
+    later = merging.is_later_here(("task", event.task), TaskMoved)
     if here == event.workstream or event.workstream not in merging.state.workstreams:
         merging.leave()
-    elif moves and not merging.is_older_here(moves[-1]):
+    elif later:
         merging.leave()
         merging.conflict(_named(event), "workstream", here, event.workstream, "here")
     else:
-        if moves:
+        if later is not None:
             merging.conflict(_named(event), "workstream", here, event.workstream, "there")
         merging.copy(event)
 
