@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import InputOutputError
 from orchestrator.core.git import Git
+from orchestrator.domain.worktrees.commands import WorktreeRecords
+from orchestrator.planning import work_brief
 
 from .conftest import CommandLine
 
@@ -86,6 +89,27 @@ def test_claim_and_next_do_both_in_one(cli: CommandLine, repository: Git):
     repository.run("checkout", "-q", "--detach")
     refused = cli("claim", fourth, "--agent", "ann", "--worktree", status=1)
     assert f"Task {fourth} is yours" in refused.err
+
+
+def test_what_is_read_after_a_claim_can_fail_without_failing_the_claim(
+    cli: CommandLine, repository: Git, monkeypatch: pytest.MonkeyPatch
+):
+    """The claim is committed: an error would say that nothing was changed."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise InputOutputError("The disk cannot be read")
+
+    task = added(cli)
+    cli("worktree", "add", task, "ann")
+    cli("t", "release", task, "--agent", "ann")
+    monkeypatch.setattr(WorktreeRecords, "get", fail)
+    monkeypatch.setattr(work_brief, "brief_work", fail)
+    for words in (("next",), ("t", "next"), ("claim", task)):
+        taken = cli(*words, "--agent", "ann")
+        assert "Claimed" in taken.out
+        for command in (f"worktree path {task}", f"show {task}"):
+            assert f"The disk cannot be read. The work is yours; `orc {command}`" in taken.err
+        cli("t", "release", task, "--agent", "ann")
 
 
 def test_setup_commands_are_shown_and_allowed_by_a_person(

@@ -1,8 +1,10 @@
 """``orc next``, ``task next``, ``claim`` and ``review``: take work, with a brief."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from orchestrator.core.errors import NOTHING_LEFT, OrchestratorError
 from orchestrator.core.printable import escape, few
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from orchestrator.planning.next_work import Next
     from orchestrator.planning.standstill import Standstill
     from orchestrator.planning.work_brief import WorkBrief
+
+T = TypeVar("T")
 
 _EMPTY = 1
 """The exit status when there is nothing to take now."""
@@ -58,12 +62,12 @@ class ClaimedWorktree(msgspec.Struct):
         worktree: With ``--worktree``, or if the task has one already; not for a review.
     """
 
-    worktree: "Worktree | msgspec.UnsetType" = msgspec.UNSET
+    worktree: "Worktree | UnsetType" = UNSET
 
     @property
     def line(self) -> str:
         """What a person reads of it; empty without one."""
-        if isinstance(self.worktree, msgspec.UnsetType):
+        if isinstance(self.worktree, UnsetType):
             return ""
         from orchestrator.interfaces.cli.worktrees import worktree_line
 
@@ -191,14 +195,9 @@ def _worktree_for(run: Run, task: "Task | None", agent: str, *, wanted: bool) ->
     if task is None or task.status == "in_review":
         return ClaimedWorktree()
     if not wanted:
-        try:
-            is_made = task.id in run.orc.engine.read().worktrees
-            return ClaimedWorktree(run.orc.worktrees.get(task.id)) if is_made else ClaimedWorktree()
-        except (OrchestratorError, OSError) as error:  # the claim is committed
-            warn(
-                f"{error}. The work is yours; `{run.prog} worktree path {task.id}` finds its worktree."
-            )
-            return ClaimedWorktree()
+        again = f"`{run.prog} worktree path {task.id}` finds its worktree"
+        known = _looked(lambda: _known_worktree(run, task.id), again)
+        return ClaimedWorktree(known or UNSET)
     try:
         return ClaimedWorktree(run.orc.worktrees.add(task.id, agent=agent))
     except OrchestratorError as error:
@@ -207,16 +206,35 @@ def _worktree_for(run: Run, task: "Task | None", agent: str, *, wanted: bool) ->
         raise
 
 
+def _known_worktree(run: Run, task: str) -> "Worktree | None":
+    # Most tasks have none: the modules of worktrees are not loaded for them.
+    is_made = task in run.orc.engine.read().worktrees
+    return run.orc.worktrees.get(task) if is_made else None
+
+
 def _brief_for(run: Run, task: "Task | None", agent: str, *, quiet: bool) -> "WorkBrief | None":
-    """Return the brief of claimed work. The claim is committed, so a failure here is a warning."""
+    """Return the brief of claimed work; None if it is not wanted, or cannot be made."""
     if task is None or (quiet and not run.settings.json):
         return None
     from orchestrator.planning.work_brief import brief_work
 
+    return _looked(
+        lambda: brief_work(run.orc.engine, task, agent, prog=run.prog_as(agent)),
+        f"`{run.prog} show {task.id}` shows it",
+    )
+
+
+def _looked(look: Callable[[], T], again: str) -> T | None:
+    """Return what a function reads after a claim. The claim is committed, so a failure is a warning.
+
+    Args:
+        look: The function.
+        again: The end of the warning: a command that reads it again, and what that command does.
+    """
     try:
-        return brief_work(run.orc.engine, task, agent, prog=run.prog_as(agent))
+        return look()
     except (OrchestratorError, OSError) as error:
-        warn(f"{error}. The work is yours; `{run.prog} show {task.id}` shows it.")
+        warn(f"{error}. The work is yours; {again}.")
         return None
 
 
