@@ -57,7 +57,8 @@ class DocumentSync(Noun[State], name="documents"):
                 code="no_folder",
                 hint="`orc init DIR --store URL` makes one; then name it with --board DIR.",
             )
-        known: dict[str, str] = msgspec.json.decode(files.cursors.read(_READER) or "{}")
+        kept = files.cursors.read(_READER)
+        known: dict[str, str] = msgspec.json.decode(kept or "{}")
         changes = []
         try:
             for path in sorted({*self._paths(files), *known}):
@@ -65,7 +66,8 @@ class DocumentSync(Noun[State], name="documents"):
                 if change is not None:
                     changes.append(change)
         finally:
-            files.cursors.write(_READER, msgspec.json.encode(known).decode())
+            if (text := msgspec.json.encode(known).decode()) != kept:
+                files.cursors.write(_READER, text)
         return changes
 
     # The documents
