@@ -277,7 +277,7 @@ def _edited_document(topic: str, record: Topic | None, data: bytes) -> Document:
     return Document(
         topic=topic,
         text=body,
-        author=str(metadata.get("author", record.author if record else SYSTEM)),
+        author=_author(metadata, record),
         tags=_tags(metadata),
         version=len(record.versions) if record else 0,
         updated_at=record.updated_at if record else None,
@@ -296,8 +296,8 @@ def adopt(tx: Transaction[State], topic: str) -> tuple[dict[str, Any], str]:
         return split(_version(tx.event(record.versions[-1])).text)
     assert data is not None
     text, metadata, body = _parsed(topic, data)
-    author = str(metadata.get("author", record.author if record else SYSTEM))
-    tx.record(KnowledgeEdited(topic=topic, text=text, author=author, tags=_tags(metadata)))
+    author, tags = _author(metadata, record), _tags(metadata)
+    tx.record(KnowledgeEdited(topic=topic, text=text, author=author, tags=tags))
     return metadata, body
 
 
@@ -335,7 +335,7 @@ def adopt_copy(tx: Transaction[State], topic: str, data: bytes, before: str) -> 
         KnowledgeEdited(
             topic=topic,
             text=text,
-            author=str(metadata.get("author", known.author if known else SYSTEM)),
+            author=_author(metadata, known),
             tags=_tags(metadata),
             replaces=replaced,
             machine=tx.state.machine,
@@ -445,6 +445,11 @@ def _parsed(topic: str, data: bytes) -> tuple[str, dict[str, Any], str]:
         return text, *split(text)
     except BadInput as error:
         raise BadInput(f"{file}: {error.message}", code=error.code, hint=error.hint) from None
+
+
+def _author(metadata: dict[str, Any], record: Topic | None) -> str:
+    """The author of an edited file: the one in its frontmatter, else the one of the last version."""
+    return str(metadata.get("author", record.author if record else SYSTEM))
 
 
 def _tags(metadata: dict[str, Any]) -> tuple[str, ...]:
