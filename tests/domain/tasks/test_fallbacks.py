@@ -4,6 +4,7 @@ import pytest
 from boards import SettableClock, check_law, code_of
 
 from orchestrator import Orchestrator
+from orchestrator.planning.standstill import standstill
 from tests.boards import check_derived
 
 
@@ -189,5 +190,7 @@ def test_only_a_cancelled_one_needs_attention(orc: Orchestrator, deploy: str, un
     assert (stuck.task, stuck.needed_by) == (deploy, 1)
     orc.tasks.reopen(deploy)
     end(orc, deploy, "fail")
+    orc.links.add(undo, orc.tasks.add("build", title="Tell the users").id)
     assert not [alert for alert in orc.plan().attention if alert.kind == "need_ended"]
+    assert not standstill(orc.engine.read(), "ann", None, orc.engine.now()).stuck.tasks
     assert not [flaw for flaw in orc.lint() if flaw.rule == "ended_need"]
