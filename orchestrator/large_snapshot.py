@@ -14,9 +14,6 @@ from msgspec.structs import force_setattr
 from orchestrator.core.store import StoredFile
 from orchestrator.domain.tasks.records import Task
 
-LARGE = 64 << 20
-"""The size in bytes from which a snapshot is read in pieces."""
-
 PIECE = 1 << 20
 """The size of a piece in bytes."""
 

@@ -14,11 +14,13 @@ from typing import Any
 
 import msgspec
 
-from orchestrator import large_snapshot
 from orchestrator.cold.tree import ColdPart, ColdTree, install, split, whole_maps
 from orchestrator.core.events import is_known
 from orchestrator.core.store import ColdFiles, Cursor, StoredFile
 from orchestrator.domain.state import State
+
+LARGE = 64 << 20
+"""The size in bytes from which a snapshot is read in pieces."""
 
 _HEAD = b'{\n  "checksum": "%08x",\n'
 _HEAD_LENGTH = len(_HEAD % 0)
@@ -158,17 +160,23 @@ def load(
 
 def decode(data: bytes, cursor_type: type[Cursor]) -> tuple[State, Cursor] | None:
     """The state and its position of a ``state.json`` that needs no other file; else None."""
-    parts = _parse(data, zlib.crc32(memoryview(data)[_HEAD_LENGTH:]), cursor_type)
+    parts = _parse(data, _checksum(data), cursor_type)
     return parts[:2] if parts is not None and parts[2] is None else None
+
+
+def _checksum(data: bytes) -> int:
+    return zlib.crc32(memoryview(data)[_HEAD_LENGTH:])
 
 
 _Parts = tuple[State, Cursor, ColdPart | None]
 
 
 def _load(file: StoredFile, cursor_type: type[Cursor]) -> _Parts | None:
-    if file.size < large_snapshot.LARGE:
+    if file.size < LARGE:
         data = file.read(0, file.size)
-        return _parse(data, zlib.crc32(memoryview(data)[_HEAD_LENGTH:]), cursor_type)
+        return _parse(data, _checksum(data), cursor_type)
+    from orchestrator import large_snapshot  # most boards do not need it
+
     try:
         data, checksum, tasks = large_snapshot.read(file, _HEAD_LENGTH)
     except msgspec.MsgspecError:
@@ -205,7 +213,7 @@ class _Position(msgspec.Struct):
 
 def position_of(data: bytes, cursor_type: type[Cursor]) -> Cursor | None:
     """The position of a ``state.json``, without decoding its state; None if it was changed or damaged."""
-    if data[:_HEAD_LENGTH] != _HEAD % zlib.crc32(memoryview(data)[_HEAD_LENGTH:]):
+    if data[:_HEAD_LENGTH] != _HEAD % _checksum(data):
         return None
     try:
         return msgspec.json.decode(msgspec.json.decode(data, type=_Position).log, type=cursor_type)

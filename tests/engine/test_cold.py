@@ -589,7 +589,7 @@ def test_a_large_snapshot_is_read_in_pieces_of_any_size(memory_path: Path, piece
     path = memory_path / "b" / "state" / "state.json"
     whole = path.read_bytes()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(large_snapshot, "LARGE", 0)
+        patch.setattr(snapshot, "LARGE", 0)
         patch.setattr(large_snapshot, "PIECE", piece)
         saved = saved_state(orc.engine.store)
         assert saved is not None
