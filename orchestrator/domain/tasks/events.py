@@ -159,8 +159,7 @@ class TaskClaimed(TaskEvent):
     def apply(self, state: State, record: Recorded) -> None:
         TaskEvent.apply(self, state, record)  # `super()` takes twice as long
         state.agents.hooks.setdefault(record.agent, self.task)
-        if self.machine:
-            state.agents.machines[record.agent] = self.machine
+        state.agents.note_machine(record.agent, self.machine)
 
     def changed(self, task: Task, record: Recorded) -> Task:
         workers, agent = task.workers, record.agent
