@@ -1,4 +1,4 @@
-"""A board of many years: the cost of a command follows the open tasks, and not those that have ended."""
+"""A board of many years: the cost of a command depends on the open tasks, not on the ended ones."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -102,7 +102,7 @@ def _board(boards: Boards, number: int) -> str:
 
 
 def _ended(numbers: Iterable[int]) -> Iterator[Fact]:
-    """Tasks that were done somewhere else: one event for each, and not three."""
+    """Imported tasks that are done: each is one event instead of three."""
     at = "2026-01-05T08:00:00.000Z"
     for number in numbers:
         agent = f"agent-{number % 20}"

@@ -259,7 +259,7 @@ class Engine:
         return self._group or self.store
 
     def pause(self) -> None:
-        """Prepare for a long action between commands: signals and other threads are let in again.
+        """Prepare for a long action between commands: deliver signals, release the board to other threads.
 
         Raises:
             UsageError: A transaction is open, which would block all other writers.
@@ -274,7 +274,7 @@ class Engine:
         self._interrupts.release()
 
     def query(self) -> AbstractContextManager[None]:
-        """Keep other threads out while a query looks at the state, until it pauses."""
+        """Hold the board for a query until it ends or pauses: no other thread changes the state."""
         return self._owner.until_pause()
 
     def check_awaited(self) -> None:
@@ -639,7 +639,7 @@ class Engine:
         if self.store.cold is not None and (old is not None or saving.part is not None):
             snapshot.clean(self.store.cold, saving.part)
         if saving.moved:
-            self._load()  # which has less in memory
+            self._load()  # the loaded state takes less memory
 
     def _prepare(self) -> snapshot.Saving:
         assert self._state is not None

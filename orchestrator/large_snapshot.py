@@ -77,7 +77,7 @@ class _Reading:
         self.checksum, self.is_found = 0, False
 
     def until(self, mark: bytes | None) -> Iterator[bytes]:
-        """The text up to the end of a mark and, for the end of a map, before it; all of it without a mark."""
+        """The text up to a mark, with the mark unless that ends a map; without a mark, all the rest."""
         self.is_found = False
         while not self.is_found:
             at = self._text.find(mark) if mark is not None else -1

@@ -99,7 +99,7 @@ def prepare(state: State, cursor: Cursor, tree: ColdTree | None, files: ColdFile
 
 
 def clean(files: ColdFiles, part: ColdPart | None) -> None:
-    """Remove the cold files that the snapshot in place does not name; who has one open can read it still."""
+    """Remove the cold files that the saved snapshot does not name; those that are open can still be read."""
     named = {file.name for file in part.files} if part is not None else set()
     for name in files.names():
         if name not in named:

@@ -1,1 +1,1 @@
-"""Cold records: what the snapshot need not hold, because the work that it belongs to has ended."""
+"""Cold records: the records of ended work, which the snapshot need not contain."""

@@ -1,6 +1,7 @@
 """Which records of the state are past: no open work needs them, so they may be cold.
 
-A record that is asked for comes back, so this is a matter of speed: what is not named here stays in memory.
+A cold record can still be read, so this decides only about speed. A map that is not named here stays in
+memory.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,7 +26,7 @@ _OF_TASKS = (
     "tracked_by",
     "submissions_of",
 )
-"""Maps by the ids of tasks: what they keep of an ended task is past with it."""
+"""Maps by the ids of tasks: the record of a past task in them is past, too."""
 
 KINDS = ("tasks", *_OF_TASKS, "messages", "workflows", "steps", "work", "submissions", "requests")
 """The fields of the state that can have cold records, apart from the read mail of each mailbox."""
@@ -62,7 +63,7 @@ class DividedMap(NamedTuple):
 
     @property
     def newest(self) -> int:
-        """How many records stay in memory in any case; the last one, so that the next number is at hand."""
+        """How many records always stay in memory: at least the last one, which gives the next number."""
         return NEWEST.get(self.kind, 1)
 
     def surplus(self) -> int:
@@ -94,7 +95,7 @@ def divided_maps(state: State) -> list[DividedMap]:
 
     @cache
     def awaited() -> set[int]:
-        """The messages that somebody has not read yet."""
+        """The messages that wait in a queue, or that an agent has not read yet."""
         numbers = {number for queue in mail.queues.values() for number in queue}
         for box in mail.mailboxes.values():
             numbers.update(box.new, box.unread)
@@ -131,6 +132,6 @@ def _always(*_: object) -> bool:
 
 
 def _is_past(task: Task) -> bool:
-    """Whether a task has ended; one that failed again and again is shown to the lead until it is reopened."""
+    """Whether a task has ended; not if it failed more than once: the lead sees it until it is reopened."""
     is_alarming = task.status == "failed" and (task.failures > 1 or task.attempt > 1)
     return task.status in ENDED and not is_alarming

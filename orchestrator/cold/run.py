@@ -1,8 +1,8 @@
 """A cold file: records as lines of JSON in the order of their keys, and an index as the last line.
 
 The lines form blocks; the index has the first key, the place and the checksum of each. So one record is
-found by reading one block, and nothing that is read was changed without being noticed. A Bloom filter in the
-index tells of most keys that they are not in the file, without reading a block.
+found by reading one block, and a changed block is noticed when it is read. A Bloom filter in the index shows
+for most other keys that they are not in the file, so that no block is read for them.
 """
 
 import zlib
@@ -169,7 +169,7 @@ class ColdRun:
         return self._opened
 
     def _block(self, number: int) -> bytes:
-        # The last one is kept: who asks for a task asks for its steps, whose ids begin alike.
+        # The last block is kept: after a task, its steps are often read, whose ids begin alike.
         known, data = self._last
         if known != number:
             block = self._index()[0].blocks[number]

@@ -1,9 +1,9 @@
-"""The cold files of a snapshot: where past records go, and where they are found again.
+"""The cold files of a snapshot: past records are written to them, and read from them.
 
-The files form a log-structured merge tree. Settled records are written to a new file, of which the newest
-counts; a few small files are merged into one, so that a record is written a few times at most, however long
-the history is. The snapshot names its files. None of them ever changes, and they are removed when the next
-snapshot is in its place, so a crash at any time leaves a snapshot with all of its files.
+The files form a log-structured merge tree. Past records are written to a new file. If several files have
+a record, that of the newest file is valid. Small files are merged into one, so that a record is written only
+a few times, however long the history is. The snapshot names its files. A file never changes, and is removed
+after the next snapshot was saved. So a crash at any time leaves a snapshot with all of its files.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,13 +27,13 @@ from orchestrator.domain.mail.records import Mailbox, Receipt
 from orchestrator.domain.state import State
 
 FEWEST = 1000
-"""How many past records make a file: fewer cost less where they are."""
+"""The fewest past records for which a file is written: fewer cost less in the snapshot."""
 
 LARGEST = 64_000
 """How many records are written to one file; a file that has as many is never merged again."""
 
 MERGED = 8
-"""How many of the newest files are merged: small ones, and then the larger ones that come of it."""
+"""How many of the newest files are merged into one: small files, then the larger ones made of them."""
 
 Lines = Iterator[tuple[str, str, bytes]]
 """Kind, key and bytes of lines, in their order."""
@@ -274,7 +274,7 @@ def _map_part(each: DividedMap, past: list[HotRecord], spans: list[int], moves: 
 def _lines(
     each: DividedMap, past: list[HotRecord], kind: str, tree: ColdTree | None
 ) -> Iterator[_Line]:
-    """The lines of what is past in a map since its last file, and of what was removed."""
+    """The lines of the records of a map that are newly past, and of those that were removed."""
     cold = each.records if isinstance(each.records, ColdMap) else None
     for order, key, value in past:
         if cold is not None and tree is not None and order <= cold.last:

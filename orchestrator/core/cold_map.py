@@ -24,7 +24,7 @@ V = TypeVar("V")
 
 
 class ColdDamage(Exception):
-    """A cold file does not contain what was written to it. It never leaves the map or the snapshot."""
+    """A cold file does not contain what was written to it. The log is folded then."""
 
 
 class ColdLine(msgspec.Struct, array_like=True, gc=False, forbid_unknown_fields=True):
@@ -111,7 +111,7 @@ class ColdMap(dict[K, V]):
         self.next, self.cold, self.last = part.next, part.cold, part.last
         self.gone: dict[K, None] = dict.fromkeys(map(self._key, part.gone))
         self._begin = part.next
-        self._is_mixed = False  # whether a record stands behind a newer one in the dict
+        self._is_mixed = False  # whether the dict is not in the order of adding
 
     @property
     def is_restored(self) -> bool:
@@ -203,7 +203,7 @@ class ColdMap(dict[K, V]):
 
     def hot(self) -> list[tuple[int, K, V]]:
         """Order, key and record of the records in memory, in their order."""
-        # As a list at once: whoever looks at a cold record meanwhile adds it here.
+        # A copy: a look at a cold record during the iteration adds it to this dict.
         order = self.order
         entries = [(order[key], key, value) for key, value in list(dict.items(self))]
         entries.sort(key=_order)
@@ -258,7 +258,7 @@ class ColdMap(dict[K, V]):
         return entries
 
     def backwards(self) -> Iterator[tuple[K, V]]:
-        """Keys and records from the newest; the cold ones are read when the newest are through."""
+        """Keys and records from the newest; the cold ones are read only after the newest ones."""
         newest = [entry for entry in self.hot() if entry[0] > self.last]
         yield from ((key, value) for _, key, value in reversed(newest))
         first = newest[0][0] if newest else self.next

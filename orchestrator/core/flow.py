@@ -100,7 +100,7 @@ class Ownership:
 
     @contextmanager
     def until_pause(self) -> Iterator[None]:
-        """Have the board while a query looks at it, or until the query pauses.
+        """Hold the board for a query until it ends or pauses.
 
         Raises:
             OrchestratorError: As when the board is taken.
@@ -116,7 +116,7 @@ class Ownership:
                 self.__exit__()
 
     def pause(self) -> None:
-        """Let other threads have the board until the queries of this flow look at it again."""
+        """Release the board that queries of this flow hold, so that other threads can use it."""
         while self._queries and self._flow == current():
             self._queries.pop()
             self.__exit__()

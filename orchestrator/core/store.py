@@ -119,7 +119,7 @@ class Checkpoints(Protocol):
     """
 
     def is_due(self, before: Cursor, end: Cursor) -> bool:
-        """Whether ``end`` is in a later part than ``before``, whose checkpoint is missing and has room."""
+        """Whether ``end`` is in a later part than ``before``, without a checkpoint but with room for it."""
 
     def save(self, data: bytes, end: Cursor) -> None:
         """Save the snapshot of a position, whole or not at all; remove others if they take too much room."""
@@ -257,7 +257,7 @@ class ColdFiles(Protocol):
         """Open files; those that do not exist are left out."""
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file, whole or not at all; it takes the place of one of this name."""
+        """Write a file, or replace the one of this name, whole or not at all."""
 
     def remove(self, name: str) -> None:
         """Remove a file, if that is possible now."""

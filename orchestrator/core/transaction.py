@@ -305,10 +305,10 @@ class Desk(Protocol[S]):
         """The events of the log, newest first."""
 
     def query(self) -> AbstractContextManager[None]:
-        """Keep other threads out while a query looks at the state, until it pauses."""
+        """Hold the board for a query until it ends or pauses: no other thread changes the state."""
 
     def pause(self) -> None:
-        """Prepare for a long action between commands: signals and other threads are let in again.
+        """Prepare for a long action between commands: deliver signals, release the board to other threads.
 
         Raises:
             UsageError: A transaction is open, which would block all other writers.

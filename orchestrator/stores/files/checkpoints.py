@@ -80,7 +80,7 @@ class FileCheckpoints:
         )
         sizes = {}
         for number in sorted(numbers):
-            with suppress(FileNotFoundError):  # another process has thinned them out
+            with suppress(FileNotFoundError):  # another process has removed it
                 sizes[number] = os.lstat(self.path(number)).st_size
         return sizes
 
