@@ -171,7 +171,9 @@ class Engine:
                 self.forget()
                 found = self._catch_up(keeps_checkpoints=keeps_checkpoints)
                 if found[1] is None:
-                    self.warn(f"{damage.message}, so what came of it is not valid. {damage.hint}")
+                    self.warn(
+                        f"{damage.message}, so results from these events are not valid. {damage.hint}"
+                    )
                 return found
             return state, damage
         except BaseException:

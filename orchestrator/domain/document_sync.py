@@ -95,7 +95,7 @@ class DocumentSync(Noun[State], name="documents"):
             if not my_digest and before == theirs != "" and path.startswith(_REMOVABLE):
                 self._remove_plain(path, before)
                 ours = self._of_board(path)
-                change = DocumentChange(path=path, action="deleted", detail="from the board too")
+                change = DocumentChange(path=path, action="deleted", detail="also on the board")
             elif my_digest not in (theirs, before, ""):
                 change = self._take(files, path, mine or b"", before)
                 ours = self._of_board(path)
@@ -129,7 +129,9 @@ class DocumentSync(Noun[State], name="documents"):
         """
         whole = files.documents.read(path)
         if _as_document(path, whole) != mine:
-            raise Refused("it was edited meanwhile; the next synchronisation compares it again")
+            raise Refused(
+                "it was edited during the synchronisation; the next one compares it again"
+            )
         if path == FILE:
             line = re.search(_STORE_LINE, whole or b"")
             ours = (line[0] if line else b"") + (ours or b"")

@@ -254,7 +254,7 @@ class MergeQueue:
                 batch.give_up("the runner of the merge queue was ended")
                 if not isinstance(error, Refused) or error.code != "not_holder":
                     raise
-                self.tell(f"{error.message}: another runner goes on with it")
+                self.tell(f"{error.message}: another runner continues it")
             finally:
                 ended += batch.ended
 
@@ -325,9 +325,7 @@ class MergeBatch:
                     self._merge_upon(self._target.seen)
                 return
             except TargetMoved:
-                self._queue.tell(
-                    f"{self._name} was moved meanwhile: all branches are merged with it again"
-                )
+                self._queue.tell(f"{self._name} has moved: all branches are merged with it again")
         raise Waits(f"others moved {self._name} {_MOST_MOVES} times while the tests ran")
 
     def release(self, reason: str) -> None:

@@ -204,7 +204,7 @@ def _done(finding: ExplainedFinding, now: str) -> str:
 
 def _next(finding: ExplainedFinding, now: str) -> str:
     if not finding.next:
-        return "nothing more is sent"
+        return "no more mail is sent"
     who = finding.to if finding.next == "nudge" else OVERSEER
     when = f"after {clock.local_time(finding.due, now)}" if finding.due > now else "at once"
     return f"the next patrol tells {who} {when}"

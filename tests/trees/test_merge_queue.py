@@ -222,7 +222,7 @@ def test_a_push_in_the_middle_is_kept_and_all_is_tested_again_upon_it(town: Town
     assert town.queue.runs == 2
     assert town.ends() == dict.fromkeys(numbers, "merged")
     assert town.repo.main_line() == ["two", "Merge one into main", "pushed", "the first"]
-    assert any("was moved meanwhile" in line for line in town.said)
+    assert any("has moved: all branches are merged with it again" in line for line in town.said)
 
 
 def test_the_submitted_commit_is_merged_though_its_branch_moved_or_is_gone(town: Town):

@@ -142,7 +142,7 @@ NOTICES: dict[type[Event], Notice] = {
         "Rejected",
         (_worker, _creator, _watchers),
         lambda _task, event: event.reason,
-        lambda task: f"{_now_with(task)} `t claim {task.id}` goes on with it.",
+        lambda task: f"{_now_with(task)} `t claim {task.id}` continues it.",
     ),
     TaskFailed: Notice(
         "Failed",

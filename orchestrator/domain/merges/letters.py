@@ -44,7 +44,7 @@ def _way_back(state: State, submission: Submission, event: MergeReturned, task: 
     """How the author mends a branch and hands it in again."""
     claim, place, hand_in = "", "", "merge submit"
     if task is not None:
-        claim = f"`t claim {task.id}` goes on with it. "
+        claim = f"`t claim {task.id}` continues it. "
         if event.follow_up is not None:
             claim = f"Task {task.id} was added for that: {claim}"
         elif task.id in state.worktrees:
@@ -60,7 +60,7 @@ def report_end(tx: Transaction[State], submission: Submission, task: Task | None
     subject = f"{submission.status.capitalize()}: {_name(tx.state, submission)}"
     advice = f"`merge retry {submission.number}` submits the same commit again."
     if task is not None and tx.state.tasks[task.id].status not in ENDED:
-        advice = f"`t claim {task.id}` goes on with it. {advice}"
+        advice = f"`t claim {task.id}` continues it. {advice}"
     _write(tx, submission, subject, submission.reason, advice, task)
 
 

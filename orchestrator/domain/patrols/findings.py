@@ -187,7 +187,8 @@ class PatrolLook(msgspec.Struct, frozen=True):
                     subject=name,
                     to=name,
                     text=f"{name} is gone, and {', '.join(parts)}",
-                    advice="Work goes back when its lease ends. Nothing is removed from a worktree.",
+                    advice="A patrol gives the work back when its lease ends. It removes nothing from a"
+                    " worktree.",
                     since=self._last_seen(name),
                     tasks=tuple(dict.fromkeys(tasks)),
                 )
@@ -205,7 +206,7 @@ class PatrolLook(msgspec.Struct, frozen=True):
                 to=submission.author,
                 text=f"Submission {number}, {escape(submission.branch)} to {escape(submission.target)},"
                 f" has waited since {submission.submitted_at}",
-                advice=f"`merge show {number}` says why, `merge run` merges what waits.",
+                advice=f"`merge show {number}` shows its state, `merge run` merges the waiting branches.",
                 since=submission.submitted_at,
                 tasks=(submission.task,) if submission.task else (),
             )
@@ -226,7 +227,7 @@ class PatrolLook(msgspec.Struct, frozen=True):
                     text=f"Nothing has changed in the convoy {escape(convoy.name)} since {last}:"
                     f" {amount(len(open_tasks), 'task')} open, and no agent works on one",
                     advice=f"`convoy show {convoy.name}` lists them, `dispatch --convoy {convoy.name}`"
-                    " gives out what is ready.",
+                    " assigns the ready tasks.",
                     since=last,
                     tasks=tuple(open_tasks),
                 )
@@ -257,8 +258,8 @@ class PatrolLook(msgspec.Struct, frozen=True):
                 to=tree.agent,
                 text=f"No agent has the worktree of {tree.task}, on {escape(tree.branch)}{rest}; its"
                 f" task is {state_of_task}",
-                advice=f"`worktree show {tree.task}` says what is in it; `worktree prune --dry-run` what"
-                " could be removed.",
+                advice=f"`worktree show {tree.task}` shows its contents, `worktree prune --dry-run` shows"
+                " what can be removed.",
                 since=since,
                 tasks=(tree.task,),
             )

@@ -56,7 +56,7 @@ def init(
     git = git_care(made)
     text = f"{'There is already a board' if known else 'Made a board'}: {escape(made)}"
     if url is not None:
-        text = f"{'Found' if known else 'Made'} the board {escape(url)}: {escape(made)} leads to it"
+        text = f"{'Found' if known else 'Made'} the board {escape(url)}: commands in {escape(made)} use it"
         from orchestrator.api import Orchestrator
 
         with Orchestrator.open(made, warn=warn) as orc:

@@ -44,12 +44,12 @@ def merge(run: Run, other: str, dry_run: bool) -> "Answer[MergeReport]":
 def _text(report: "MergeReport", dry_run: bool) -> str:
     other = escape(report.other)
     if not report.taken and not report.conflicts:
-        return f"Nothing to merge: this board has everything from {other} already"
+        return f"Nothing to merge: this board already has all events of {other}"
     done = "Would merge" if dry_run else "Merged"
     since = f"after event {report.shared}" if report.shared else "with no common beginning"
     return parts(
         f"{done} {amount(report.taken, 'event')} of {other}, {since}",
-        f"Not taken over: {escape(counted(report.left))}" if report.left else "",
+        f"Not copied: {escape(counted(report.left))}" if report.left else "",
         *(f"Renamed: {escape(old)} is {escape(new)} here" for old, new in report.renamed.items()),
         f"{amount(len(report.conflicts), 'conflict')}:" if report.conflicts else "",
         *(_line(conflict) for conflict in report.conflicts),

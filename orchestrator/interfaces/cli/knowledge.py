@@ -121,7 +121,7 @@ def sync(run: Run) -> "Answer[list[DocumentChange]]":
     orc = run.orc
     changes = orc.knowledge.sync()
     nothing = (
-        "This board is in files: its documents are these files, and there is nothing to do."
+        "The documents of this board are files already: there is nothing to synchronise."
         if orc.engine.store.is_local
         else "All documents are the same on both sides."
     )

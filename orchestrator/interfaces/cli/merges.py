@@ -54,7 +54,7 @@ def submit(
 
 
 @MERGE.command("list", example="list --all", reads=True)
-@flag("--all", "Also those that have ended.")
+@flag("--all", "Also list submissions that have ended.")
 def list_(run: Run, all: bool) -> "Answer[list[Submission]]":
     """List the submissions that wait to be merged, in the order of the queue."""
     return listing(

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 @PATROL.command("run", example="run --every 30s", idempotent=True, local=True)
 @flag("--once", "Look once; this is the default.")
-@option(
-    "--every", "Look again after each such pause, until the process is ended: 30s.", types.DURATION
-)
+@option("--every", "Look again after this pause, until the process is ended: 30s.", types.DURATION)
 def run_(run: Run, once: bool, every: str | None) -> "Answer[PatrolRound] | None":
     """Tell agents by mail about work without progress, and give back work whose lease has ended.
 

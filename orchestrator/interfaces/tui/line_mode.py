@@ -184,9 +184,9 @@ def _form(action: Action) -> str:
 
 
 _HELP = [
-    "Type one of these and Enter. A text of several words needs double quotes, but not the last one:",
+    "Type one of these and press Enter. Put a text of several words in double quotes, except the last text:",
     "  board, permissions, agents, mail, locks, files, claims, events, cycle",
-    "      show a panel; with words behind it only rows that have them",
+    "      show a panel; with words after its name, only rows that contain them",
     "  open ID          everything about a row: a task, an agent, a message, a request ...",
     *(f"  {_form(action)}: {action.about}" for action in ACTIONS.values()),
     "  system           hide or show events of the machinery",

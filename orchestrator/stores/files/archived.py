@@ -141,7 +141,7 @@ class ArchivedSegment(Segment):
     def unreachable(self) -> ArchiveMissing:
         """The error for data that are not there, most often on a disk that is not mounted."""
         return ArchiveMissing(
-            f"{self.path} is not there: it has the events {self.number} to {self.reference.last} of the log",
+            f"{self.path} is missing: it has the events {self.number} to {self.reference.last} of the log",
             hint=f"Mount the disk of {os.path.dirname(self.path)}, or restore the file from a backup.",
             path=self.path,
             first=self.number,

@@ -167,7 +167,7 @@ class Move:
         now = self._segments.find(self.number)
         if now is None or now[1] or now[0].identity != self._source.identity:
             raise Refused(
-                f"The segment {self.number} was moved by another process meanwhile",
+                f"Another process has moved the segment {self.number}",
                 code="archive_busy",
                 hint="Repeat the command.",
             )

@@ -92,8 +92,8 @@ class FileUpkeep:
             yield Problem(
                 check="leftovers",
                 message=f"{path} is a copy of a segment that the log has in another place",
-                hint="Remove it, if no copy of this board needs it; or `events archive` with the same options"
-                " goes on and uses it.",
+                hint="Remove it if no copy of this board needs it. Or repeat `events archive` with the same"
+                " options, which uses it.",
             )
 
     def _modes(self) -> Iterator[Problem]:

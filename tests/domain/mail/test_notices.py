@@ -185,7 +185,7 @@ def test_the_notice_of_a_rejection_names_who_has_the_work(orc: Orchestrator, is_
     orc.reviews.reject(task, reason="no test", agent="bob")
     body = orc.mail.peek(orc.mail.inbox(agent="lead")[-1].id).body
     where = "The task is free." if is_retired else "ann has the task now."
-    assert body == f"no test\n\n{where} `t claim {task}` goes on with it."
+    assert body == f"no test\n\n{where} `t claim {task}` continues it."
 
 
 @pytest.mark.parametrize("end", ["fail", "approve"])
