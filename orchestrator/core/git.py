@@ -203,7 +203,7 @@ class Git:
         return GitResult(status, output, said)
 
     def _check_version(self) -> None:
-        """Refuse a git that is too old. It is asked when a command fails: to ask before each costs a process.
+        """Refuse a git that is too old. It is called after a failure only, because it starts a process.
 
         Raises:
             Refused: It is.

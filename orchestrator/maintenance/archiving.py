@@ -1,4 +1,4 @@
-"""Archive old parts of the log: in another folder, or compressed. Every command reads them all the same."""
+"""Archive old parts of the log: move them to another folder, or compress them. Commands still read them."""
 
 import msgspec
 
@@ -31,7 +31,7 @@ def archive_log(
 
     Args:
         engine: The board.
-        folder: Where they are to be; None: where they are.
+        folder: The new folder of their data; None leaves the data in their folder.
         compress: Compress them.
         keep: How many of the latest ones stay as they are.
         undo: Take all back to the folder of the log, not compressed.

@@ -1,4 +1,4 @@
-"""Whether a worktree was removed, and the reasons to keep it; apart from what finds them."""
+"""Whether a worktree was removed, and the reasons to keep it, which other modules find."""
 
 from typing import Literal
 
@@ -29,7 +29,7 @@ class KeepReason(msgspec.Struct, frozen=True, kw_only=True):
     """A reason to keep a worktree.
 
     Attributes:
-        text: It, as a part of a sentence.
+        text: The reason, as a part of a sentence.
     """
 
     kind: KeepReasonKind

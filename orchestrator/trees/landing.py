@@ -8,7 +8,7 @@
 4. Worktrees that have the target checked out get its new files (:meth:`Target.bring_along`).
 
 After a kill the intents tell what has landed: a change whose intent is a commit that the target contains. If
-the new files would overwrite somebody's work in such a worktree, the target is not moved.
+the new files would overwrite work in such a worktree that is not committed, the target is not moved.
 """
 
 import glob
@@ -122,13 +122,13 @@ class Target:
         return found
 
     def fetch(self, changes: Sequence[SubmittedChange]) -> None:
-        """Fetch branches of other machines from the remotes, as far as they have them."""
+        """Fetch the branches of changes that other machines have pushed to the remotes."""
         remotes = self._git.text("remote").splitlines()
         for remote, change in product(remotes, changes):
             words = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--")
             with suppress(OrchestratorError):  # it does not answer in time
                 self._git.run(
-                    *words, remote, f"refs/heads/{change.branch}", accepted=None, timeout=_FETCH
+                    *words, remote, f"{HEADS}{change.branch}", accepted=None, timeout=_FETCH
                 )
 
     def missing(self, changes: Sequence[SubmittedChange]) -> set[int]:
@@ -277,7 +277,7 @@ class Target:
         """Give the worktrees that have the target the files of its commit, if an earlier move did not.
 
         Raises:
-            TargetInUse: Somebody's work is in the way; it stays as it is.
+            TargetInUse: The new files would overwrite work in a worktree; it stays as it is.
         """
         if not self._may_be_behind:
             return
@@ -341,7 +341,7 @@ class Target:
             f"{escape(self.name)} is checked out in {escape(tree)}, and the merge would change work in it:"
             f" {why}",
             hint="Commit or stash that work, or check out another branch there;"
-            " the merge queue goes on by itself.",
+            " the merge queue then continues automatically.",
             folder=tree,
         )
 

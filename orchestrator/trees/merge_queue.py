@@ -77,7 +77,7 @@ class MergeQueue:
         report: Called for each submission that was merged or returned, as soon as the board has it.
 
     Attributes:
-        absent: The submissions that this repository does not have, with the reason why they wait.
+        absent: The submissions whose commits this repository does not have, with the reason why they wait.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class MergeQueue:
         return frozenset(waiting)
 
     def _tidy_up(self, late: list[Submission]) -> None:
-        """Finish what a killed runner has left; what turns out to be merged is added to ``late``."""
+        """Finish what a killed runner has left; add the submissions that it has merged to ``late``."""
 
         def has_ended(number: int, commit: str, intent: str) -> bool:
             try:
@@ -407,7 +407,7 @@ class MergeBatch:
         elif self._target.tip() != base:
             raise TargetMoved
         self._report_merged({change.number: commit for change, commit in commits.items()})
-        with self._queue.telling():  # somebody may have begun to work there just now
+        with self._queue.telling():  # a person may have begun to work there just now
             self._target.bring_along()
 
     # Reports

@@ -4,7 +4,7 @@ Each runner has a place of its own, which a lock keeps: ``.merge-queue-b81e3c05-
 worktrees. The middle part stands for the repository, because several may have their worktrees in one folder.
 The system gives the lock up when its process ends in any way, so the next runner knows at once that one was
 killed. It removes what that one has left there, its files and the processes of its tests that still run, and
-reads its note: what it was at work on.
+reads its note, which names the submissions that it had claimed.
 """
 
 import glob

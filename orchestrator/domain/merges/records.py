@@ -85,7 +85,7 @@ class Submission(Proposal, frozen=True, kw_only=True):
 
     @property
     def proposal(self) -> Proposal:
-        """What is to be merged, without what became of it."""
+        """What is to be merged, without its state in the queue."""
         return Proposal(
             branch=self.branch, target=self.target, commit=self.commit, strategy=self.strategy
         )

@@ -8,7 +8,7 @@ from orchestrator.domain.state import State
 
 
 class PatrolTold(Event):
-    """Somebody was told about concerns."""
+    """A patrol sent mail about concerns."""
 
     to: str
     concerns: tuple[Concern, ...]
@@ -16,7 +16,7 @@ class PatrolTold(Event):
 
 @event("patrol.nudged")
 class PatrolNudged(PatrolTold):
-    """An agent was told by mail what stands still."""
+    """An agent was told by mail about work without progress."""
 
     def apply(self, state: State, record: Recorded) -> None:
         for concern in self.concerns:
@@ -40,7 +40,7 @@ class PatrolEscalated(PatrolTold):
 
 @event("patrol.settled")
 class PatrolSettled(Event):
-    """These concerns are over; should one come back, it is told anew."""
+    """These concerns have ended. If one occurs again, it is told again."""
 
     concerns: tuple[Concern, ...]
 

@@ -17,7 +17,7 @@ FindingKind = Literal[
 
 
 class Concern(Record, frozen=True, kw_only=True):
-    """What a patrol tells somebody about; as long as it lasts, it has the same key.
+    """What a patrol tells an agent about; as long as it lasts, it has the same key.
 
     Attributes:
         kind: What is wrong.

@@ -67,10 +67,12 @@ def named_tasks(folder: str, revision: str) -> NamedTasks:
 
 
 def git(folder: str, words: Sequence[str]) -> str:
-    """What git prints in a folder, as it sees the repository inside of a hook; errors as of ``Git.run``.
+    """What git prints in a folder; inside of a hook, it uses the index of the commit.
 
     Raises:
-        NotFound: There is no repository.
+        NotFound: There is no repository, or git is not installed.
+        TimedOut: It took too long.
+        GitFailed: It failed.
     """
     if repository.here(folder) is None:
         raise NotFound(

@@ -167,8 +167,8 @@ def record(run: Run, type: str, facts: tuple[str, ...]) -> "Answer[EventObject]"
 @EVENTS.command("archive", example="archive --to /mnt/old --compress --keep 2", local=True)
 @option("--to", "Move the sealed segments to this folder.", types.FOLDER, metavar="DIR")
 @flag("--compress", "Compress them; needs the extra archive.")
-@option("--keep", "Leave this many of the latest ones as they are: 2.", types.COUNT, default=0)
-@flag("--undo", "Move all back to the folder of the log and decompress them.")
+@option("--keep", "Leave this many of the latest segments as they are: 2.", types.COUNT, default=0)
+@flag("--undo", "Move all segments back to the folder of the log, and decompress them.")
 def archive(run: Run, to: str | None, compress: bool, keep: int, undo: bool) -> "Answer[Archived]":
     """Move old parts of the log to another folder, or compress them.
 
@@ -189,14 +189,14 @@ def archive(run: Run, to: str | None, compress: bool, keep: int, undo: bool) -> 
         for part in archived.moved
     ]
     texts += [
-        f"{escape(part.left)} is not removed: a copy of this board may need it. Without a copy, remove it."
+        f"{escape(part.left)} stays: a copy of this board may need it. If there is none, remove it."
         for part in archived.moved
         if part.left
     ]
     nothing = (
         "No segment is archived."
         if undo
-        else "No sealed segment can be moved: the log seals one after 64 MiB, and --keep leaves the latest."
+        else "There is no sealed segment to move. The log seals one at 64 MiB, and --keep leaves the latest."
     )
     return say(archived, lines(texts, empty=nothing))
 

@@ -115,7 +115,7 @@ def sync(run: Run) -> "Answer[list[DocumentChange]]":
     """Bring the files of this machine and the documents of a board in a database to the same state.
 
     Files that were edited are adopted. If the document has changed too, its text stays, and yours is in its
-    history. `init --store` and the runner do this by themselves. On a board of files there is nothing to do.
+    history. `init --store` and the runner do this automatically. On a board of files there is nothing to do.
     The exit status is 1 if a file could not be adopted.
     """
     orc = run.orc

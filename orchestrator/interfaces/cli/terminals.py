@@ -109,7 +109,7 @@ def stop(run: Run, agent: str) -> "Answer[Terminal]":
 
 @TERMINAL.command("reap", example="reap", idempotent=True)
 def reap(run: Run) -> "Answer[list[Terminal]]":
-    """Record which commands in terminals have ended; tmux calls this by itself."""
+    """Record which commands in terminals have ended; tmux calls this automatically."""
     ended = run.orc.terminals.reap()
     texts = (f"{escape(t.agent)}: {t.outcome}{_status(t)}" for t in ended)
     return Answer(ended, lambda: lines(texts, empty="No other terminal has ended."))

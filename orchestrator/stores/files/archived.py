@@ -50,7 +50,7 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def mark_of(folder: str) -> int:
-    """A number of a folder that a copy of it does not have, nor the folder itself in another place."""
+    """A number for a folder. A copy of the folder has another number; so has the folder after a move."""
     return zlib.crc32(os.fsencode(f"{os.path.realpath(folder)}\0{os.stat(folder).st_ino}"))
 
 
@@ -80,7 +80,7 @@ def reference_of(segment: Segment) -> Reference | None:
 
 
 class ArchivedSegment(Segment):
-    """A segment that is read where its reference leads to; opened when it is first read.
+    """A segment whose data are in the file that its reference names; the first read opens this file.
 
     Args:
         place: The open file of the reference.
@@ -102,7 +102,7 @@ class ArchivedSegment(Segment):
 
     @property
     def end(self) -> Position:
-        """The end of the last line, known also when the data are not there; its offset is not."""
+        """The end of the last line, also if the data are not there. The offset of this line is not known."""
         known = self.reference
         return Position(id=known.last, segment=self.number, end=known.bytes, crc=known.crc)
 
@@ -206,7 +206,7 @@ class CompressedFile:
 
 
 def compressing(file: Any) -> Any:
-    """A file that compresses into another one what is written to it."""
+    """A file that compresses what is written to it, and writes the result to another file."""
     parameter = zstd().CParameter
     option = {parameter.compressionLevel: _LEVEL, parameter.checksumFlag: 1}
     return zstd().SeekableZstdFile(file, "w", level_or_option=option, max_frame_content_size=_FRAME)

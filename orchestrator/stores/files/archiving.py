@@ -1,8 +1,8 @@
 """Move sealed segments of the log to another folder, compress them, or take them back.
 
 The data are copied, synced and compared. Then the file in the folder of the log is replaced by a rename: at
-that moment the move has happened. A crash leaves the segment where it was or where it is to be, and the next
-attempt uses a copy that was left over.
+that moment the move has happened. After a crash the segment is in its old place or in its new one. The next
+attempt uses a copy that is left.
 """
 
 import os
@@ -32,7 +32,7 @@ class Move:
     Args:
         segments: The log.
         source: The segment.
-        target: The path where its data are to be.
+        target: The new path of its data.
 
     Attributes:
         number: The id of its first event.
@@ -174,7 +174,7 @@ class Move:
 
 
 class _Written:
-    """What writes all data that it is given to an open file."""
+    """Writes all data that it gets to an open file."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -191,7 +191,7 @@ def moves(
 
     Args:
         segments: The log.
-        folder: Where the data are to be; None: where they are.
+        folder: The new folder of the data; None leaves them in their folder.
         compress: Compress them.
         keep: How many of the latest sealed segments stay as they are.
         undo: Take them back to the folder of the log, not compressed.
@@ -246,7 +246,7 @@ def checked_folder(text: str, log: str) -> str:
 
 
 def unused_copies(segments: Segments) -> list[str]:
-    """The copies in the folders of archived segments of which the log does not know."""
+    """The copies of segments, also in folders of archived ones, that the log does not use."""
     sealed = segments.numbers()[:-1]
     found = [located[0] for located in map(segments.find, sealed) if located]
     used = {segment.path for segment in found}

@@ -93,7 +93,7 @@ class FileUpkeep:
                 check="leftovers",
                 message=f"{path} is a copy of a segment that the log has in another place",
                 hint="Remove it if no copy of this board needs it. Or repeat `events archive` with the same"
-                " options, which uses it.",
+                " options: it uses the copy.",
             )
 
     def _modes(self) -> Iterator[Problem]:
@@ -176,7 +176,7 @@ class FileUpkeep:
 
 
 def _is_unmerged(folder: str) -> bool:
-    """Whether a merge of git waits for somebody to decide which log counts."""
+    """Whether a merge of git waits until a person decides which log counts."""
     try:
         return bool(Git(folder).text("ls-files", "--unmerged", "--", "."))
     except OrchestratorError:
