@@ -51,16 +51,17 @@ def init(
     folder = location or place_for_new()
     known = os.path.isdir(os.path.join(folder, "state"))
     made = make(folder, versioned=versioned)
-    if url is not None:
-        known = not lead_to(made, url)
-    git = git_care(made)
-    text = f"{'There is already a board' if known else 'Made a board'}: {escape(made)}"
-    if url is not None:
-        text = f"{'Found' if known else 'Made'} the board {escape(url)}: commands in {escape(made)} use it"
+    if url is None:
+        text = f"{'There is already a board' if known else 'Made a board'}: {escape(made)}"
+    else:
         from orchestrator.api import Orchestrator
 
+        known = not lead_to(made, url)
         with Orchestrator.open(made, warn=warn) as orc:
             orc.knowledge.sync()
+        verb = "Found" if known else "Made"
+        text = f"{verb} the board {escape(url)}: commands in {escape(made)} use it"
+    git = git_care(made)
     return say(
         {"board": made, "created": not known, "git": git}, lines([text, *_GIT[git]], empty="")
     )
