@@ -45,6 +45,21 @@ class StatesOfThePast:
                 return saved
         return State(), START
 
+    def fold_to(self, number: int) -> State:
+        """Fold the log up to an event, from the nearest checkpoint before it.
+
+        Raises:
+            NotFound: The log has no such event.
+        """
+        state, position = self.newest(number)
+        for chunk in self._store.read(position):
+            state.fold(record for record in chunk.events if record.id <= number)
+            if chunk.end.id >= number:
+                return state
+            self.keep(state, position, chunk.end)
+            position = chunk.end
+        raise NotFound(f"There is no event {number}", code="event_not_found")
+
     def numbers(self) -> list[int]:
         """The numbers of the checkpoints, in order."""
         return self._kept.numbers() if self._kept is not None else []

@@ -12,26 +12,22 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from orchestrator import snapshot
-from orchestrator.checkpoints import COLD_AT_ONCE, StatesOfThePast
-from orchestrator.cold.tree import ColdTree
 from orchestrator.commit_group import CommitGroup, Settled
 from orchestrator.core import clock, flow, names
-from orchestrator.core.cold_map import ColdDamage
 from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import Damage, NotFound, OrchestratorError, Refused, UsageError
 from orchestrator.core.events import Cause, Event, Recorded, RequestMark, caused_by, decode
 from orchestrator.core.interrupts import Interrupts
 from orchestrator.core.machine import this_machine
 from orchestrator.core.progress import ShowProgress, no_progress
-from orchestrator.core.store import START, Cursor, LocalFiles, Store, StoredFile
+from orchestrator.core.store import Chunk, Cursor, LocalFiles, Store
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
+from orchestrator.current_state import CurrentState
 from orchestrator.domain import idempotency
 from orchestrator.domain.agents.identity import check_name, strangers
 from orchestrator.domain.reactions import react
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import renewal
-from orchestrator.snapshot_schedule import SnapshotSchedule
 
 R = TypeVar("R")
 
@@ -101,11 +97,10 @@ class Engine:
         self._open: Transaction[State] | None = None
         self._group: CommitGroup | None = None
         self._half_done: BaseException | None = None
-        self._state: State | None = None
-        self._position: Cursor = START
-        self._cold: ColdTree | None = None
-        self._schedule = SnapshotSchedule(store, light=light)
-        self.past_states = StatesOfThePast(store)
+        self._current = CurrentState(
+            store, self._read_log, light=light, machine=self.machine, warn=warn
+        )
+        self.past_states = self._current.past
         self._changed = False
         self.has_recorded = False
         self.last_author: str | None = None
@@ -136,7 +131,7 @@ class Engine:
     @property
     def position(self) -> Cursor:
         """The end of the log as far as it was read."""
-        return self._position
+        return self._current.position
 
     def _refresh(self) -> State:
         """Fold the new events of the log into the state.
@@ -151,72 +146,17 @@ class Engine:
 
     def _catch_up(self, *, keeps_checkpoints: bool = False) -> tuple[State, Damage | None]:
         """The state as far as the log can be read, and the damage that stops the reading."""
-        if self._group is not None and self._group.records and self._state is not None:
-            return self._state, None  # it is ahead of the log, which nobody else can change
-        known = self._state is not None
-        state = self._state if self._state is not None else self._load()
-        state.machine = self.machine
-        try:
-            for chunk in self.show_progress(self.store.read(self._position), "Reading the log"):
-                state.fold(chunk.events)
-                before, self._position = self._position, chunk.end
-                self._schedule.grow(chunk.events)
-                if keeps_checkpoints:
-                    self._keep_checkpoint(before)
-        except Damage as damage:
-            if damage.code in ("newer_version", "misfit"):
-                self.forget()  # part of a chunk was folded, so the position is not that of the state
-            if damage.code == "log_behind" and known and not self._log_is_gone():
-                # A commit that this process has read may have been undone: fold again, then decide.
-                self.forget()
-                found = self._catch_up(keeps_checkpoints=keeps_checkpoints)
-                if found[1] is None:
-                    self.warn(
-                        f"{damage.message}, so results from these events are not valid. {damage.hint}"
-                    )
-                return found
-            return state, damage
-        except BaseException:
-            self.forget()
-            raise
-        return state, None
+        state = self._current.state
+        if self._group is not None and self._group.records and state is not None:
+            return state, None  # it is ahead of the log, which nobody else can change
+        return self._current.catch_up(keeps_checkpoints=keeps_checkpoints)
 
-    def _log_is_gone(self) -> bool:
-        """Whether there is no event, as on a new board: a first commit is never undone."""
-        try:
-            return next(iter(self.store.read(START)), None) is None
-        except Damage:
-            return False
-
-    def _load(self) -> State:
-        for _ in range(2):  # another process may remove cold files between two reads
-            file = self.store.open_snapshot()
-            if file is None or self._open_snapshot(file):
-                break
-        return self._state if self._state is not None else self._begin_fold()
-
-    def _open_snapshot(self, file: StoredFile) -> bool:
-        """Take the state of a snapshot; False if it cannot be used."""
-        try:
-            saved = snapshot.load(file, self.store.cursor_type, self.store.cold, self.fold_to)
-        except ColdDamage:
-            return False
-        if saved is not None:
-            self._state, self._position, self._cold = saved.state, saved.cursor, saved.tree
-            self._schedule.saved(file.size, saved.state.event)
-        return saved is not None
-
-    def _begin_fold(self) -> State:
-        """Begin with the newest state of the past, or with an empty one before the first event."""
-        self._state, self._position = self.past_states.newest()
-        self._cold = None
-        self._schedule.saved(0, self._state.event)
-        return self._state
+    def _read_log(self, after: Cursor) -> Iterator[Chunk]:
+        return iter(self.show_progress(self.store.read(after), "Reading the log"))
 
     def forget(self) -> None:
         """Forget the state; the next use opens the board again."""
-        self._state = self._cold = None
-        self._position = START
+        self._current.forget()
 
     def state_at(self, number: int) -> State:
         """The state as it was right after an event.
@@ -227,22 +167,7 @@ class Engine:
         with self._owner:
             self._flush()
             present = self.read()
-        return present if number == present.event else self.fold_to(number)
-
-    def fold_to(self, number: int) -> State:
-        """Fold the log up to an event.
-
-        Raises:
-            NotFound: The log has no such event.
-        """
-        state, position = self.past_states.newest(number)
-        for chunk in self.store.read(position):
-            state.fold(record for record in chunk.events if record.id <= number)
-            if chunk.end.id >= number:
-                return state
-            self.past_states.keep(state, position, chunk.end)
-            position = chunk.end
-        raise NotFound(f"There is no event {number}", code="event_not_found")
+        return present if number == present.event else self.past_states.fold_to(number)
 
     def event(self, number: int) -> Recorded:
         """One event by its id, of the log or of the open transaction."""
@@ -284,7 +209,7 @@ class Engine:
 
     def watch(self) -> Callable[[float], bool]:
         """Return a function that waits for the next commit; see ``Desk.watch``."""
-        return functools.partial(self.store.wait, self._position)
+        return functools.partial(self.store.wait, self._current.position)
 
     # Commands
 
@@ -425,7 +350,7 @@ class Engine:
             self._interrupts.hold()
             try:
                 if group.records:
-                    before = self._position
+                    before = self._current.position
                     self._flush()
                     self._carry_out({}, {}, before)
             finally:
@@ -438,11 +363,11 @@ class Engine:
             return
         records = self._group.records
         try:
-            self._position = self._group.flush(self._position)
+            self._current.position = self._group.flush(self._current.position)
         except BaseException:
             self.forget()  # the state has what is not in the log
             raise
-        self._schedule.grow(records)
+        self._current.schedule.grow(records)
 
     def _locked(self, name: str) -> AbstractContextManager[None]:
         if self._group is not None:
@@ -463,7 +388,7 @@ class Engine:
             yield tx
         except BaseException:
             if tx.events:
-                position = self._position
+                position = self._current.position
                 self.forget()
                 if self._group is not None:  # what it has committed is not in the state any more
                     self._group.flush(position)
@@ -581,12 +506,12 @@ class Engine:
             seen: The content of these documents when the command read them.
         """
         self._interrupts.hold()
-        before = self._position
+        before = self._current.position
         try:
             self._flush()
-            self._position = self.store.append(records, self._position)
-            self._state = state
-            self._schedule.grow(records)
+            self._current.position = self.store.append(records, self._current.position)
+            self._current.state = state
+            self._current.schedule.grow(records)
             self._changed = True
             self._carry_out(texts, seen, before)
         finally:
@@ -605,17 +530,11 @@ class Engine:
             except (OrchestratorError, OSError) as error:
                 self.warn(f"{error}. The text is in the log; `doctor --fix` writes the file.")
         try:
-            if self._schedule.is_due:
-                self._save()
+            if self._current.schedule.is_due:
+                self._current.save()
         except (OrchestratorError, OSError) as error:
             self.warn(f"{error}. The snapshot is behind the log, which is all that counts.")
-        self._keep_checkpoint(before)
-
-    def _keep_checkpoint(self, before: Cursor) -> None:
-        """Save the state as a checkpoint, if one is due after a position and takes little time."""
-        state = self._state  # unknown if the snapshot could not be saved
-        if state is not None and (self._cold is None or self._cold.size <= COLD_AT_ONCE):
-            self.past_states.keep(state, before, self._position)
+        self._current.keep_checkpoint(before)
 
     def _write_document(self, path: str, text: str | None, seen: bytes | None) -> None:
         if self.documents.read(path) != seen:
@@ -624,28 +543,6 @@ class Engine:
             self.documents.delete(path)
         else:
             self.documents.write(path, text.encode())
-
-    def _save(self) -> None:
-        old = self._cold
-        if old is not None and not old.are_there():
-            self.forget()  # another process has merged the files
-            self._refresh()
-        try:
-            saving = self._prepare()
-        except ColdDamage:
-            self._begin_fold()
-            self._refresh()
-            saving = self._prepare()
-        self.store.save_snapshot(saving.data)
-        self._schedule.saved(len(saving.data), self._position.id)
-        if self.store.cold is not None and (old is not None or saving.part is not None):
-            snapshot.clean(self.store.cold, saving.part)
-        if saving.moved:
-            self._load()  # the loaded state takes less memory
-
-    def _prepare(self) -> snapshot.Saving:
-        assert self._state is not None
-        return snapshot.prepare(self._state, self._position, self._cold, self.store.cold)
 
     def _present(self, *agents: str) -> None:
         for agent in agents:
@@ -658,7 +555,7 @@ class Engine:
             self.settle()
             with self._locked("save"):
                 self._refresh()
-                self._save()
+                self._current.save()
 
     def refold(self, *, whole: bool = False) -> None:
         """Fold the log again and write the snapshot; the old snapshot is not read.
@@ -669,11 +566,7 @@ class Engine:
         with self._owner:
             self.settle()
             with self._locked("save"):
-                if whole:
-                    self.past_states.remove_all()
-                self._begin_fold()
-                self._refresh()
-                self._save()
+                self._current.refold(whole=whole)
 
     def close(self) -> None:
         """Close the board; write an exact snapshot if it is small and this process changed it."""
@@ -682,10 +575,10 @@ class Engine:
             self.store.close()
 
     def _save_at_the_end(self) -> None:
-        state = self._state
+        state = self._current.state
         if state is None or self._light or not self._changed:
             return
-        if self._schedule.is_small and state.event > self._schedule.event:
+        if self._current.schedule.is_small and state.event > self._current.schedule.event:
             try:
                 self.save()
             except OrchestratorError as error:

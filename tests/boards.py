@@ -315,6 +315,6 @@ def code_of(call: Callable[[], object]) -> str:
 @contextmanager
 def changes_nothing(orc: Orchestrator):
     """Check that the block adds no event and does not change the state."""
-    before = as_text(orc.engine.read(), orc.engine._position)
+    before = as_text(orc.engine.read(), orc.engine.position)
     yield
-    assert as_text(orc.engine.read(), orc.engine._position) == before
+    assert as_text(orc.engine.read(), orc.engine.position) == before

@@ -153,7 +153,7 @@ class _Doctor:
             why = "is damaged, or was changed by another program"
             try:
                 files, cursor_type = self.store.cold, self.store.cursor_type
-                saved = snapshot.load(file, cursor_type, files, self.engine.fold_to)
+                saved = snapshot.load(file, cursor_type, files, self.engine.past_states.fold_to)
             except ColdDamage as damage:
                 why = f"needs {damage}, which is missing or damaged"
         level, hint, message = "warning", "", ""

@@ -145,7 +145,7 @@ def test_a_board_of_the_first_format_opens_unchanged(tmp_path: Path, keeps_snaps
     with Orchestrator.open(folder) as orc:
         assert snapshot.decode(saved, orc.engine.store.cursor_type) is None
         state = orc.engine.read()
-        assert as_text(state, orc.engine._position) == as_text(*fold(orc.engine.store))
+        assert as_text(state, orc.engine.position) == as_text(*fold(orc.engine.store))
         assert (len(state.tasks), len(state.tasks.archived)) == (5, 2)
         assert {len(each) for each in (state.convoys, state.workflows, state.knowledge)} == {1}
         assert (len(state.mail.messages), len(state.locks), len(state.agents.hooks)) == (2, 2, 2)

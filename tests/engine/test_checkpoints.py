@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from boards import check_law, fold
 
-from orchestrator import Orchestrator, engine, snapshot
+from orchestrator import Orchestrator, current_state, snapshot
 from orchestrator.core.cold_map import ColdDamage
 from orchestrator.domain.state import State
 from orchestrator.maintenance.doctor import examine
@@ -200,7 +200,7 @@ def test_large_cold_files_are_not_read_for_a_checkpoint_until_the_log_is_folded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Neither by the command that seals a segment, nor by the next command of another process."""
-    monkeypatch.setattr(engine, "COLD_AT_ONCE", 0)
+    monkeypatch.setattr(current_state, "COLD_AT_ONCE", 0)
     with cold_at_once(), open_board(tmp_path) as orc:
         orc.workstreams.create("build")
         for title in ("ended", "ended too"):

@@ -60,7 +60,8 @@ def cold_at_once(*, newest: int = 1) -> Iterator[None]:
 def plain(orc: Orchestrator) -> Orchestrator:
     """The same board without a snapshot: all is in memory."""
     other = Orchestrator(orc.engine.store, now=orc.engine._clock)
-    other.engine._state, other.engine._position = fold(orc.engine.store)
+    current = other.engine._current
+    current.state, current.position = fold(orc.engine.store)
     return other
 
 
@@ -84,7 +85,7 @@ def answers(orc: Orchestrator) -> list[Any]:
         lambda: [orc.mail.queues(), orc.mail.search("1")],
         lambda: [len(tasks), len(state.mail.messages), len(state.requests), len(state.workflows)],
         lambda: [task.id for task in reversed(tasks.values())],
-        lambda: as_text(state, orc.engine._position),
+        lambda: as_text(state, orc.engine.position),
     ]
     found: list[Any] = []
     for query in queries:

@@ -265,8 +265,8 @@ class Stage:
             orc.knowledge.append("findings", "more\n")
             assert (orc.knowledge.read("findings") or "").split() == [*was.split(), "more"]
         check_law(orc)
-        assert as_text(open_board(folder, self.scene).engine.read(), orc.engine._position) == (
-            as_text(orc.engine.read(), orc.engine._position)
+        assert as_text(open_board(folder, self.scene).engine.read(), orc.engine.position) == (
+            as_text(orc.engine.read(), orc.engine.position)
         )
 
     def check_documents(self, orc: Orchestrator) -> None:

@@ -346,10 +346,10 @@ SNAPSHOTS: dict[str, Callable[[Path], object]] = {
 def test_a_snapshot_that_is_not_as_it_was_written_changes_nothing(board: Orchestrator, harm: str):
     board.tasks.add("build", title="one")
     board.engine.save()
-    before = as_text(board.engine.read(), board.engine._position)
+    before = as_text(board.engine.read(), board.engine.position)
     SNAPSHOTS[harm](file(board, "state.json"))
     other = again(board)
-    assert as_text(other.engine.read(), other.engine._position) == before
+    assert as_text(other.engine.read(), other.engine.position) == before
     assert other.tasks.add("build", title="two").title == "two"
     other.close()
     check_law(other)
@@ -358,7 +358,7 @@ def test_a_snapshot_that_is_not_as_it_was_written_changes_nothing(board: Orchest
 def test_every_byte_of_a_snapshot_may_be_wrong(board: Orchestrator):
     board.tasks.add("build", title="one")
     board.engine.save()
-    before = as_text(board.engine.read(), board.engine._position)
+    before = as_text(board.engine.read(), board.engine.position)
     data = file(board, "state.json").read_bytes()
     for index in range(0, len(data), 7):
         changed = bytearray(data)
@@ -366,7 +366,7 @@ def test_every_byte_of_a_snapshot_may_be_wrong(board: Orchestrator):
         assert snapshot.decode(bytes(changed), Position) is None
     file(board, "state.json").write_bytes(b"\0" * len(data))
     other = again(board)
-    assert as_text(other.engine.read(), other.engine._position) == before
+    assert as_text(other.engine.read(), other.engine.position) == before
     other.engine.save()
 
 
@@ -378,9 +378,7 @@ def test_a_stale_snapshot_is_never_wrong(board: Orchestrator):
     board.tasks.claim(task.id, agent="ann")
     file(board, "state.json").write_bytes(stale)
     other = again(board)
-    assert as_text(other.engine.read(), other.engine._position) == as_text(
-        *fold(board.engine.store)
-    )
+    assert as_text(other.engine.read(), other.engine.position) == as_text(*fold(board.engine.store))
 
 
 def test_state_json_is_the_same_bytes_in_every_process_that_folds_the_log(board: Orchestrator):
@@ -586,7 +584,7 @@ def write_event(board: Orchestrator, type_name: str, payload: bytes, version: in
     engine = board.engine
     with engine.store.locked("tests", 20):
         engine.read()
-        after = engine._position
+        after = engine.position
         entry = Recorded(
             after.id + 1, engine.now(), "ann", type_name, msgspec.Raw(payload), version
         )
@@ -651,7 +649,7 @@ def test_facts_of_a_newer_version_are_kept_in_the_state_its_snapshot_and_the_arc
 def test_a_snapshot_with_a_field_that_is_not_known_is_folded_anew(board: Orchestrator):
     """A newer program wrote it: the next snapshot must not lose the field."""
     board.tasks.add("build", title="One")
-    state, cursor = board.engine.read(), board.engine._position
+    state, cursor = board.engine.read(), board.engine.position
     body = snapshot.encode(state, cursor)[snapshot._HEAD_LENGTH :]
     more = body.replace(b'"title": "One"', b'"title": "One", "colour": "red"')
     assert more != body

@@ -93,7 +93,7 @@ class Board(RuleBasedStateMachine):
         return result
 
     def text(self) -> str:
-        return as_text(self.orc.engine.read(), self.orc.engine._position)
+        return as_text(self.orc.engine.read(), self.orc.engine.position)
 
     def head(self) -> int:
         return self.orc.engine.read().event

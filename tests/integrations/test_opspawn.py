@@ -193,7 +193,7 @@ def test_a_task_in_progress_is_pending_again_because_its_claim_has_no_lease(
     import_opspawn(empty.engine, folder)
     task = empty.tasks.get("299833bc")
     assert (task.status, task.assigned_to) == ("pending", None)
-    assert as_text(empty.engine.read(), empty.engine._position)
+    assert as_text(empty.engine.read(), empty.engine.position)
 
 
 @pytest.mark.parametrize(

@@ -372,7 +372,7 @@ def _judge_reader(
         state = orc.engine.read()
     except OrchestratorError as error:
         return "named error", _badly_said(error)
-    seen = text_of(state, orc.engine._position)
+    seen = text_of(state, orc.engine.position)
     if seen not in base.states:
         return "another state", "a reader saw a state that never was"
     commits = base.states.index(seen)
@@ -444,7 +444,7 @@ def _next_works(arena: Arena, base: Base) -> str:
     """Check after a success that a new process, the fold and the saved state agree."""
     orc = arena.open(base, [])
     orc.events.log("bob", "after", n=2)
-    seen = text_of(orc.engine.read(), orc.engine._position)
+    seen = text_of(orc.engine.read(), orc.engine.position)
     store = FileStore(arena.folder, segment_size=base.segment_size, warn=lambda _: None)
     return "" if seen == fold(store) else "the state is not the fold of the log"
 

@@ -88,7 +88,7 @@ def test_a_message_is_the_event_that_sent_it(orc: Orchestrator):
 
 def test_the_state_keeps_no_text(orc: Orchestrator):
     orc.mail.send("bob", "Key", "a long story " * 1000, agent="ann")
-    assert "long story" not in as_text(orc.engine.read(), orc.engine._position)
+    assert "long story" not in as_text(orc.engine.read(), orc.engine.position)
     assert orc.mail.read(1, agent="bob").body == "a long story " * 1000
 
 
@@ -768,7 +768,7 @@ class Post(RuleBasedStateMachine):
 
     def both(self, real: Callable[[], Any], model: Callable[[], Any]) -> Any:
         """Run a step on both: they agree, or refuse for the same reason and change nothing."""
-        before = as_text(self.orc.engine.read(), self.orc.engine._position)
+        before = as_text(self.orc.engine.read(), self.orc.engine.position)
         try:
             expected, refusal = model(), None
         except Missing as missing:
@@ -779,7 +779,7 @@ class Post(RuleBasedStateMachine):
             result, code = None, error.code
         assert code == refusal
         if refusal is not None:
-            assert as_text(self.orc.engine.read(), self.orc.engine._position) == before
+            assert as_text(self.orc.engine.read(), self.orc.engine.position) == before
         else:
             assert expected is None or result == expected
         return result
@@ -1005,7 +1005,7 @@ class Post(RuleBasedStateMachine):
         assert {m.id: m.sender for m in state.mail.messages.values()} == {
             id: self.senders[id] for id in alive
         }
-        assert as_text(state, self.orc.engine._position) == as_text(*fold(self.store))
+        assert as_text(state, self.orc.engine.position) == as_text(*fold(self.store))
 
     def teardown(self) -> None:
         check_law(self.orc)

@@ -640,7 +640,7 @@ class WorkGraph(RuleBasedStateMachine):
     @invariant()
     def the_state_is_the_fold_of_the_log(self) -> None:
         state = self.orc.engine.read()
-        assert as_text(state, self.orc.engine._position) == as_text(*fold(self.store))
+        assert as_text(state, self.orc.engine.position) == as_text(*fold(self.store))
         check_derived(state)
 
 

@@ -777,8 +777,8 @@ def test_commands_of_a_board_that_is_taken_over_do_not_run_until_they_are_truste
     copy.reviews.trust([task])
     assert copy.tasks.complete(task).status == "done"
     fresh = Orchestrator(copy.engine.store, now=clock)
-    assert as_text(fresh.engine.read(), fresh.engine._position) == as_text(
-        copy.engine.read(), copy.engine._position
+    assert as_text(fresh.engine.read(), fresh.engine.position) == as_text(
+        copy.engine.read(), copy.engine.position
     )
 
 
