@@ -98,7 +98,7 @@ def check_law(orc: Orchestrator) -> None:
     """Check fold(log) == live state == state.json, and that derived data agrees with its source."""
     live = orc.engine
     folded = as_text(*fold(live.store))
-    assert as_text(live.read(), live._position) == folded, "the live state is not the fold"
+    assert as_text(live.read(), live.position) == folded, "the live state is not the fold"
     check_saved(orc, folded)
     check_derived(live.read())
     orc.close()
