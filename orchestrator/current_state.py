@@ -23,6 +23,7 @@ class CurrentState:
         warn: Receives a sentence that a person should know.
 
     Attributes:
+        machine: That name.
         state: The state; None if it is not loaded.
         position: The end of the log as far as it was read.
         schedule: When the snapshot is due.
@@ -40,7 +41,7 @@ class CurrentState:
     ) -> None:
         self._store = store
         self._read_log = read_log
-        self._machine = machine
+        self.machine = machine
         self._warn = warn
         self.state: State | None = None
         self.position: Cursor = START
@@ -58,7 +59,7 @@ class CurrentState:
         """
         known = self.state is not None
         state = self.state if self.state is not None else self._load()
-        state.machine = self._machine
+        state.machine = self.machine
         try:
             for chunk in self._read_log(self.position):
                 state.fold(chunk.events)

@@ -52,7 +52,6 @@ class Engine:
         machine: The name of this machine; None: its own one, or empty if the store is local.
 
     Attributes:
-        machine: The name of this machine, if machines share the board; else empty.
         show_progress: Shows how much of long work is done, such as reading a long log; an interface sets it.
     """
 
@@ -74,7 +73,6 @@ class Engine:
         local: LocalFiles | None = None,
     ) -> None:
         self.store = store
-        self.machine = ("" if store.is_local else this_machine()) if machine is None else machine
         self._cook = cook
         self.presence = store.presence
         self.documents = store.documents
@@ -97,9 +95,9 @@ class Engine:
         self._open: Transaction[State] | None = None
         self._group: CommitGroup | None = None
         self._half_done: BaseException | None = None
-        self._current = CurrentState(
-            store, self._read_log, light=light, machine=self.machine, warn=warn
-        )
+        if machine is None:
+            machine = "" if store.is_local else this_machine()
+        self._current = CurrentState(store, self._read_log, light=light, machine=machine, warn=warn)
         self.past_states = self._current.past
         self._changed = False
         self.has_recorded = False
@@ -127,6 +125,11 @@ class Engine:
                     f"{damage.message}. The board is shown as it was after event {state.event}."
                 )
             return state
+
+    @property
+    def machine(self) -> str:
+        """The name of this machine, if machines share the board; else empty."""
+        return self._current.machine
 
     @property
     def position(self) -> Cursor:

@@ -26,7 +26,7 @@ def run(
     with pytest.MonkeyPatch.context() as patch:
         count_ids(patch)
         with Orchestrator.open(where, agent="kim", now=SettableClock()) as orc:
-            orc.engine.machine = "here"  # files have no need to name it
+            orc.engine._current.machine = "here"  # files have no need to name it
             orc.workstreams.create("build")
             answers = []
             for is_grouped, commands in groups:
