@@ -361,7 +361,7 @@ class Engine:
                 self._interrupts.release()
 
     def _flush(self) -> None:
-        """Append the commits that wait to the log, before something reads it or writes to it."""
+        """Append the commits that wait to the log, before it is read or written in another way."""
         if self._group is None:
             return
         records = self._group.records

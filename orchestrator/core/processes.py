@@ -167,7 +167,7 @@ def to_the_end(
         start: Starts the program.
         timeout: Seconds after which it is killed.
         look: As in :func:`run`.
-        patience: Seconds that the program gets to end by itself, before it is killed, when the time is
+        patience: Seconds that the program gets to end before it is killed, when the time is
             over or this process is interrupted.
 
     Returns:

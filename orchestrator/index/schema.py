@@ -191,7 +191,7 @@ TASKS = IndexTable(
             "The children that it waits for: all:ID or any:ID.",
             value=lambda task: f"{task.gate.how}:{task.gate.of}" if task.gate else None,
         ),
-        C("milestone", "1: it completes by itself.", INTEGER, convert=int),
+        C("milestone", "1: it completes automatically.", INTEGER, convert=int),
         C("open_needs", "How many of its needs are not done.", INTEGER),
         C("is_clear", "1: no other task and no signal keeps it back.", INTEGER, convert=int),
         C(

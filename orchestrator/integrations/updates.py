@@ -29,7 +29,7 @@ _STANDING = ("status", "assigned_to", "lease", "lease_until", "result", "reason"
 _COMPARED = [
     field for field in REIMPORTED if field not in ("lease", "lease_until", "notes", "ended_at")
 ]
-"""What an import compares by itself."""
+"""What an import compares field by field."""
 
 _WHO = ("status", "assigned_to")
 """They go together: a status without an agent is that of a task that is free."""

@@ -446,7 +446,7 @@ def _advice(what: Standstill, prog: str, waited: float) -> Iterator[str]:
     if what.waiters:
         yield f"Also waiting for work: {first_of(what.waiters, NAMED)}."
     if what.open and not what.goes_on:
-        yield "No task is in work, so nothing ends by itself."
+        yield "Nobody works on a task, so no task will end without a new claim."
     if what.waits_for_runner:
         yield f"Only merges are left: `{prog} merge run --once` makes them, if no runner does."
     if what.review is not None:

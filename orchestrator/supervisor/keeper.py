@@ -1,7 +1,7 @@
 """A process that ends the agents of a runner that was killed; ``processes.Keeper`` starts it.
 
 It waits until its stdin ends, and imports nothing before: so it needs 10 MB, and no time. A word on stdin
-says that the runner has ended by itself. On Linux `runner run` has another one:
+says that the runner has ended normally. On Linux `runner run` has another one:
 ``core/system/linux_keeper.py``.
 """
 

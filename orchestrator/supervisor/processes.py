@@ -357,7 +357,7 @@ class AttemptEnd(msgspec.Struct, frozen=True):
     """How the process of an attempt ended.
 
     Attributes:
-        ended_by: What ended it before its time; empty if it ended by itself.
+        ended_by: What ended it before its time; empty if nothing did.
     """
 
     result: AttemptResult

@@ -26,7 +26,7 @@ class Follower(Protocol):
         """An agent has written lines."""
 
     def note(self, type: str, agent: str, text: str) -> None:
-        """The runner did something that is not in the log, such as skipping a file."""
+        """The runner did an action that is not in the log, such as skipping a file."""
 
 
 class RunningAttempt(msgspec.Struct):

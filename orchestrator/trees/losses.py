@@ -23,9 +23,9 @@ _OPERATIONS = {
     "rebase-merge": "rebase",
     "rebase-apply": "rebase",
 }
-"""What git keeps in its folder of a worktree while it is in the middle of something."""
+"""What git keeps in its folder of a worktree during an operation that is not finished."""
 
-_SOMEBODY = {
+_ANY_AUTHOR = {
     f"GIT_{role}_{fact}": "orc" for role in ("AUTHOR", "COMMITTER") for fact in ("NAME", "EMAIL")
 }
 
@@ -88,7 +88,7 @@ def _is_applied(git: Git, head: str, target: str) -> bool:
         marks = git.text("cherry", target, head).splitlines()
         if all(mark.startswith("-") for mark in marks):
             return True
-    author = Git(git.folder, variables=_SOMEBODY)
+    author = Git(git.folder, variables=_ANY_AUTHOR)
     together = author.text("commit-tree", "-p", base, "-m", "all changes", f"{head}^{{tree}}")
     return git.text("cherry", target, together).startswith("-")
 

@@ -89,7 +89,7 @@ def _start(repository: RepositoryTrees, base: str) -> str:
         raise NotFound(
             "The repository has no commit yet" if is_empty else f"There is no branch {base!a}",
             code="base_not_found",
-            hint="Commit something first."
+            hint="Make a first commit."
             if is_empty
             else "`git branch --all` lists them; --base names one.",
         )

@@ -141,7 +141,7 @@ class MergeQueue:
         return QueueRound(ended, reasons)
 
     def _waiting(self) -> list[str]:
-        """The targets that may take something."""
+        """The targets with submissions that can be merged now."""
         if self._elsewhere() is not None:
             return []
         now = self.orc.engine.now()

@@ -170,7 +170,7 @@ class Patrols(PatrolRecords, name="patrols"):
 
 
 def _is_dirty(folder: str) -> bool:
-    """Whether something in a worktree is not committed; not if it is gone, or git cannot read it."""
+    """Whether a worktree has changes that are not committed; False if it is gone, or git cannot read it."""
     try:
         found = changes(Git(folder))
     except OrchestratorError:

@@ -77,7 +77,7 @@ class WorktreeView(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_dirty(self) -> bool:
-        """Whether something in it is not committed."""
+        """Whether it has changes that are not committed."""
         return bool(self.changed or self.untracked)
 
 
@@ -152,7 +152,7 @@ class Worktrees(WorktreeRecords, name="worktrees"):
 
         Raises:
             NotFound: There is no such task, or it has no worktree.
-            Refused: Something would be lost, it is locked or in use, or the board does not know it; all
+            Refused: Work would be lost, it is locked or in use, or the board does not know it; all
                 reasons are named.
         """
         self._desk.pause()

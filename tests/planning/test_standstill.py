@@ -262,7 +262,7 @@ def test_a_failed_need_is_named_with_its_reason_and_the_command_that_frees_it(or
     orc.tasks.fail(first, reason="no answer")
     text = "\n".join(lines(orc))
     assert f"- Not done, but needed (1): {first} Ask: no answer (`orc t reopen {first}`)" in text
-    assert "No task is in work, so nothing ends by itself." in text
+    assert "Nobody works on a task, so no task will end without a new claim." in text
 
 
 def test_what_others_hold_is_named_with_the_holder(orc: Orchestrator):
@@ -367,7 +367,7 @@ def test_a_branch_that_waits_to_be_merged_is_named_with_worker_and_runner(orc: O
     waits, *rest = lines(orc)
     shown = f"(`orc merge show {task}`)"
     assert waits == f"- To be merged (1): {task} Parse of ann, no runner merges it yet {shown}"
-    assert not any("nothing ends by itself" in line for line in rest)
+    assert not any("no task will end without a new claim" in line for line in rest)
     run = "Only merges are left: `orc merge run --once` makes them, if no runner does."
     assert run in rest
     orc.merges.claim("queue")

@@ -25,7 +25,7 @@ SETTLED: dict[str, Callable[[Task, int, str, str], bool]] = {
     "task.added": lambda task, _attempt, _now, _agent: task.status in ENDED,
     "task.assigned": lambda task, _attempt, _now, agent: not task.is_assigned_to(agent),
 }
-"""For each event whose notice asks for something: if it is settled, by task, attempt, time and recipient."""
+"""For each event whose notice asks for an action: if it is settled, by task, attempt, time and recipient."""
 
 
 def _goes_on(task: Task, attempt: int) -> bool:

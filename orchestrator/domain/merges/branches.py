@@ -130,7 +130,7 @@ def _compare(git: Git, handover: Handover, head: str, board: str | None) -> Look
 
 
 def _check_on_branch(handover: Handover, board: str | None) -> None:
-    """Refuse a task whose worktree has something else checked out: its last work is not in the branch.
+    """Refuse a task whose worktree has not checked out its branch: its last work is not in the branch.
 
     Raises:
         Refused: A rebase is under way there, or another branch is checked out.

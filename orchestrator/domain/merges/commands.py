@@ -139,7 +139,7 @@ class Merges(Noun[State]):
         Raises:
             NotFound: There is no such convoy, or git knows none of the branches.
             Refused: The convoy has no target (``no_target``) or was cancelled, a task of it is open
-                (``open_tasks``), or something waits to be merged into its target (``submitted``).
+                (``open_tasks``), or a submission waits to be merged into its target (``submitted``).
         """
         from orchestrator.domain.merges.submitting import land
 

@@ -42,7 +42,7 @@ class TreeFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         agent: Who made it.
-        is_dirty: Whether something in it is not committed.
+        is_dirty: Whether it has changes that are not committed.
     """
 
     task: str

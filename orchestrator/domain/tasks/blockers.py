@@ -242,7 +242,7 @@ def gate_text(state: State, gate: Gate) -> str:
 
 
 _SIGNALS = {
-    "human": "somebody's word",
+    "human": "a person's answer",
     "event": "an event of the type",
     "mail": "mail with the subject",
     "timer": "a time that begins when nothing else keeps it back",

@@ -418,7 +418,7 @@ def _check_waits(task: Task) -> None:
     """
     if task.completes_itself and task.status == "done" and task.is_reached:
         raise Refused(
-            f"Task {task.id} is done by itself as soon as nothing keeps it back, and nothing does",
+            f"Task {task.id} would complete again at once: nothing keeps it back",
             code="nothing_open",
             hint="Reopen the part or the need of it that is to be done again.",
         )

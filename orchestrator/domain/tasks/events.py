@@ -219,7 +219,7 @@ class ReviewRenewed(TaskEvent):
 
 
 RENEWED = TaskRenewed | ReviewRenewed
-"""What is no news about a task: somebody goes on with it."""
+"""Events that only show that an agent still works: they are not news about the task."""
 
 
 @event("task.review_released")

@@ -22,7 +22,7 @@ class Terminal(Record, frozen=True, kw_only=True):
         machine: The machine on which it runs.
         server: The socket of the server of tmux.
         session: Its session in tmux; no other terminal of the board ever has this name.
-        outcome: ``exited``: the command ended by itself; ``stopped``: `terminal stop` ended it; ``lost``: the
+        outcome: ``exited``: the command ended; ``stopped``: `terminal stop` ended it; ``lost``: the
             server of tmux or the session is gone; ``failed``: tmux could not start it. Empty while it runs.
         status: The exit status of the command, or the negative number of the signal that ended it; None if it
             is not known.

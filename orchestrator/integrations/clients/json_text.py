@@ -197,7 +197,7 @@ class JsonText:
         """Set the member at a path; missing objects around it are made.
 
         Raises:
-            BadInput: Something else than an object is in the way.
+            BadInput: The value at this place is not an object.
         """
         wanted = _with(self.value, path, value)
         if not self.text.strip():
@@ -218,7 +218,7 @@ class JsonText:
         """Add a value at the end of the array at a path, which is made if it is missing.
 
         Raises:
-            BadInput: Something else than an array is there.
+            BadInput: The value at this place is not an array.
         """
         node = self._at(path)
         if node is None:

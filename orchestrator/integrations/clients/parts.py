@@ -33,7 +33,7 @@ class Part(ABC):
         """The text with this part in it; unchanged if it is there already.
 
         Raises:
-            Refused: Something foreign has its name.
+            Refused: A foreign file or entry has its name.
             BadInput: The text is not of the format that the client reads.
         """
 

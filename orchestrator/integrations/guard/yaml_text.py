@@ -73,7 +73,7 @@ def _end(text: str, node: yaml.Node) -> int:
 
 
 def _has_grown(old: Any, new: Any) -> bool:
-    """Whether everything old is still there, and something was added."""
+    """Whether all old text is still there and text was added."""
     return old != new and _holds(new, old)
 
 

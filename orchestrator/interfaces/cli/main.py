@@ -78,7 +78,7 @@ def _run(top: Group, words: Sequence[str], run: Run, prog: str) -> int:
 
 
 _LED = ("workstream_not_found", "agent_needed")
-"""Codes of errors whose word for a workstream perhaps means something else."""
+"""Codes of errors whose word for a workstream perhaps has another meaning."""
 
 
 def _run_hook(run: Run, command: Command, values: dict[str, Any], client: str) -> int:

@@ -45,7 +45,7 @@ def run_(
 ) -> "Answer[QueueRound] | None":
     """Merge the submitted branches: test the merged files, and then move the target.
 
-    The merges are made and tested in a private worktree. If the target is checked out somewhere, its files
+    The merges are made and tested in a private worktree. If a worktree has checked out the target, its files
     are updated there, too. Several runners never take the same branch. A branch goes back to its author if
     it conflicts or fails a test. The exit status is 1 if a target cannot be moved now.
     """

@@ -24,7 +24,7 @@ INTO = together(
         types.choice("merge", "squash", "rebase"),
     ),
 )
-"""Options that say into which branch something is merged, and how."""
+"""Options that name the target branch of a merge and the way to merge."""
 
 _SUBMISSION = argument(
     "submission", "Its number, its task or its branch.", types.Type("ID", completes="merges.number")

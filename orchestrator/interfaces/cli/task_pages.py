@@ -228,7 +228,7 @@ _FORMATS: "dict[str, Callable[[Task], str]]" = {
     ),
     "gate": _gate,
     "signals": lambda task: ", ".join(map(_signal, task.signals)),
-    "milestone": lambda _: "done by itself when it is reached",
+    "milestone": lambda _: "completes automatically when it is reached",
     "for_each": _adds,
     "due": lambda task: shown_time(task.due),
     "defer_until": lambda task: shown_time(task.defer_until),

@@ -286,7 +286,7 @@ class DashboardView:
 
     @property
     def summary(self) -> str:
-        """The numbers in one line, those that ask a person for something first."""
+        """The numbers in one line; first those that ask a person for an action."""
         waiting, unread = self.panels[PERMISSIONS].total, self.panels[MAIL].counts.get("Unread", 0)
         parts = [f"{amount(waiting, 'request')} for permission"] if waiting else []
         parts += [f"{unread} unread"] if unread else []

@@ -176,7 +176,7 @@ class Access:
             self._check(bearer.strip())
             return
         self._check(_cookie(headers, self._rules.cookie))
-        # A browser names the origin of each request that changes something.
+        # A browser names the origin of each request that changes the board.
         if is_change and not origin and headers.get("sec-fetch-site") != "same-origin":
             raise HttpProblem(403, "no_origin", "A change by a cookie needs the header Origin")
 

@@ -228,7 +228,7 @@ def _command(path: str, call: CommandCall, method: str, results: ResultSchemas) 
 
 
 def _asked(call: CommandCall) -> list[Parameter]:
-    """The arguments of a command that changes something, for a call that changes nothing."""
+    """The arguments of a command that changes the board, for a call that changes nothing."""
     reads, questions = call.command.reads, call.command.questions
     changing = reads if isinstance(reads, tuple) else ()
     return [

@@ -219,7 +219,7 @@ class MergeInProgress:
         return spans
 
     def concurrent(self, subject: Subject, *kinds: type[Event]) -> Iterator[tuple[Recorded, Any]]:
-        """The events of these kinds that changed something here without the other board's knowledge."""
+        """The events of these kinds that changed a record here without the other board's knowledge."""
         for number in self.logs.concurrent(subject):
             record = self.tx.event(number)
             event = decode(record, self.state.board.format_at(number))
@@ -227,7 +227,7 @@ class MergeInProgress:
                 yield record, event
 
     def is_concurrent(self, subject: Subject) -> bool:
-        """Whether this board changed something without the other board's knowledge."""
+        """Whether this board changed a record without the other board's knowledge."""
         return bool(self.logs.concurrent(subject))
 
     def is_later_here(self, subject: Subject, kind: type[Event]) -> bool | None:

@@ -191,7 +191,7 @@ function Live() {
   return html`<span class=${`shell-live ${state.replace(" ", "-")}`} role="status">${{ live: "Live", connecting: "Connecting", "cut off": "Cut off" }[state]}</span>`;
 }
 
-/** The message of the last action; it disappears by itself, but an error stays until the next action. */
+/** The message of the last action; it disappears after a time, but an error stays until the next action. */
 function Said() {
   const said = useSaid();
   const [gone, setGone] = useState(0);

@@ -14,7 +14,7 @@ function kept(key, empty) {
 /**
  * A draft under a name, as a value of any kind.
  * @param {string} key  What it is a draft of.
- * @param {any} empty  Its value before something is typed.
+ * @param {any} empty  Its value before the first key.
  * @returns {[any, (value: any) => void, () => void]}  The value; change it; forget it.
  */
 export function useDraft(key, empty) {

@@ -31,7 +31,7 @@ function connect(since) {
   };
   source.onerror = () => {
     become("cut off");
-    // The browser connects again by itself, from the last event on, unless the server refused the stream.
+    // The browser connects again automatically, from the last event on, unless the server refused the stream.
     if (source.readyState === EventSource.CLOSED) setTimeout(connect, 2000, "");
   };
 }

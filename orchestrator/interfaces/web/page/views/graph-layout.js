@@ -1,6 +1,6 @@
 // A worker: it computes the layout of the graph, so that the page never waits for it.
 //
-// Each connected part is laid out by itself, because the time grows faster than the size of a part, and is
+// Each connected part is laid out alone, because the time grows faster than the size of a part, and is
 // answered when it is ready. Tasks without a link need no layout: they stand in rows below.
 import { Graph, layout } from "../vendor/dagre/dagre.js";
 import { HEIGHT, WIDTH } from "./graph-size.js";

@@ -271,7 +271,7 @@ function usePinch(frame, zoomTo) {
   }, [frame, zoomTo]);
 }
 
-/** Scroll by dragging with the mouse; touch scrolls by itself. */
+/** Scroll by dragging with the mouse; touch scrolls without this. */
 function useDrag(frame) {
   const from = useRef(null);
   return {

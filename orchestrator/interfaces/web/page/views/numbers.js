@@ -42,7 +42,7 @@ export function View() {
 function Freshness({ report }) {
   return html`<p class="fresh">
     ${report.value ? html`As of <${When} moment=${report.value.generated_at} />` : null}
-    ${report.isLoading ? " Counting…" : report.isOld ? " Something has happened since." : ""}
+    ${report.isLoading ? " Counting…" : report.isOld ? " There are newer events." : ""}
     ${" "}<button type="button" aria-disabled=${report.isLoading} onClick=${report.reload}>Count again</button>
   </p>`;
 }

@@ -10,7 +10,7 @@ const PARTS = /(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z|\b[0-9a-f]{8}(?:\.[\w-
  * @param {{event: {ts: string, agent: string, says: string}}} props
  */
 export function Sentence({ event }) {
-  // `says` begins with the time and the agent, which are shown by themselves.
+  // `says` begins with the time and the agent, which have their own columns.
   const begin = event.says.indexOf(`${event.agent} `);
   const text = begin < 0 ? event.says : event.says.slice(begin + event.agent.length + 1);
   return html`<${AgentLink} id=${event.agent} /> <${Linked} text=${text} />`;
