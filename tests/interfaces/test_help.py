@@ -188,6 +188,14 @@ def test_help_of_groups_lists_their_commands_with_aliases(cli: CommandLine, line
     assert "\nCommands:\n" in cli(*line.split()).out
 
 
+@pytest.mark.parametrize("group", BOARD.groups, ids=lambda group: group.name)
+def test_the_help_of_a_group_shows_the_example_of_its_first_command(cli: CommandLine, group: Group):
+    first = group.declared[0]
+    assert (
+        f"\nExample: orc {group.name} {first.example.split()[0]}" in cli(group.name, "--help").out
+    )
+
+
 @pytest.mark.parametrize("verb", BOARD.verbs)
 def test_the_help_of_a_verb_shows_an_example_of_this_verb(cli: CommandLine, verb: str) -> None:
     shown = cli(verb, "--help").out

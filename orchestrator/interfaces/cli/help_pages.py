@@ -81,6 +81,11 @@ def _group_page(group: Group, context: click.Context) -> str:
             *wrapped(group.help or ""),
             "Commands:",
             *rows(listed),
+            *(
+                line
+                for command in group.declared[:1]
+                for line in wrapped(f"Example: {context.command_path} {command.example}")
+            ),
         ]
     )
 
