@@ -1,19 +1,23 @@
 """Checkpoints: a state of the past costs a segment, and never differs from the fold of the whole log."""
 
 import gzip
+import io
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 from boards import check_law, fold
 
-from orchestrator import Orchestrator, current_state, snapshot
+from orchestrator import Damage, NotFound, Orchestrator, current_state, snapshot
 from orchestrator.core.cold_map import ColdDamage
+from orchestrator.core.store import START
 from orchestrator.domain.state import State
+from orchestrator.maintenance.archiving import archive_log
+from orchestrator.maintenance.backup import export_board
 from orchestrator.maintenance.doctor import examine
-from orchestrator.stores.files import FileStore, checkpoints, reading
+from orchestrator.stores.files import FileStore, checkpoints, disk, reading
 from orchestrator.stores.files.lines import Position
 from orchestrator.stores.files.segment import Segment
 
@@ -61,6 +65,11 @@ def files(board: Path) -> list[Path]:
 def sealed(board: Path) -> list[Path]:
     found = (board / "state").glob("events-*.jsonl")
     return sorted(found, key=lambda path: int(path.stem.split("-")[1]))
+
+
+def read_line(path: Path, number: int) -> dict[str, int]:
+    """One line of a file of the log."""
+    return msgspec.json.decode(path.read_bytes().splitlines()[number])
 
 
 def true_states(board: Path) -> dict[int, bytes]:
@@ -222,6 +231,70 @@ def test_a_board_without_sealed_segments_has_no_checkpoints(tmp_path: Path):
         assert orc.engine.state_at(1).event == 1
         assert fold(orc.engine.store)[0].event == 1
     assert not (tmp_path / "board/state/checkpoints").exists()
+
+
+@pytest.mark.parametrize("which", [0, 4, -1], ids=["first", "middle", "last"])
+def test_a_missing_segment_is_named_in_every_direction_of_reading(board: Path, which: int):
+    """No reader passes over the gap, and none says that an event in it does not exist."""
+    gone = sealed(board)[which]
+    first, last = (read_line(gone, at)["id"] for at in (0, -1))
+    gone.rename(board / "gone")
+    orc = open_board(board)
+    end = orc.engine.read().event
+    events, store = orc.events, orc.engine.store
+    orc.subscriptions.set_cursor("ann", first - 1)
+    asked: list[Callable[[], object]] = [
+        lambda: [*store.read(START)],
+        lambda: [*store.read_backwards()],
+        lambda: [*store.read_backwards(last + 1)],
+        lambda: [*store.read_backwards(last)],
+        lambda: store.event(first),
+        lambda: store.line(last),
+        lambda: orc.engine.state_at(last - 1),
+        lambda: events.read(),
+        lambda: events.read(last=end - first),
+        lambda: events.read(since=first - 1),
+        lambda: events.read(first=2, since=first - 1),
+        lambda: next(orc.subscriptions.watch("ann")),
+        lambda: export_board(orc.engine, io.StringIO()),
+        lambda: archive_log(orc.engine, compress=True),
+    ]
+    for number, ask in enumerate(asked):
+        with pytest.raises(Damage, match=f"{gone.name} is missing or empty: event {first} is not"):
+            raise AssertionError(f"{number}: {ask()!r:.200}")
+    end = orc.engine.read().event
+    assert [e.id for e in events.read(last=end - last)] == [*range(last + 1, end + 1)]
+    assert [e.id for e in store.read_backwards(first)] == [*range(first - 1, 0, -1)]
+    with pytest.raises(NotFound):
+        store.event(end + 1)
+    assert found(board)["log"] == found(board, full=True)["log"] == "damage"
+
+
+def test_a_missing_line_is_found_by_reading_backward(board: Path):
+    path = sealed(board)[1]
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], *lines[3:]]))
+    with pytest.raises(Damage, match=f"{path.name}:2: the line at byte .* has the id"):
+        open_board(board).events.read()
+
+
+def test_a_segment_that_a_list_of_the_folder_lacks_is_not_missing(
+    board: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A folder that changes while it is listed may lack a file, or name it twice."""
+    whole = [record.id for record in FileStore(board, warn=pytest.fail).read_backwards()]
+    names_in = disk.names_in
+    lists = [lambda names: names[:3] + names[4:], lambda names: names + names[2:5]]
+
+    def listed(path: str) -> list[str]:
+        names = names_in(path)
+        return lists.pop(0)(names) if lists else names
+
+    monkeypatch.setattr(disk, "names_in", listed)
+    store = FileStore(board, warn=pytest.fail)
+    assert [record.id for record in store.read_backwards()] == whole
+    lists.append(lambda names: [name for name in names if "events-1." not in name])
+    assert store.event(1).id == 1
 
 
 # The doctor

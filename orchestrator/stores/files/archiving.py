@@ -17,8 +17,8 @@ from orchestrator.core.store import ArchivedPart
 from orchestrator.stores.files import archived, disk
 from orchestrator.stores.files.archived import ArchivedSegment, CompressedFile, Reference
 from orchestrator.stores.files.chain import check_segment
-from orchestrator.stores.files.lines import Position, crc_of
-from orchestrator.stores.files.reading import CHUNK, last_line
+from orchestrator.stores.files.lines import Position
+from orchestrator.stores.files.reading import CHUNK, check_complete, end_of
 from orchestrator.stores.files.segment import Segment
 from orchestrator.stores.files.segments import Segments
 
@@ -101,12 +101,7 @@ class Move:
     def _crc_before(self) -> int:
         """The checksum of the line before the segment; 0 for the first one."""
         earlier = [number for number in self._segments.numbers() if number < self.number]
-        if not earlier:
-            return 0
-        segment, _ = self._segments.needed(earlier[-1])
-        if isinstance(segment, ArchivedSegment):
-            return segment.reference.crc
-        return crc_of(last_line(self._segments, earlier[-1]))
+        return end_of(self._segments, earlier[-1]).crc if earlier else 0
 
     def _copy(self, locked: Locked) -> None:
         """Write the target; the place in the log is replaced under the lock."""
@@ -198,11 +193,13 @@ def moves(
 
     Raises:
         Refused: A file of another board is in the way, or the folder is not allowed.
+        Damage: A segment is missing.
     """
     if compress:
         archived.zstd()
     if folder is not None:
         folder = checked_folder(folder, segments.folder)
+    check_complete(segments)
     numbers = segments.numbers()[:-1]
     wanted = []
     for number in numbers[: len(numbers) - keep] if keep else numbers:

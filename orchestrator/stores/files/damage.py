@@ -41,6 +41,12 @@ def no_event(segment: Segment, offset: int = 0) -> Damage:
     return in_line(segment, ParsedLines([], Position(), problem, offset=offset))
 
 
+def other_id(segment: Segment, offset: int, number: int, expected: int | None) -> Damage:
+    """The error for an event that does not come directly before the event after it."""
+    problem = f"line at byte {offset} has the id {number} instead of {expected}"
+    return in_line(segment, ParsedLines([], Position(), problem, offset=offset))
+
+
 def behind(path: str, number: int, segment: Segment | None, offset: int = 0) -> Damage:
     """The error for a log that ends before a position that was read before, or has another line there."""
     problem, cause, is_conflict = "it is not in the log any more", "", False

@@ -10,8 +10,8 @@ import zlib
 import msgspec
 
 from orchestrator.stores.files import damage
-from orchestrator.stores.files.lines import Position, crc_of
-from orchestrator.stores.files.reading import last_line, read_forward, refuse
+from orchestrator.stores.files.lines import Position
+from orchestrator.stores.files.reading import end_of, read_forward, refuse
 from orchestrator.stores.files.segment import FileStatus, Segment
 from orchestrator.stores.files.segments import Segments
 
@@ -85,7 +85,7 @@ def _crc(segment: Segment, start: int, end: int, crc: int = 0) -> int:
 def _difference(segments: Segments, segment: Segment, known: FilePrint) -> Exception:
     """The error for a file that is not as it was: for its damaged line, or for another history."""
     earlier = [number for number in segments.numbers() if number < segment.number]
-    crc = crc_of(last_line(segments, earlier[-1])) if earlier else 0
+    crc = end_of(segments, earlier[-1]).crc if earlier else 0
     start = Position(id=segment.number - 1, segment=segment.number, crc=crc)
     number = start.id
     for chunk in read_forward(segments, start, refuse):

@@ -1,12 +1,14 @@
 """Reading the files of the log: forward with the chain of checksums, backward, and by id."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 
 from orchestrator.core.errors import NotFound
 from orchestrator.core.events import Recorded
 from orchestrator.core.store import Chunk
 from orchestrator.stores.files import damage
+from orchestrator.stores.files.archived import ArchivedSegment
 from orchestrator.stores.files.lines import (
     LONGEST_LINE,
     UNREADABLE,
@@ -123,16 +125,35 @@ def _read_segment(segment: Segment, position: Position, tail: Tail) -> Iterator[
 
 
 def read_backward(segments: Segments, before: int | None) -> Iterator[Recorded]:
-    """Events from the newest to the oldest; the chain is not checked."""
-    for number in reversed(segments.numbers()):
+    """Events from the newest to the oldest; ids have no gap, but checksums are not compared.
+
+    Raises:
+        Damage: An event is missing, as when a segment is.
+    """
+    numbers = segments.numbers()
+    latest = numbers[-1] if numbers else 0
+    # Of the last segment, the event before the given one may not exist yet.
+    expected = before - 1 if before is not None and before <= latest else None
+    for number in reversed(numbers):
         if before is not None and number >= before:
             continue
-        segment, end = _closed(segments, number)
-        if before is not None:
-            end = _offset_of(segment, before, end)
-            before = None
+        segment, whole = _closed(segments, number)
+        end = _offset_of(segment, before, whole) if before is not None else whole
+        before = None
+        if end == whole and expected and (last := end_of(segments, number).id) < expected:
+            segments.needed(last + 1)
+            yield from read_backward(segments, expected + 1)  # the list of the folder lacked it
+            return
         for offset, line in _lines_backward(segment, end):
-            yield _event(segment, offset, line)
+            record = _event(segment, offset, line)
+            if expected not in (None, record.id):
+                raise damage.other_id(segment, offset, record.id, expected)
+            yield record
+            expected = record.id - 1
+        expected = number - 1
+    if expected and expected > 0:
+        segments.needed(1)
+        yield from read_backward(segments, expected + 1)
 
 
 def find_event(segments: Segments, number: int) -> Recorded:
@@ -165,22 +186,52 @@ def _lines_forward(segments: Segments, number: int) -> Iterator[tuple[Segment, i
 
     Raises:
         NotFound: The log has no such event.
+        Damage: The segment that contains it is missing.
     """
-    first_ids = [first for first in segments.numbers() if first <= number]
+    numbers = segments.numbers()
+    first_ids = [first for first in numbers if first <= number]
     segment, end = _closed(segments, first_ids[-1]) if first_ids else (None, 0)
     offset = _offset_of(segment, number, end) if segment else 0
     if segment is None or offset == end:
-        raise NotFound(f"The log has no event {number}", event=number)
+        if not 0 < number < (numbers[-1] if numbers else 0):
+            raise NotFound(f"The log has no event {number}", event=number)
+        segments.needed(end_of(segments, segment.number).id + 1 if segment else 1)
+        yield from _lines_forward(segments, number)  # the list of the folder lacked it
+        return
     while offset < end:
         line_end = _line_end(segment, offset, end)
         yield segment, offset, segment.read(offset, line_end - offset - 1)
         offset = line_end
 
 
-def last_line(segments: Segments, number: int) -> bytes:
-    """The last line of a segment, without its newline; empty if it has none."""
+def end_of(segments: Segments, number: int) -> Position:
+    """The last line of a sealed segment; of an archived one also if its data are not there.
+
+    Raises:
+        Damage: The segment is missing, or its last line is no event.
+    """
     segment, end = _closed(segments, number)
-    return next((line for _, line in _lines_backward(segment, end)), b"")
+    if isinstance(segment, ArchivedSegment):
+        return segment.end
+    for offset, line in _lines_backward(segment, end):
+        with suppress(ValueError):
+            if last := id_of(line[:32]):
+                return Position(id=last, segment=number, offset=offset, end=end, crc=crc_of(line))
+        break
+    raise damage.no_event(segment)
+
+
+def check_complete(segments: Segments) -> None:
+    """Check that no segment is missing.
+
+    Raises:
+        Damage: One is.
+    """
+    after = 1
+    for number in segments.numbers():
+        if number > after:
+            segments.needed(after)
+        after = end_of(segments, number).id + 1
 
 
 def is_continued(log: Segments, by: Segments) -> bool:

@@ -164,4 +164,5 @@ class Segments:
         numbers = (
             name[len("events-") : -len(".jsonl")] for name in names if name.endswith(".jsonl")
         )
-        return sorted(int(text) for text in numbers if text.isascii() and text.isdecimal())
+        # A folder that changes while it is listed may name a file twice.
+        return sorted({int(text) for text in numbers if text.isascii() and text.isdecimal()})
