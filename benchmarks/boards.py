@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from orchestrator import Orchestrator, snapshot
 from orchestrator.core import clock
 from orchestrator.core.events import Event, Recorded
+from orchestrator.core.store import PART_SIZE
 from orchestrator.core.strict_json import encode_payload
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import TaskAdded, TaskClaimed, TaskCompleted
 from orchestrator.domain.workstreams.events import WorkstreamCreated
 from orchestrator.snapshot_schedule import TAIL
-from orchestrator.stores.files import SEGMENT_SIZE
 from orchestrator.stores.files.layout import make
 from orchestrator.stores.files.lines import Position, encode_line
 
@@ -43,9 +43,7 @@ class Writer:
         segment_size: The size in bytes at which a segment is sealed.
     """
 
-    def __init__(
-        self, folder: str, *, folds: bool = True, segment_size: int = SEGMENT_SIZE
-    ) -> None:
+    def __init__(self, folder: str, *, folds: bool = True, segment_size: int = PART_SIZE) -> None:
         self.folder = make(folder)
         self._segment_size = segment_size
         self._log = f"{folder}/state/events.jsonl"

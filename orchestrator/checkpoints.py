@@ -3,15 +3,25 @@
 A checkpoint is a snapshot that a store keeps near the beginning of a part of the log. It is used only if its
 checksum is right and its last line is in the log: the checksum of that line covers all lines before it. Any
 other is removed. It is made again when the log is folded past its place.
+
+Together they have at most a part of the size of the log: if they are larger, those whose neighbours are
+closest are removed, so that the rest are spread evenly over the log.
 """
 
+import zlib
 from contextlib import suppress
 
 from orchestrator import snapshot
 from orchestrator.core.cold_map import ColdDamage
 from orchestrator.core.errors import Damage, NotFound, OrchestratorError
-from orchestrator.core.store import START, Cursor, Store
+from orchestrator.core.store import START, Checkpoints, Cursor, Store
 from orchestrator.domain.state import State
+
+SHARE = 4
+"""The checkpoints together have at most this part of the bytes of the log: a fourth."""
+
+FREE = 16 << 20
+"""The size in bytes that they may always have."""
 
 COLD_AT_ONCE = 64 << 20
 """A command that reaches a new segment writes its checkpoint if the cold files have at most so many bytes.
@@ -19,6 +29,8 @@ COLD_AT_ONCE = 64 << 20
 That takes about a second. With more bytes, the checkpoint is written later: when ``--at`` or a new
 ``state.json`` folds the log from an earlier checkpoint or from its first event.
 """
+
+_LEVEL = 1  # a state is repetitive: higher levels save little and take several times as long
 
 
 class StatesOfThePast:
@@ -62,7 +74,7 @@ class StatesOfThePast:
 
     def numbers(self) -> list[int]:
         """The numbers of the checkpoints, in order."""
-        return self._kept.numbers() if self._kept is not None else []
+        return list(self._kept.sizes()) if self._kept is not None else []
 
     def remove(self, number: int) -> None:
         """Remove a checkpoint."""
@@ -86,7 +98,13 @@ class StatesOfThePast:
         return cursor if cursor is not None and self._is_in_log(cursor) else None
 
     def _load(self, number: int) -> bytes:
-        return (self._kept.load(number) if self._kept is not None else None) or b""
+        import gzip
+
+        data = self._kept.load(number) if self._kept is not None else None
+        try:
+            return gzip.decompress(data or b"")
+        except (OSError, EOFError, zlib.error):
+            return b""
 
     def _is_in_log(self, cursor: Cursor) -> bool:
         try:
@@ -99,6 +117,44 @@ class StatesOfThePast:
 
         A failure is ignored: without a checkpoint, only time is lost.
         """
+        kept = self._kept
         with suppress(OrchestratorError, OSError, ColdDamage):
-            if self._kept is not None and self._kept.is_due(before, end):
-                self._kept.save(snapshot.encode(state, end), end)
+            if kept is None or (number := kept.part(end)) in (1, kept.part(before)):
+                return
+            if _has_room(kept, number):
+                _save(kept, number, snapshot.encode(state, end))
+
+
+def _has_room(kept: Checkpoints, number: int) -> bool:
+    """Whether a part has no checkpoint and there is room for one; there always is for the newest."""
+    sizes = kept.sizes()
+    if number in sizes:
+        return False
+    if number > max(sizes, default=0):
+        return True
+    return sum(sizes.values()) + max(sizes.values()) <= _room(kept)
+
+
+def _save(kept: Checkpoints, number: int, data: bytes) -> None:
+    """Save the checkpoint of a part; remove others if they take too much room."""
+    import gzip  # only a new part of the log needs it
+
+    kept.save(number, gzip.compress(data, _LEVEL, mtime=0))
+    sizes, room = kept.sizes(), _room(kept)
+    while len(sizes) > 1 and sum(sizes.values()) > room:
+        kept.remove(closest := _closest(list(sizes)))
+        del sizes[closest]
+
+
+def _room(kept: Checkpoints) -> int:
+    """The bytes that the checkpoints may have together."""
+    return max(FREE, kept.log_size() // SHARE)
+
+
+def _closest(numbers: list[int]) -> int:
+    """The number that leaves the smallest gap, the first of several; never the last one."""
+    gaps = {
+        number: after - before
+        for before, number, after in zip([1, *numbers], numbers, numbers[1:], strict=False)
+    }
+    return min(gaps, key=gaps.__getitem__)

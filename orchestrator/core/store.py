@@ -15,6 +15,9 @@ from orchestrator.core.events import Recorded
 LARGEST_RECORD = 16 * 1024 * 1024
 """The largest size of a record in every store, in bytes of JSON."""
 
+PART_SIZE = 64 << 20
+"""The bytes after which a store begins a new part of the log, if it divides the log into parts."""
+
 
 class Cursor(msgspec.Struct, frozen=True, gc=False):
     """A position in a log: after the event ``id``, or before all events if that is 0.
@@ -113,22 +116,26 @@ class Cursors(Protocol):
 
 
 class Checkpoints(Protocol):
-    """Snapshots of the past, each of a position near the beginning of a part of the log.
+    """Snapshots of the past, at most one near the beginning of each part of the log.
 
-    A part is named by the number of its first event. A reader may call every method without the lock.
+    A part is named by the number of its first event. The parts of a log of files are its segments. A reader
+    may call every method without the lock.
     """
 
-    def is_due(self, before: Cursor, end: Cursor) -> bool:
-        """Whether ``end`` is in a later part than ``before``, without a checkpoint but with room for it."""
+    def part(self, position: Cursor) -> int:
+        """The part of the last event before a position; 1 before the first event."""
 
-    def save(self, data: bytes, end: Cursor) -> None:
-        """Save the snapshot of a position, whole or not at all; remove others if they take too much room."""
+    def sizes(self) -> dict[int, int]:
+        """The parts that have a checkpoint, in order, and the bytes of each checkpoint."""
 
-    def numbers(self) -> list[int]:
-        """The numbers of the parts that have a checkpoint, in order."""
+    def log_size(self) -> int:
+        """The bytes of the log."""
+
+    def save(self, number: int, data: bytes) -> None:
+        """Save the checkpoint of a part, whole or not at all."""
 
     def load(self, number: int) -> bytes | None:
-        """The snapshot of a part; None if it is damaged or does not exist."""
+        """The checkpoint of a part; None if it does not exist."""
 
     def remove(self, number: int) -> None:
         """Remove the checkpoint of a part, if it exists."""

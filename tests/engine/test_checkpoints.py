@@ -10,14 +10,15 @@ import msgspec
 import pytest
 from boards import check_law, fold
 
-from orchestrator import Damage, NotFound, Orchestrator, current_state, snapshot
+from orchestrator import Damage, NotFound, Orchestrator, checkpoints, current_state, snapshot
 from orchestrator.core.cold_map import ColdDamage
-from orchestrator.core.store import START
+from orchestrator.core.store import START, Store
 from orchestrator.domain.state import State
 from orchestrator.maintenance.archiving import archive_log
 from orchestrator.maintenance.backup import export_board
 from orchestrator.maintenance.doctor import examine
-from orchestrator.stores.files import FileStore, checkpoints, disk, reading
+from orchestrator.stores.files import FileStore, disk, reading
+from orchestrator.stores.files.checkpoints import FileCheckpoints
 from orchestrator.stores.files.lines import Position
 from orchestrator.stores.files.segment import Segment
 
@@ -39,14 +40,18 @@ def as_bytes(state: State) -> bytes:
 
 def make_board(folder: Path, tasks: int = 60) -> Path:
     with open_board(folder) as orc:
-        orc.workstreams.create("build")
-        for number in range(tasks):
-            with orc.transaction():
-                task = orc.tasks.add("build", title=f"task {number}")
-                orc.tasks.claim(task.id, agent="ann")
-            if number % 3 == 0:
-                orc.tasks.complete(task.id, result="done")
+        work(orc, tasks)
     return folder
+
+
+def work(orc: Orchestrator, tasks: int = 60) -> None:
+    orc.workstreams.create("build")
+    for number in range(tasks):
+        with orc.transaction():
+            task = orc.tasks.add("build", title=f"task {number}")
+            orc.tasks.claim(task.id, agent="ann")
+        if number % 3 == 0:
+            orc.tasks.complete(task.id, result="done")
 
 
 @pytest.fixture
@@ -73,9 +78,14 @@ def read_line(path: Path, number: int) -> dict[str, int]:
 
 
 def true_states(board: Path) -> dict[int, bytes]:
-    """The state after each commit, folded from the log alone."""
+    """The state after each event of a board of files, folded from the log alone."""
+    return states_of(FileStore(board, warn=pytest.fail))
+
+
+def states_of(store: Store) -> dict[int, bytes]:
+    """The state after each event, folded from the log alone."""
     state, states = State(), dict[int, bytes]()
-    for chunk in FileStore(board, warn=pytest.fail).read(Position()):
+    for chunk in store.read(START):
         for record in chunk.events:
             state.fold((record,))
             states[record.id] = as_bytes(state)
@@ -197,7 +207,7 @@ def test_a_checkpoint_that_cannot_be_written_fails_no_command(
     def failing(self: object, *_: object) -> None:
         raise error
 
-    monkeypatch.setattr(checkpoints.FileCheckpoints, "save", failing)
+    monkeypatch.setattr(FileCheckpoints, "save", failing)
     make_board(tmp_path, tasks=10)
     assert sealed(tmp_path)
     assert not files(tmp_path)

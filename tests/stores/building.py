@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.core.events import Recorded
-from orchestrator.core.store import START, Cursor, Store
-from orchestrator.stores.files import SEGMENT_SIZE, FileStore
+from orchestrator.core.store import PART_SIZE, START, Cursor, Store
+from orchestrator.stores.files import FileStore
 from orchestrator.stores.files.guards import LibraryGuard
 from orchestrator.stores.files.lines import encode_line
 
@@ -15,12 +15,12 @@ WAIT = 60.0
 """Seconds that a test waits for what must come; never for what must not."""
 
 
-def file_store(folder: Path, *, segment_size: int = SEGMENT_SIZE) -> FileStore:
+def file_store(folder: Path, *, segment_size: int = PART_SIZE) -> FileStore:
     """A store of this version."""
     return FileStore(folder, segment_size=segment_size, warn=print)
 
 
-def older_store(folder: Path, *, segment_size: int = SEGMENT_SIZE) -> FileStore:
+def older_store(folder: Path, *, segment_size: int = PART_SIZE) -> FileStore:
     """A store that locks as earlier versions did."""
     return with_filelock(file_store(folder, segment_size=segment_size))
 

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from orchestrator.core.errors import BadInput, Damage, NotFound, TimedOut
 from orchestrator.core.events import RequestMark
-from orchestrator.core.store import LARGEST_RECORD, START, Cursor, Store
+from orchestrator.core.store import LARGEST_RECORD, START, Checkpoints, Cursor, Store
 from orchestrator.maintenance.board_merge.two_logs import shared_ends
 from orchestrator.stores.memory import MemoryStore
 
-from .building import WAIT, add, end_of, fill, records, text, texts_of
+from .building import WAIT, add, end_of, fill, lines, records, text, texts_of
 
 MakeStore = Callable[[], Store]
 
@@ -272,6 +272,32 @@ class StoreContract:
         assert (files.names(), files.open(["1.jsonl"])) == (["2.jsonl"], {})
         assert (one.read(0, 5), opened["2.jsonl"].read(0, 9)) == (b"12345", b"y")
 
+    def test_a_checkpoint_is_the_one_saved_last_for_its_part(self, store: Store) -> None:
+        store.save_snapshot(b"{}")
+        kept = checkpoints_of(store)
+        kept.save(12, b"first")
+        kept.save(5, b"five")
+        kept.save(12, b"22")
+        assert list(kept.sizes().items()) == [(5, 4), (12, 2)]
+        assert (kept.load(5), kept.load(12), kept.load(6)) == (b"five", b"22", None)
+        kept.remove(5)
+        kept.remove(5)
+        assert (kept.sizes(), kept.load(5)) == ({12: 2}, None)
+
+    def test_a_part_of_the_log_begins_with_a_commit_and_has_its_number_for_every_reader(
+        self, store: Store, make: MakeStore
+    ) -> None:
+        kept, size = checkpoints_of(store), len(lines(START, "x" * 40))
+        ends = [START, *fill(store, *(["x" * 40, "y"][: 1 + n % 2] for n in range(60)))]
+        parts = [kept.part(end) for end in ends]
+        assert parts[:2] == [1, 1]
+        assert set(parts[1:]) <= {1, *(end.id + 1 for end in ends)}
+        assert parts == sorted(parts)
+        assert all(part <= end.id for part, end in zip(parts[1:], ends[1:], strict=True))
+        assert 60 * size < kept.log_size() < 60 * 3 * size
+        assert checkpoints_of(make()).part(START) == 1
+        assert [kept.part(end) for end in reversed(ends)] == parts[::-1]
+
     def test_the_age_of_the_snapshot_is_counted_from_the_last_save(self, store: Store) -> None:
         assert store.snapshot_age() == float("inf")
         before = time.time() - 1  # a file's time has a coarser clock
@@ -343,6 +369,12 @@ class StoreContract:
         documents.delete("notes/b.md")
         assert documents.names("notes") == ["a"]
         assert documents.read("notes/b.md") is None
+
+
+def checkpoints_of(store: Store) -> Checkpoints:
+    if store.checkpoints is None:
+        pytest.skip("this store keeps no checkpoints")
+    return store.checkpoints
 
 
 def check_behind(store: Store, cursor: Cursor) -> None:

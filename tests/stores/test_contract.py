@@ -47,9 +47,15 @@ class TestFileStoreOfASegmentACommit(TestFileStore):
 
 
 class TestPostgresStore(StoreContract):
+    options: dict[str, Any] = {}
+
     @pytest.fixture
     def make(self, postgres: Server) -> MakeStore:
-        return lambda: PostgresStore(postgres.new_board())
+        return lambda: PostgresStore(postgres.new_board(), **self.options)
+
+
+class TestPostgresStoreOfManyParts(TestPostgresStore):
+    options = {"part_size": 250}
 
 
 class TestMemoryStore(StoreContract):

@@ -1,5 +1,5 @@
 """The store of a board on disk: plain files under one lock."""
 
-from orchestrator.stores.files.store import SEGMENT_SIZE, FileStore
+from orchestrator.stores.files.store import FileStore
 
-__all__ = ["SEGMENT_SIZE", "FileStore"]
+__all__ = ["FileStore"]

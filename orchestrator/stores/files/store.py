@@ -9,6 +9,7 @@ from orchestrator.core import paths, system
 from orchestrator.core.errors import Damage
 from orchestrator.core.events import Recorded
 from orchestrator.core.store import (
+    PART_SIZE,
     Checkpoints,
     Chunk,
     ColdFiles,
@@ -27,9 +28,6 @@ from orchestrator.stores.files.lines import ParsedLines, Position, encode_line, 
 from orchestrator.stores.files.locking import BoardLock
 from orchestrator.stores.files.segment import Segment
 from orchestrator.stores.files.segments import Segments
-
-SEGMENT_SIZE = 64 << 20
-"""The size in bytes at which a segment of the log is sealed."""
 
 _LOOK = 0.25  # seconds between two looks: some file systems of virtual machines report no changes
 _READS_AGAIN = 3
@@ -54,7 +52,7 @@ class FileStore:
         self,
         folder: str | os.PathLike[str],
         *,
-        segment_size: int = SEGMENT_SIZE,
+        segment_size: int = PART_SIZE,
         warn: Callable[[str], None],
     ) -> None:
         self.folder = os.path.abspath(folder)

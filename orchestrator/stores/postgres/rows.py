@@ -1,11 +1,12 @@
 """What a database keeps beside the log: presence, documents and the positions of readers."""
 
 import time
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from orchestrator.core.errors import InputOutputError, OrchestratorError
-from orchestrator.core.store import StoredFile
+from orchestrator.core.store import Cursor, StoredFile
 from orchestrator.stores.postgres.address import BoardAddress
 from orchestrator.stores.postgres.connection import Connection
 from orchestrator.stores.postgres.schema import ATTENDING
@@ -235,4 +236,65 @@ class RowColdFiles:
             "DELETE FROM orchestrator.cold_files"
             " WHERE board = %s AND removed_at < clock_timestamp() - interval '1 hour'",
             (self._board,),
+        )
+
+
+class RowCheckpoints:
+    """The checkpoints of a board, and the parts of its log.
+
+    A part begins with the first commit with which the log passes a multiple of the size of a part.
+
+    Attributes:
+        newest: The last part of the log as far as this process knows; 0: it has not asked yet.
+    """
+
+    def __init__(self, board: int, connection: Connection) -> None:
+        self._board = board
+        self._connection = connection
+        self._parts = [1]
+        self.newest = 0
+
+    def part(self, position: Cursor) -> int:
+        if not self.newest:
+            self._read_parts()
+            self.newest = self._parts[-1]
+        if position.id >= self.newest:
+            return self.newest
+        if position.id >= self._parts[-1]:
+            self._read_parts()
+        return self._parts[max(0, bisect_right(self._parts, position.id) - 1)]
+
+    def _read_parts(self) -> None:
+        question = "SELECT first FROM orchestrator.parts WHERE board = %s ORDER BY first"
+        rows = self._connection.repeatable(question, (self._board,))
+        self._parts = [1, *(first for (first,) in rows)]
+
+    def sizes(self) -> dict[int, int]:
+        question = (
+            "SELECT part, octet_length(data) FROM orchestrator.checkpoints"
+            " WHERE board = %s ORDER BY part"
+        )
+        return dict(self._connection.repeatable(question, (self._board,)).fetchall())
+
+    def log_size(self) -> int:
+        question = "SELECT bytes FROM orchestrator.boards WHERE id = %s"
+        size: int = self._connection.value(question, (self._board,))
+        return size
+
+    def save(self, number: int, data: bytes) -> None:
+        self._connection.repeatable(
+            "INSERT INTO orchestrator.checkpoints VALUES (%s, %s, %s)"
+            " ON CONFLICT (board, part) DO UPDATE SET data = excluded.data",
+            (self._board, number, data),
+        )
+
+    def load(self, number: int) -> bytes | None:
+        question = "SELECT data FROM orchestrator.checkpoints WHERE board = %s AND part = %s"
+        data: bytes | None = self._connection.value(question, (self._board, number))
+        return data
+
+    def remove(self, number: int) -> None:
+        self._connection.repeatable(
+            "DELETE FROM orchestrator.checkpoints WHERE board = %s AND part = %s",
+            (self._board, number),
         )

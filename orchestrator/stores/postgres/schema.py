@@ -4,6 +4,7 @@ All boards of a database share one schema, ``orchestrator``. Its tables are:
 
 - ``boards``: each board, with the id and the checksum of its last event;
 - ``events``: the log, one row for each line; the lines are those of the files of a board;
+- ``parts``: the first event of each part of the log but the first, and ``checkpoints``: the state near there;
 - ``documents`` and ``cursors``: texts beside the log;
 - ``snapshots``, ``cold_files``, ``presence`` and ``attendance``: caches and signs of life. They are unlogged:
   they cost no write-ahead log, and are empty after a crash of the server.
@@ -110,6 +111,63 @@ _VERSIONS: tuple[LiteralString, ...] = (
         PRIMARY KEY (board, name)
     );
     ALTER TABLE orchestrator.cold_files ALTER COLUMN data SET STORAGE EXTERNAL;
+    """,
+    # Checkpoints are logged: after a crash, the fold begins with one of them. `lock_board` stays for programs
+    # of an older version that have a board open: its answer lets them refuse it.
+    """
+    ALTER TABLE orchestrator.boards
+        ADD COLUMN bytes bigint NOT NULL DEFAULT 0, ADD COLUMN part bigint NOT NULL DEFAULT 1;
+    CREATE TABLE orchestrator.parts (
+        board integer NOT NULL REFERENCES orchestrator.boards,
+        first bigint NOT NULL,
+        PRIMARY KEY (board, first)
+    );
+    CREATE TABLE orchestrator.checkpoints (
+        board integer NOT NULL REFERENCES orchestrator.boards,
+        part bigint NOT NULL,
+        data bytea NOT NULL,
+        PRIMARY KEY (board, part)
+    );
+    ALTER TABLE orchestrator.checkpoints ALTER COLUMN data SET STORAGE EXTERNAL;
+    INSERT INTO orchestrator.parts
+    SELECT board, min(id) FROM (
+        SELECT board, id,
+            sum(octet_length(line) + 1) OVER (PARTITION BY board ORDER BY id) / 67108864 AS number
+        FROM orchestrator.events
+    ) sized WHERE number > 0 GROUP BY board, number;
+    UPDATE orchestrator.boards SET
+        bytes = coalesce(
+            (SELECT sum(octet_length(line) + 1) FROM orchestrator.events WHERE board = boards.id), 0
+        ),
+        part = coalesce((SELECT max(first) FROM orchestrator.parts WHERE board = boards.id), 1);
+    CREATE FUNCTION orchestrator.acquire_board(
+        _class integer, _board integer, _holder text, _patience text,
+        _seen bigint, _most integer, _bytes bigint,
+        OUT version integer, OUT head bigint, OUT crc bigint, OUT bytes bigint, OUT part bigint,
+        OUT seconds double precision, OUT snapshot_age double precision, OUT lines text[]
+    ) LANGUAGE plpgsql VOLATILE AS $$
+    BEGIN
+        PERFORM set_config('lock_timeout', _patience, false), set_config('application_name', _holder, false);
+        PERFORM pg_advisory_lock(_class, _board);
+        SELECT boards.head, boards.crc, boards.bytes, boards.part, extract(epoch FROM clock_timestamp()),
+            (SELECT number FROM orchestrator.version),
+            (SELECT extract(epoch FROM clock_timestamp() - saved_at)
+             FROM orchestrator.snapshots WHERE board = _board)
+        INTO STRICT head, crc, bytes, part, seconds, version, snapshot_age
+        FROM orchestrator.boards WHERE id = _board;
+        IF head > _seen THEN
+            lines := ARRAY(SELECT orchestrator.lines_from(_board, _seen + 1, _most, _bytes));
+        END IF;
+    END $$;
+    CREATE OR REPLACE FUNCTION orchestrator.lock_board(
+        _class integer, _board integer, _holder text, _patience text,
+        _seen bigint, _most integer, _bytes bigint,
+        OUT version integer, OUT head bigint, OUT crc bigint, OUT seconds double precision,
+        OUT snapshot_age double precision, OUT lines text[]
+    ) LANGUAGE sql VOLATILE AS $$
+        SELECT number, NULL::bigint, NULL::bigint, NULL::float8, NULL::float8, NULL::text[]
+        FROM orchestrator.version
+    $$;
     """,
 )
 

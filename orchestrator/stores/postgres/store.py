@@ -28,6 +28,7 @@ from orchestrator.core.errors import (
 )
 from orchestrator.core.events import Recorded
 from orchestrator.core.store import (
+    PART_SIZE,
     START,
     Checkpoints,
     Chunk,
@@ -45,7 +46,13 @@ from orchestrator.stores.postgres import address as addresses
 from orchestrator.stores.postgres import schema
 from orchestrator.stores.postgres.address import BoardAddress
 from orchestrator.stores.postgres.connection import Connection, Lost
-from orchestrator.stores.postgres.rows import RowColdFiles, RowCursors, RowDocuments, RowPresence
+from orchestrator.stores.postgres.rows import (
+    RowCheckpoints,
+    RowColdFiles,
+    RowCursors,
+    RowDocuments,
+    RowPresence,
+)
 
 _PAGE, _PAGE_BYTES = 2000, 8 << 20
 """The most events that are read at once, and about the most bytes."""
@@ -65,7 +72,7 @@ _KEPT = 100
 _LOOK = 5.0
 """Seconds after which a wait looks at the log itself: a program that was killed has announced nothing."""
 
-_LOCK: LiteralString = "SELECT * FROM orchestrator.lock_board(%s, %s, %s, %s, %s, %s, %s)"
+_LOCK: LiteralString = "SELECT * FROM orchestrator.acquire_board(%s, %s, %s, %s, %s, %s, %s)"
 
 _UNLOCK: LiteralString = "SELECT pg_advisory_unlock_all()"
 """All: who looks for the outcome of a commit may have taken it twice."""
@@ -74,7 +81,7 @@ _UNLOCK_AND_ANNOUNCE: LiteralString = "SELECT pg_advisory_unlock_all(), pg_notif
 
 _APPEND: LiteralString = """
     WITH moved AS (
-        UPDATE orchestrator.boards SET head = %(head)s, crc = %(crc)s
+        UPDATE orchestrator.boards SET head = %(head)s, crc = %(crc)s, bytes = %(bytes)s, part = %(part)s
         WHERE id = %(board)s AND head = %(after)s AND crc = %(after_crc)s RETURNING id
     ), added AS (
         INSERT INTO orchestrator.events
@@ -83,6 +90,11 @@ _APPEND: LiteralString = """
     )
     SELECT id FROM moved
 """
+
+_APPEND_PART: LiteralString = _APPEND.replace(
+    "SELECT id FROM moved",
+    ", begun AS (INSERT INTO orchestrator.parts SELECT id, %(part)s FROM moved) SELECT id FROM moved",
+)
 
 _FORWARD: LiteralString = "SELECT orchestrator.lines_from(%s, %s, %s, %s)"
 
@@ -119,6 +131,7 @@ class PostgresStore:
     Args:
         url: The URL of the board; see :mod:`orchestrator.stores.postgres.address`.
         create: Make the board if the database does not have it.
+        part_size: The size in bytes at which a new part of the log begins.
 
     Raises:
         NoBoard: The database has no such board, unless ``create``.
@@ -129,9 +142,8 @@ class PostgresStore:
     cursor_type: type[Cursor] = RowCursor
     is_local = False
     upkeep: Upkeep | None = None
-    checkpoints: Checkpoints | None = None
 
-    def __init__(self, url: str, *, create: bool = True) -> None:
+    def __init__(self, url: str, *, create: bool = True, part_size: int = PART_SIZE) -> None:
         self.address: BoardAddress = addresses.parse(url)
         self._connection = Connection(self.address)
         self.is_new = False
@@ -140,11 +152,15 @@ class PostgresStore:
         self.documents: Documents = RowDocuments(self._board, self._connection, self.address)
         self.cursors: Cursors = RowCursors(self._board, self._connection)
         self.cold: ColdFiles | None = RowColdFiles(self._board, self._connection)
+        self._checkpoints = RowCheckpoints(self._board, self._connection)
+        self.checkpoints: Checkpoints | None = self._checkpoints
         self._threads = threading.Lock()
         self._owner = 0
         self._locked_on = 0
         self._holder = ""
         self._head = START
+        self._part_size = part_size
+        self._size = 0
         self._seen: Cursor | None = None
         self._tail: tuple[Cursor, list[bytes]] = (START, [])
         self._latest: list[Recorded] = []
@@ -215,9 +231,10 @@ class PostgresStore:
             break
         self._locked_on = self._connection.number
         assert row is not None
-        version, head, crc, seconds, snapshot_age, lines = row
+        version, head, crc, self._size, part, seconds, snapshot_age, lines = row
         schema.check(version)
         self._head = RowCursor(head, crc)
+        self._checkpoints.newest = part
         self._tail = (seen, [line.encode() for line in lines or ()])
         self._set_clock(seconds)
         self._saved = float("-inf") if snapshot_age is None else self._asked - abs(snapshot_age)
@@ -339,16 +356,22 @@ class PostgresStore:
             raise RuntimeError("append outside of locked()")
         crc = before = _position(after).crc
         lines: list[str] = []
+        size = self._size
         for record in records:
             line, crc = encode_line(record, crc)
+            size += len(line)
             lines.append(line[:-1].decode())
         end = RowCursor(records[-1].id, crc)
+        begins_part = after.id > 0 and size // self._part_size > self._size // self._part_size
+        part = records[0].id if begins_part else self._checkpoints.newest
         values = {
             "board": self._board,
             "head": end.id,
             "crc": end.crc,
             "after": after.id,
             "after_crc": before,
+            "bytes": size,
+            "part": part,
             "lines": lines,
         }
         try:
@@ -357,7 +380,8 @@ class PostgresStore:
                     f"The connection to {self.address.database} broke, and the right to write with it",
                     hint="Nothing was changed. Repeat the command.",
                 )
-            moved = self._connection.execute(_APPEND, values).rowcount
+            statement = _APPEND_PART if begins_part else _APPEND
+            moved = self._connection.execute(statement, values).rowcount
             if self._connection.has_warned:  # it ended the wait for its synchronous replica
                 raise Lost(f"The replica of {self.address.database} has not confirmed the commit")
         except Lost as error:
@@ -368,6 +392,7 @@ class PostgresStore:
                     "The log does not end at the position that was read", code="log_changed"
                 )
             self._head = self._seen = end
+            self._size, self._checkpoints.newest = size, part
             self._is_announced = False
         return end
 
