@@ -23,7 +23,8 @@ from orchestrator.stores.files.lines import Position, encode_line, parse
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "events.jsonl"
 LINES = GOLDEN.read_bytes().splitlines(keepends=True)
-TYPES = [json.loads(line)["type"] for line in LINES]
+PAYLOADS = [(read["type"], read["payload"]) for read in map(json.loads, LINES)]
+TYPES = [kind for kind, _ in PAYLOADS]
 
 
 def events() -> list[Recorded]:
@@ -42,6 +43,17 @@ def _everything_that_registers_events_is_loaded() -> None:
 
 def test_every_registered_type_has_a_golden_line():
     missing = {name for name in types() if name.partition(".")[0] != "tests"} - set(TYPES)
+    assert not missing, f"add a line with tests/golden/append.py for: {', '.join(sorted(missing))}"
+
+
+def test_every_field_of_every_registered_type_has_a_golden_line():
+    missing = {
+        f"{name}: {field.encode_name}"
+        for name, cls in types().items()
+        if name.partition(".")[0] != "tests"
+        for field in msgspec.structs.fields(cls)
+        if not any(field.encode_name in payload for kind, payload in PAYLOADS if kind == name)
+    }
     assert not missing, f"add a line with tests/golden/append.py for: {', '.join(sorted(missing))}"
 
 
@@ -99,16 +111,18 @@ def test_the_whole_log_folds_to_what_it_always_did():
         "0e0e0e0e": "pending",
         "0f0f0f0f": "cancelled",
         "b0b0b0b0.survey.each": "pending",
+        "dada0001": "done",
+        "dada0002": "pending",
     }
     assert state.tasks["0e0e0e0e"].open_needs == 2
     assert state.tasks.failure_needed_by == {"web-a3f8": ["0e0e0e0e"], "abc00002": ["0e0e0e0e"]}
     assert (state.tasks["abc00001"].result, state.tasks["abc00001"].attempt) == ("Shipped!", 4)
     assert state.tasks.archived["abc00001.docs"].outcome == "cancelled"
     assert {name: n for name, n in state.tasks.counts["build"].items() if n} == {
-        "done": 3,
+        "done": 4,
         "cancelled": 2,
         "in_review": 1,
-        "pending": 2,
+        "pending": 3,
     }
     adds = state.tasks["b0b0b0b0.survey.each"].for_each
     assert adds is not None
@@ -129,9 +143,14 @@ def test_the_whole_log_folds_to_what_it_always_did():
     assert (beta.status, beta.first_due[:10], beta.due[:10]) == ("open", "2026-12-01", "2026-12-08")
     assert state.goals.goals_of == {"web-a3f8": ["beta"], "0e0e0e0e": ["beta"]}
     assert state.tasks["f0f0f0f0"].result == "feature version 2: done"
-    assert {root: w.own_root for root, w in state.workflows.items()} == {"0a0a0a0a": False}
+    assert {root: w.own_root for root, w in state.workflows.items()} == {
+        "0a0a0a0a": False,
+        "dada0001": True,
+    }
+    assert state.tasks["dada0001"].result == "feature: done"
+    assert state.tasks["dada0001"].attempt == 2
     assert state.agents.hooks == {"ann": "abc00002", "mona": "web-a3f8"}
-    assert state.agents.machines == {"mona": "mill"}
+    assert state.agents.machines == {"mona": "mill", "ann": "mill"}
     assert state.tasks["web-a3f8"].machine == state.worktrees["web-a3f8"].machine == "mill"
     assert [(lock.resource, [h.agent for h in lock.holders]) for lock in state.locks.values()] == [
         ("db", ["bob"])
@@ -148,13 +167,13 @@ def test_the_whole_log_folds_to_what_it_always_did():
     (review,) = plan.attempts
     assert (review.task, review.status, review.due) == ("abc00002", "waiting", NEVER)
     assert plan.rest is None
-    assert plan.usage.runs == {"2026-11-21T06:13": 4}
-    assert plan.usage.tokens == {"2026-11-21T06:1": 1680}
+    assert plan.usage.runs == {"2026-11-21T06:13": 5}
+    assert plan.usage.tokens == {"2026-11-21T06:1": 2080}
     assert (state.subscriptions.finished_claims, state.subscriptions.dead_letters) == (
         {147: 163},
         {},
     )
-    assert state.subscriptions.chains == {147: 4}
+    assert state.subscriptions.chains == {147: 5}
     phone = state.subscriptions["notify/phone"]
     (notice,) = phone.attempts
     assert (notice.first, notice.event, notice.number, notice.root) == (181, 182, 1, 0)
