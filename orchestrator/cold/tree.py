@@ -22,7 +22,7 @@ from orchestrator.cold.past import (
 )
 from orchestrator.cold.run import ColdRun, RunName, encode, hash_of, pack
 from orchestrator.core.cold_map import ColdDamage, ColdLine, ColdMap, MapPart, spans_of
-from orchestrator.core.store import ColdFiles, StoredFile
+from orchestrator.core.store import ColdFiles
 from orchestrator.domain.mail.records import Mailbox, Receipt
 from orchestrator.domain.state import State
 
@@ -65,8 +65,11 @@ class ColdTree:
     def __init__(self, files: ColdFiles, part: ColdPart) -> None:
         self.part = part
         self._files = files
-        opened = files.open([file.name for file in part.files])
-        self._runs = [_run(files, name, opened.get(name.name)) for name in part.files]
+        self._opened = files.open([file.name for file in part.files])
+        for name in part.files:
+            if self._opened.sizes.get(name.name) != name.size:
+                raise ColdDamage(files.where(name.name))
+        self._runs = [ColdRun(self._opened, name) for name in part.files]
 
     @property
     def size(self) -> int:
@@ -79,11 +82,19 @@ class ColdTree:
             hash = hash_of(kind, key)
         except UnicodeEncodeError:  # no file can have a part of a surrogate pair
             return None
+        self._read_pages(hash)
         for run in reversed(self._runs):
-            line = run.find(kind, key, hash)
+            line = run.find(kind, key) if run.may_have(hash) else None
             if line is not None:
                 return None if line.is_removal else line
         return None
+
+    def _read_pages(self, hash: int) -> None:
+        """Read what says which files can have a key: a short page of each, all in one go."""
+        unread = [(run, part) for run in self._runs if (part := run.unread_page(hash)) is not None]
+        pages = self._opened.read([part for _, part in unread]) if unread else []
+        for (run, _), page in zip(unread, pages, strict=True):
+            run.take_page(hash, page)
 
     def scan(self, kind: str) -> Iterator[ColdLine]:
         """All records of a map, in any order."""
@@ -120,12 +131,6 @@ class ColdTree:
 
 def _aged(age: int, run: ColdRun) -> Iterator[tuple[str, str, int, bool, bytes]]:
     return ((one.kind, one.key, age, one.is_removal, line) for one, line in run.lines())
-
-
-def _run(files: ColdFiles, name: RunName, file: StoredFile | None) -> ColdRun:
-    if file is None or file.size != name.size:
-        raise ColdDamage(files.where(name.name))
-    return ColdRun(file, name)
 
 
 def install(state: State, tree: ColdTree, restored: Callable[[], State]) -> None:

@@ -124,7 +124,9 @@ class ColdMap(dict[K, V]):
         """Whether there is a record; a cold one is in memory from now on."""
         if dict.__contains__(self, key):
             return True
-        if self._records is None or key in self.gone or not isinstance(key, self._key):  # type: ignore[arg-type]
+        if self._records is None or not self.cold or key in self.gone:
+            return False
+        if not isinstance(key, self._key):  # type: ignore[arg-type]
             return False
         try:
             line = self._records.find(self.kind, str(key))

@@ -4,9 +4,9 @@
 A store only stores: it contains no rule of the domain.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -239,7 +239,7 @@ class Upkeep(Protocol):
 
 
 class StoredFile(Protocol):
-    """A file of the snapshot that is open: it can be read although it was replaced or removed since.
+    """A snapshot that is open: it can be read although it was replaced or removed since.
 
     Attributes:
         size: Its bytes.
@@ -251,6 +251,27 @@ class StoredFile(Protocol):
         """Read bytes from an offset; fewer only at the end."""
 
 
+class FilePart(NamedTuple):
+    """A part of a cold file: the name of the file, and the place in it in bytes."""
+
+    name: str
+    offset: int
+    length: int
+
+
+class OpenFiles(Protocol):
+    """Cold files that are open: they can be read although they were removed since.
+
+    Attributes:
+        sizes: The bytes of each file, by its name.
+    """
+
+    sizes: dict[str, int]
+
+    def read(self, parts: Sequence[FilePart]) -> list[bytes]:
+        """Read parts of these files; a part is shorter only at the end of its file."""
+
+
 class ColdFiles(Protocol):
     """The parts of the snapshot that never change; see :mod:`orchestrator.cold`."""
 
@@ -260,7 +281,7 @@ class ColdFiles(Protocol):
     def names(self) -> list[str]:
         """The names of all files."""
 
-    def open(self, names: Iterable[str]) -> dict[str, StoredFile]:
+    def open(self, names: Iterable[str]) -> OpenFiles:
         """Open files; those that do not exist are left out."""
 
     def write(self, name: str, data: bytes) -> None:

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from orchestrator.core import clock
@@ -17,6 +17,8 @@ from orchestrator.core.store import (
     Cursor,
     Cursors,
     Documents,
+    FilePart,
+    OpenFiles,
     Presence,
     StoredFile,
 )
@@ -114,6 +116,17 @@ class MemoryCursors:
         self._texts[reader] = text
 
 
+class OpenMemoryFiles:
+    """Cold files that are open, by name."""
+
+    def __init__(self, data: dict[str, bytes]) -> None:
+        self._data = data
+        self.sizes = {name: len(each) for name, each in data.items()}
+
+    def read(self, parts: Sequence[FilePart]) -> list[bytes]:
+        return [self._data[name][begin : begin + length] for name, begin, length in parts]
+
+
 class MemoryColdFiles:
     """The cold files by name."""
 
@@ -126,8 +139,8 @@ class MemoryColdFiles:
     def names(self) -> list[str]:
         return sorted(self.data)
 
-    def open(self, names: Iterable[str]) -> dict[str, StoredFile]:
-        return {name: BytesFile(self.data[name]) for name in names if name in self.data}
+    def open(self, names: Iterable[str]) -> OpenFiles:
+        return OpenMemoryFiles({name: self.data[name] for name in names if name in self.data})
 
     def write(self, name: str, data: bytes) -> None:
         self.data[name] = data

@@ -3,7 +3,7 @@
 import itertools
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from orchestrator.board import locate
 from orchestrator.cold import past, run, tree
 from orchestrator.core.cold_map import ColdLine, ColdMap, MapPart, spans_of
 from orchestrator.core.errors import NotFound, Refused
-from orchestrator.core.store import Store
+from orchestrator.core.store import FilePart, OpenFiles, Store
 from orchestrator.core.transaction import Transaction
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
 from orchestrator.maintenance import doctor
@@ -412,10 +412,19 @@ def _flip_index(path: Path) -> None:
     path.write_bytes(data)
 
 
+def _flip_filter(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[data[:-1].rindex(b"\n") - 9] ^= (
+        1  # the last character but a few of the line before the index
+    )
+    path.write_bytes(data)
+
+
 DAMAGES: list[Callable[[Path], object]] = [
     Path.unlink,
     _flip,
     _flip_index,
+    _flip_filter,
     lambda path: path.write_bytes(b""),
     lambda path: path.write_bytes(path.read_bytes()[:-1]),
 ]
@@ -520,7 +529,8 @@ def test_a_board_in_a_database_has_its_cold_files_in_rows(postgres: Server):
         assert {*old} - {*files.names()}
         assert answers(reader) == answers(plain(orc))
         for name in files.names():
-            files.write(name, files.open([name])[name].read(0, 9) + b"?")
+            [begin] = files.open([name]).read([FilePart(name, 0, 9)])
+            files.write(name, begin + b"?")
         after = Orchestrator(PostgresStore(url), now=orc.engine._clock)
         assert answers(after) == answers(plain(orc))
         after.engine.save()
@@ -534,7 +544,7 @@ def test_a_snapshot_of_the_layout_before_cold_records_is_folded_anew(memory_path
     orc = board_of(store)
     data = saved_bytes(store)
     body = data[snapshot._HEAD_LENGTH :].replace(b'"cold": null,\n  ', b"")
-    body = body.replace(b'"format": 8', b'"format": 7')
+    body = body.replace(b'"format": 9', b'"format": 8')
     assert (snapshot._HEAD % 0)[:5] == data[:5]
     store.save_snapshot(snapshot._HEAD % zlib.crc32(body) + body)
     assert answers(again(orc)) == answers(plain(orc))
@@ -578,6 +588,50 @@ def test_a_snapshot_costs_what_has_changed_and_not_what_has_ended():
         assert sum(written) <= 4 * lines
         assert len(store.cold.names()) < 20
         assert len(saved_bytes(store)) < 30_000
+
+
+class Parts:
+    """Notes what is read of open cold files."""
+
+    def __init__(self, opened: OpenFiles) -> None:
+        self.sizes = opened.sizes
+        self.read_parts: list[FilePart] = []
+        self._opened = opened
+
+    def read(self, parts: Sequence[FilePart]) -> list[bytes]:
+        self.read_parts += parts
+        return self._opened.read(parts)
+
+
+def test_a_look_for_what_is_not_there_reads_a_short_page_of_each_file_and_no_index():
+    """However many records a file has; and a record is found in a block, wherever it is."""
+    files = MemoryStore().cold
+    assert files is not None
+    keys = [f"{number * 2654435761 % 2**32:08x}" for number in range(20_000)]
+    present, absent = keys[:10_000], keys[10_000:]
+    runs = []
+    for begin in range(0, len(present), 2500):
+        lines = [("tasks", k, run.encode(["tasks", k, 1, k])) for k in present[begin:][:2500]]
+        data, name = run.pack(sorted(lines), str(begin))
+        files.write(name.name, data)
+        runs.append(name)
+    opened = Parts(files.open(files.names()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "open", lambda _: opened)
+        found = tree.ColdTree(files, tree.ColdPart(runs, {}))
+        assert found.find("tasks", absent[0]) is None
+        assert [part.name for part in opened.read_parts] == [name.name for name in runs]
+        assert sum(part.length for part in opened.read_parts) == 4 * run._PAGE_LINE
+        assert found.find("tasks", absent[0]) is None
+        assert len(opened.read_parts) == 4, "a page is read once"
+        assert [found.find("tasks", key) for key in absent] == [None] * len(absent)
+        blocks = [part for part in opened.read_parts if part.length != run._PAGE_LINE]
+        assert len(blocks) < len(absent) // 10, "the filter knows most keys"
+        for key in present[::7]:
+            line = found.find("tasks", key)
+            assert line is not None
+            assert bytes(line.value) == run.encode(key)
+        assert [*found.damaged()] == []
 
 
 @pytest.mark.parametrize("piece", [1, 7, 64, 1000, 1 << 20])

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from orchestrator.core.errors import BadInput, Damage, NotFound, TimedOut
 from orchestrator.core.events import RequestMark
-from orchestrator.core.store import LARGEST_RECORD, START, Checkpoints, Cursor, Store
+from orchestrator.core.store import LARGEST_RECORD, START, Checkpoints, Cursor, FilePart, Store
 from orchestrator.maintenance.board_merge.two_logs import shared_ends
 from orchestrator.stores.memory import MemoryStore
 
@@ -259,18 +259,19 @@ class StoreContract:
         store.save_snapshot(b"{}")
         files = store.cold
         assert files is not None
-        assert (files.names(), files.open(["1.jsonl"])) == ([], {})
+        assert (files.names(), files.open(["1.jsonl"]).sizes) == ([], {})
         files.write("1.jsonl", b"12345")
         files.write("2.jsonl", b"x")
         files.write("2.jsonl", b"y")
         opened = files.open(["1.jsonl", "3.jsonl", "2.jsonl"])
-        assert {*opened} == {"1.jsonl", "2.jsonl"}
-        one = opened["1.jsonl"]
-        assert (one.size, one.read(1, 3), one.read(4, 9)) == (5, b"234", b"5")
+        assert opened.sizes == {"1.jsonl": 5, "2.jsonl": 1}
+        first, last, other = ("1.jsonl", 1, 3), ("1.jsonl", 4, 9), ("2.jsonl", 0, 9)
+        parts = [FilePart(*part) for part in (last, other, first)]
+        assert opened.read(parts) == [b"5", b"y", b"234"]
         files.remove("1.jsonl")
         files.remove("1.jsonl")
-        assert (files.names(), files.open(["1.jsonl"])) == (["2.jsonl"], {})
-        assert (one.read(0, 5), opened["2.jsonl"].read(0, 9)) == (b"12345", b"y")
+        assert (files.names(), files.open(["1.jsonl"]).sizes) == (["2.jsonl"], {})
+        assert opened.read(parts) == [b"5", b"y", b"234"]
 
     def test_a_checkpoint_is_the_one_saved_last_for_its_part(self, store: Store) -> None:
         store.save_snapshot(b"{}")

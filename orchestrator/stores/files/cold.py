@@ -2,11 +2,11 @@
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from orchestrator.core import system
 from orchestrator.core.errors import Refused
-from orchestrator.core.store import StoredFile
+from orchestrator.core.store import FilePart, OpenFiles
 from orchestrator.stores.files import disk
 
 
@@ -35,6 +35,17 @@ def open_file(path: str) -> OpenFile | None:
             return None
 
 
+class OpenColdFiles:
+    """Open cold files; implements the OpenFiles port."""
+
+    def __init__(self, files: dict[str, OpenFile]) -> None:
+        self._files = files
+        self.sizes = {name: file.size for name, file in files.items()}
+
+    def read(self, parts: Sequence[FilePart]) -> list[bytes]:
+        return [self._files[name].read(offset, length) for name, offset, length in parts]
+
+
 class FolderOfColdFiles:
     """The folder; implements the ColdFiles port."""
 
@@ -47,9 +58,9 @@ class FolderOfColdFiles:
     def names(self) -> list[str]:
         return [name for name in disk.names_in(self._folder) if name.endswith(".jsonl")]
 
-    def open(self, names: Iterable[str]) -> dict[str, StoredFile]:
+    def open(self, names: Iterable[str]) -> OpenFiles:
         opened = ((name, open_file(self.where(name))) for name in names)
-        return {name: file for name, file in opened if file is not None}
+        return OpenColdFiles({name: file for name, file in opened if file is not None})
 
     def write(self, name: str, data: bytes) -> None:
         disk.replace(self.where(name), data)

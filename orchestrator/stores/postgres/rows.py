@@ -2,11 +2,11 @@
 
 import time
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from orchestrator.core.errors import InputOutputError, OrchestratorError
-from orchestrator.core.store import Cursor, StoredFile
+from orchestrator.core.store import Cursor, FilePart, OpenFiles
 from orchestrator.stores.postgres.address import BoardAddress
 from orchestrator.stores.postgres.connection import Connection
 from orchestrator.stores.postgres.schema import ATTENDING
@@ -177,21 +177,25 @@ class RowCursors:
         )
 
 
-class RowFile:
-    """A cold file in a row; implements the StoredFile port."""
+class OpenRows:
+    """Cold files in rows; implements the OpenFiles port."""
 
-    def __init__(self, board: int, connection: Connection, name: str, size: int) -> None:
-        self._row = (board, name)
+    def __init__(self, board: int, connection: Connection, sizes: dict[str, int]) -> None:
+        self._board = board
         self._connection = connection
-        self.size = size
+        self.sizes = sizes
 
-    def read(self, offset: int, length: int) -> bytes:
-        question = (
-            "SELECT substring(data FROM %s FOR %s) FROM orchestrator.cold_files"
-            " WHERE board = %s AND name = %s"
+    def read(self, parts: Sequence[FilePart]) -> list[bytes]:
+        names, offsets, lengths = zip(*parts, strict=True)
+        rows = self._connection.repeatable(
+            "SELECT substring(data FROM first FOR length)"
+            " FROM unnest(%s::text[], %s::int[], %s::int[]) WITH ORDINALITY"
+            " AS part (name, first, length, number)"
+            " LEFT JOIN orchestrator.cold_files AS file ON file.board = %s AND file.name = part.name"
+            " ORDER BY number",
+            ([*names], [offset + 1 for offset in offsets], [*lengths], self._board),
         )
-        data: bytes | None = self._connection.value(question, (offset + 1, length, *self._row))
-        return data or b""
+        return [data or b"" for (data,) in rows]
 
 
 class RowColdFiles:
@@ -211,13 +215,13 @@ class RowColdFiles:
         )
         return [name for (name,) in self._connection.repeatable(question, (self._board,))]
 
-    def open(self, names: Iterable[str]) -> dict[str, StoredFile]:
+    def open(self, names: Iterable[str]) -> OpenFiles:
         question = (
             "SELECT name, octet_length(data) FROM orchestrator.cold_files"
             " WHERE board = %s AND name = ANY(%s) AND removed_at IS NULL"
         )
         rows = self._connection.repeatable(question, (self._board, [*names]))
-        return {n: RowFile(self._board, self._connection, n, size) for n, size in rows}
+        return OpenRows(self._board, self._connection, dict(rows.fetchall()))
 
     def write(self, name: str, data: bytes) -> None:
         self._connection.repeatable(
