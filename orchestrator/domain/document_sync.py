@@ -165,16 +165,20 @@ class DocumentSync(Noun[State], name="documents"):
         return DocumentChange(path=path, action=action, detail=place and f"your text is {place}")
 
     @command(adopted_copy, answers_request=False)
-    def _adopt_topic(self, tx: Transaction[State], topic: str, text: bytes, before: str) -> None:
+    def _adopt_topic(
+        self, tx: Transaction[State], topic: str, text: bytes, before: str
+    ) -> str | None:
         tx.act_as(None)
-        adopt_copy(tx, topic, text, before)
+        return adopt_copy(tx, topic, text, before)
 
     @command(decisions.adopted_copy, answers_request=False)
-    def _adopt_decision(self, tx: Transaction[State], path: str, text: bytes, before: str) -> None:
+    def _adopt_decision(
+        self, tx: Transaction[State], path: str, text: bytes, before: str
+    ) -> str | None:
         tx.act_as(None)
         known = _decision(tx.state, path)
         assert known is not None
-        decisions.adopt_copy(tx, known, text, before)
+        return decisions.adopt_copy(tx, known, text, before)
 
     @command(_no_place, answers_request=False)
     def _adopt_plain(

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.core.decoding import BOM
 from orchestrator.core.errors import Refused
-from orchestrator.core.events import decode
+from orchestrator.core.events import Recorded, decode
 from orchestrator.core.transaction import Committed, Noun, Transaction, command
 from orchestrator.domain.board.commands import upgrade_for
 from orchestrator.domain.decisions.events import (
@@ -167,8 +167,7 @@ class Decisions(Noun[State]):
         """
         versions: list[DecisionVersion] = []
         for event in map(self._desk.event, self._state.decisions.find(number).versions):
-            known = decode(event, self._state.board.format)
-            assert isinstance(known, (DecisionAdded, DecisionEdited))
+            known = _version(event, self._state)
             versions.append(
                 DecisionVersion(
                     version=len(versions) + 1,
@@ -194,6 +193,13 @@ class Decisions(Noun[State]):
         return [self.get(number) for number in sorted(self._state.decisions)]
 
 
+def _version(record: Recorded, state: State) -> DecisionAdded | DecisionEdited:
+    """An event that is a version of a decision."""
+    known = decode(record, state.board.format)
+    assert isinstance(known, (DecisionAdded, DecisionEdited))
+    return known
+
+
 def adopt(tx: Transaction[State], decision: Decision) -> tuple[bytes | None, Decision]:
     """Record a hand edit before the document is overwritten; return the document and the decision."""
     data = tx.read_document(decision.path)
@@ -205,17 +211,27 @@ def adopt(tx: Transaction[State], decision: Decision) -> tuple[bytes | None, Dec
     return data, edited
 
 
-def adopt_copy(tx: Transaction[State], decision: Decision, data: bytes, before: str) -> None:
+def adopt_copy(tx: Transaction[State], decision: Decision, data: bytes, before: str) -> str | None:
     """Adopt a hand edit of the copy that a machine has, as ``knowledge.commands.adopt_copy`` does."""
     document, now = adopt(tx, decision)
     title, text = split(data.removeprefix(BOM).decode("utf-8", "replace"))
     title, text = check_title(title or now.title), check_text("file", text)
     if (title, text.strip()) == (now.title, now.text.strip()):
-        return
+        return None
+    is_changed = digest(now) != before
+    for version, event in enumerate(decision.versions if is_changed else (), 1):
+        known = _version(tx.event(event), tx.state)
+        if (known.title, known.text.strip()) == (title, text.strip()):
+            return _place(decision.number, version)
     number, replaces = decision.number, digest_of(document)
     tx.record(DecisionEdited(number=number, title=title, text=text, replaces=replaces))
-    if digest(now) != before:
+    if is_changed:
         tx.record(DecisionEdited(number=number, title=now.title, text=now.text, replaces=replaces))
+    return None
+
+
+def _place(number: int, version: int) -> str:
+    return f"version {version}: `decision history {number}`"
 
 
 def adopted_copy(state: State, events: Committed) -> str | None:
@@ -224,8 +240,7 @@ def adopted_copy(state: State, events: Committed) -> str | None:
     if len(edits) < 2:
         return "" if edits else None
     event, number = edits[0]
-    version = state.decisions[number].versions.index(event) + 1
-    return f"version {version}: `decision history {number}`"
+    return _place(number, state.decisions[number].versions.index(event) + 1)
 
 
 def current_document(decision: Decision, data: bytes | None) -> bytes:

@@ -312,16 +312,20 @@ def current_text(desk: Desk[State], record: Topic | None, data: bytes | None) ->
     return _version(desk.event(record.versions[-1])).content.encode()
 
 
-def adopt_copy(tx: Transaction[State], topic: str, data: bytes, before: str) -> None:
+def adopt_copy(tx: Transaction[State], topic: str, data: bytes, before: str) -> str | None:
     """Adopt a hand edit of the copy of a document that a machine has, unless the document has this text.
 
-    If the document has changed too, its own text stays, as a version after the adopted one.
+    If the document has changed too, its own text stays, as a version after the adopted one. Then the edit
+    may be a version already: the synchronisation that adopted it was interrupted.
 
     Args:
         tx: The transaction.
         topic: The topic.
         data: The edited copy.
         before: The digest of the document that was edited.
+
+    Returns:
+        The place of the text if it is a version already; else None, see :func:`adopted_copy`.
     """
     _check_name(tx.state, topic)
     text, metadata, _ = _parsed(topic, data)
@@ -330,7 +334,10 @@ def adopt_copy(tx: Transaction[State], topic: str, data: bytes, before: str) -> 
     known = tx.state.knowledge.get(topic)
     last = None if known is None or known.deleted else _version(tx.event(known.versions[-1]))
     if last is not None and text == last.content:
-        return
+        return None
+    is_changed = last is not None and digest_of(last.content.encode()) != before
+    if known is not None and is_changed and (version := _version_since(tx, known, before, text)):
+        return _place(topic, version)
     tx.record(
         KnowledgeEdited(
             topic=topic,
@@ -341,7 +348,7 @@ def adopt_copy(tx: Transaction[State], topic: str, data: bytes, before: str) -> 
             machine=tx.state.machine,
         )
     )
-    if last is not None and digest_of(last.content.encode()) != before:
+    if last is not None and is_changed:
         tx.record(
             KnowledgeWritten(
                 topic=topic,
@@ -351,6 +358,22 @@ def adopt_copy(tx: Transaction[State], topic: str, data: bytes, before: str) -> 
                 replaces=replaced,
             )
         )
+    return None
+
+
+def _version_since(tx: Transaction[State], record: Topic, before: str, text: str) -> int | None:
+    """The number of the version with a text, if it is newer than the one with the digest ``before``."""
+    for version in range(len(record.versions), 0, -1):
+        content = _version(tx.event(record.versions[version - 1])).content
+        if content == text:
+            return version
+        if digest_of(content.encode()) == before:
+            break
+    return None
+
+
+def _place(topic: str, version: int) -> str:
+    return f"version {version}: `kb read {topic} --version {version}`"
 
 
 def adopted_copy(state: State, events: Committed) -> str | None:
@@ -361,8 +384,7 @@ def adopted_copy(state: State, events: Committed) -> str | None:
     if not any(isinstance(e, KnowledgeWritten) for _, e in events):
         return ""
     number, topic = mine[0]
-    version = state.knowledge[topic].versions.index(number) + 1
-    return f"version {version}: `kb read {topic} --version {version}`"
+    return _place(topic, state.knowledge[topic].versions.index(number) + 1)
 
 
 def _check_unchanged(state: State, topic: str, digest: str) -> None:

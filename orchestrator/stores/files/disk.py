@@ -106,6 +106,7 @@ def make_folder(path: str) -> None:
 
     Raises:
         NoBoard: The board's folder does not exist.
+        InputOutputError: It could not be created.
     """
     try:
         os.mkdir(path)
@@ -117,6 +118,8 @@ def make_folder(path: str) -> None:
         raise NoBoard(
             f"{os.path.dirname(path)} does not exist", hint="`orc init` makes a board."
         ) from None
+    except OSError as error:
+        raise failed(error, "create", path) from error
 
 
 def names_in(path: str) -> list[str]:
