@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 from orchestrator.core.errors import SHOWN_PROBLEMS, BadInput, OrchestratorError
+from orchestrator.core.multimap import multimap
 from orchestrator.core.printable import first_of
 
 P = ParamSpec("P")
@@ -82,9 +83,7 @@ class Problems:
 
     def error(self) -> BadInput:
         """The error for all problems, each once; the details repeat it for each of its places."""
-        places: dict[str, list[str]] = {}
-        for place, message in self._problems:
-            places.setdefault(message, []).append(place)
+        places = multimap((message, place) for place, message in self._problems)
         texts = [f"{place}: {message}" for place, message in self._problems]
         parts = [f"{first_of(of, SHOWN_PROBLEMS)}: {message}" for message, of in places.items()]
         shown = "; ".join(parts[:SHOWN_PROBLEMS])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
 from orchestrator.core.errors import BadInput, did_you_mean
+from orchestrator.core.multimap import multimap
 from orchestrator.core.problems import Problems
 from orchestrator.formulas.steps import (
     Draft,
@@ -187,11 +188,8 @@ class StepGraph:
 
     def children(self) -> dict[str, list[str]]:
         """The children of each step that has some."""
-        children: dict[str, list[str]] = {}
-        for draft in self._drafts.values():
-            if draft.parent is not None:
-                children.setdefault(draft.parent, []).append(draft.id)
-        return children
+        drafts = self._drafts.values()
+        return multimap((draft.parent, draft.id) for draft in drafts if draft.parent is not None)
 
     def prerequisites(self, draft: Draft, children: Mapping[str, list[str]]) -> Iterator[str]:
         """What must be done before a step is ready: its needs, those of its parents, awaited children."""

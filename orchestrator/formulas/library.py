@@ -11,6 +11,7 @@ import msgspec
 
 from orchestrator.core import files, names
 from orchestrator.core.errors import BadInput, NotFound, OrchestratorError, Refused, missing
+from orchestrator.core.multimap import multimap
 from orchestrator.core.store import Documents
 from orchestrator.formulas.parse import LONGEST
 
@@ -147,12 +148,12 @@ def _folders() -> Iterator[tuple[str, str]]:
 
 def _by_name(files: list[str]) -> dict[str, list[str]]:
     """The formula files of a folder, by the name of the formula."""
-    by_name: dict[str, list[str]] = {}
-    for file in files:
-        for ending in ENDINGS:
-            if file.endswith(ending) and _is_name(stem := file.removesuffix(ending)):
-                by_name.setdefault(stem, []).append(file)
-    return by_name
+    return multimap(
+        (stem, file)
+        for file in files
+        for ending in ENDINGS
+        if file.endswith(ending) and _is_name(stem := file.removesuffix(ending))
+    )
 
 
 def _is_name(text: str) -> bool:

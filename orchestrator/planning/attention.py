@@ -19,6 +19,7 @@ from typing import Any, get_args
 
 from orchestrator.core import clock
 from orchestrator.core.cold_map import current
+from orchestrator.core.multimap import multimap
 from orchestrator.core.printable import one_line, shortened, times
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.agents.commands import STALE_AFTER
@@ -86,15 +87,17 @@ def _task_alerts(task: Task, now: str) -> Iterator[Alert]:
 
 def _silent_agents(state: State, now: str, seen: Mapping[str, float]) -> Iterator[Alert]:
     """Yield the agents that hold a task or a lock, and were not active for five minutes."""
-    holdings: dict[str, list[tuple[str, str]]] = {}
-    for task in state.schedule.running():
-        since = task.claimed_at or task.updated_at
-        holdings.setdefault(task.assigned_to or SYSTEM, []).append((place(task), since))
-    for lock in state.locks.values():
-        for holder in lock.holders:
-            if holder.until > now:
-                holdings.setdefault(holder.agent, []).append((lock.resource, holder.since))
-    for agent, held in sorted(holdings.items()):
+    tasks = (
+        (task.assigned_to or SYSTEM, (place(task), task.claimed_at or task.updated_at))
+        for task in state.schedule.running()
+    )
+    locks = (
+        (holder.agent, (lock.resource, holder.since))
+        for lock in state.locks.values()
+        for holder in lock.holders
+        if holder.until > now
+    )
+    for agent, held in sorted(multimap((*tasks, *locks)).items()):
         last_seen = clock.timestamp(seen[agent]) if agent in seen else ""
         last = max(last_seen, *(since for _, since in held))
         if last < clock.after(now, -STALE_AFTER):

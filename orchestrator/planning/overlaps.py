@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from orchestrator.core.multimap import multimap
 from orchestrator.domain.tasks import resources
 
 CHECKS = 20_000
@@ -23,10 +24,7 @@ class Overlaps:
     def __init__(self, names: Iterable[str]) -> None:
         self.exhausted = False
         self._left = CHECKS
-        self._by_stem: dict[tuple[str, ...], list[str]] = {}
-        for resource in names:
-            if resources.is_glob(resource):
-                self._by_stem.setdefault(_stem(resource), []).append(resource)
+        self._by_stem = multimap((_stem(name), name) for name in names if resources.is_glob(name))
 
     def of(self, resource: str) -> Iterator[str]:
         """Yield the other globs, with the same stem or a shorter one, that overlap the resource."""

@@ -5,6 +5,7 @@ from itertools import islice
 import msgspec
 from msgspec.structs import replace
 
+from orchestrator.core.multimap import multimap
 from orchestrator.core.printable import one_line, shortened
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import blockers, open_needs
@@ -16,7 +17,7 @@ from orchestrator.planning.choice import choose
 from orchestrator.planning.critical_path import critical_path
 from orchestrator.planning.queues import serial_groups
 from orchestrator.planning.records import DESCRIPTION, SHOWN
-from orchestrator.planning.survey import Candidate, Survey, about, best_of, survey
+from orchestrator.planning.survey import Survey, about, best_of, survey
 from orchestrator.planning.teams import assign
 
 REASONS = 5
@@ -56,9 +57,7 @@ def make_plan(
 
 def _workstreams(board: Survey) -> list[records.PlannedWorkstream]:
     """Return the active workstreams that have a pending or running task, by priority, then name."""
-    candidates: dict[str, list[Candidate]] = {}
-    for candidate in board.candidates:
-        candidates.setdefault(candidate.task.workstream, []).append(candidate)
+    candidates = multimap((candidate.task.workstream, candidate) for candidate in board.candidates)
     entries = []
     for stream in sorted(board.state.workstreams.values(), key=lambda s: (s.priority, s.name)):
         counts = board.state.tasks.counts[stream.name]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from orchestrator.core.multimap import multimap
 from orchestrator.domain.tasks import resources
 from orchestrator.domain.tasks.ready_queue import HeldResource
 from orchestrator.planning.overlaps import Overlaps
@@ -38,10 +39,8 @@ def serial_groups(board: Survey) -> tuple[list[SerialGroup], int]:
 
     A queue of one task only waits for the holders of its resource.
     """
-    users: Users = {}
-    for candidate in sorted(board.candidates, key=lambda c: c.preference):
-        for resource in candidate.modes:
-            users.setdefault(resource, []).append(candidate)
+    ranked_users = sorted(board.candidates, key=lambda c: c.preference)
+    users = multimap((resource, user) for user in ranked_users for resource in user.modes)
     queues: dict[tuple[str, ...], SerialQueue] = {}
     built = left_out = 0
     for names in _meetings(users):

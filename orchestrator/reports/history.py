@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from orchestrator.core import clock
 from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import UsageError
+from orchestrator.core.multimap import multimap
 from orchestrator.core.progress import ShowProgress
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.records import Task
@@ -39,11 +40,8 @@ def all_tasks(
 
 def grouped(tasks: Iterable[Task], field: str, measure: Callable[[list[Task]], R]) -> dict[str, R]:
     """Measure the tasks of each value of a field, in numeric order."""
-    groups: dict[str, list[Task]] = {}
-    for task in tasks:
-        value = getattr(task, field)
-        if value is not None:
-            groups.setdefault(str(value), []).append(task)
+    values = ((getattr(task, field), task) for task in tasks)
+    groups = multimap((str(value), task) for value, task in values if value is not None)
     ranked = sorted(groups, key=lambda name: (whole_number(name, 4) or 0, name))
     return {name: measure(groups[name]) for name in ranked}
 

@@ -13,6 +13,7 @@ import msgspec
 from orchestrator.core import names
 from orchestrator.core.errors import NotFound, OrchestratorError, Refused
 from orchestrator.core.events import Recorded, is_reserved
+from orchestrator.core.multimap import multimap
 from orchestrator.core.printable import one_line
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
 from orchestrator.domain.board.commands import upgrade_for
@@ -281,13 +282,10 @@ def _find_live(state: State, name: str) -> Convoy:
 
 def _report(tx: Transaction[State], landed: list[Convoy]) -> None:
     """Send each watcher one message about the convoys of its that landed."""
-    convoys_of: dict[str, list[Convoy]] = {}
-    for convoy in landed:
-        for recipient in _audience(tx, convoy):
-            convoys_of.setdefault(recipient, []).append(convoy)
-    recipients: dict[tuple[str, ...], list[str]] = {}
-    for recipient, convoys in convoys_of.items():
-        recipients.setdefault(tuple(convoy.name for convoy in convoys), []).append(recipient)
+    convoys_of = multimap(
+        (recipient, convoy.name) for convoy in landed for recipient in _audience(tx, convoy)
+    )
+    recipients = multimap((tuple(convoys), recipient) for recipient, convoys in convoys_of.items())
     for names_of, to in recipients.items():
         several = len(names_of) > 1
         verb = "have" if several else "has"

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from orchestrator.core import clock
 from orchestrator.core.errors import NotFound, Refused, did_you_mean
+from orchestrator.core.multimap import multimap
 from orchestrator.core.transaction import Committed, Noun, Transaction, command, no_result
 from orchestrator.domain.agents.identity import act_now, act_to_work
 from orchestrator.domain.locks.events import (
@@ -323,12 +324,12 @@ def in_use(state: State, now: str) -> list[Lock]:
 
 def by_holder(state: State, now: str) -> dict[str, list[Lock]]:
     """Return the locks that each agent holds now."""
-    held: dict[str, list[Lock]] = {}
-    for lock in state.locks.values():
-        for holder in lock.holders:
-            if holder.until > now:
-                held.setdefault(holder.agent, []).append(lock)
-    return held
+    return multimap(
+        (holder.agent, lock)
+        for lock in state.locks.values()
+        for holder in lock.holders
+        if holder.until > now
+    )
 
 
 def find_circle(state: State, agent: str, need: resources.Need, now: str) -> list[str]:

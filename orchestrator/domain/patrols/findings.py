@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from orchestrator.core import clock
+from orchestrator.core.multimap import multimap
 from orchestrator.core.printable import amount, escape, first_of, one_line
 from orchestrator.core.transaction import SYSTEM
 from orchestrator.domain.agents.commands import AgentView
@@ -163,10 +164,9 @@ class PatrolLook(msgspec.Struct, frozen=True):
 
     def _gone_agents(self) -> Iterator[PatrolFinding]:
         schedule = self.state.schedule
-        dirty: dict[str, list[TreeFacts]] = {}
-        for tree in self.trees.values():
-            if tree.is_dirty:
-                dirty.setdefault(owner_of(self.state, tree), []).append(tree)
+        dirty = multimap(
+            (owner_of(self.state, tree), tree) for tree in self.trees.values() if tree.is_dirty
+        )
         for name in sorted({*schedule.holders(), *schedule.reviews.reviewers(), *dirty}):
             if name == SYSTEM or not self._is_gone(name):
                 continue

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from orchestrator.core import clock
 from orchestrator.core.errors import NotFound, UsageError
+from orchestrator.core.multimap import multimap
 from orchestrator.core.transaction import Noun, Transaction, command
 from orchestrator.domain.agents.identity import act_in_session
 from orchestrator.domain.state import State
@@ -397,11 +398,9 @@ def _waiters(state: State, task_id: str) -> list[tuple[str, str]]:
 
 
 def _connected(state: State, start: str) -> dict[str, None]:
-    near: dict[str, list[str]] = {}
-    for task in state.tasks.values():
-        for edge in edges_of(task):
-            near.setdefault(edge.task, []).append(edge.other)
-            near.setdefault(edge.other, []).append(edge.task)
+    edges = [edge for task in state.tasks.values() for edge in edges_of(task)]
+    forth, back = ((e.task, e.other) for e in edges), ((e.other, e.task) for e in edges)
+    near = multimap((*forth, *back))
     reached = {start: None}
     order = [start]
     for current in order:

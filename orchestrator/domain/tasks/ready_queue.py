@@ -15,6 +15,7 @@ from heapq import heapify, heappop, heappush
 import msgspec
 
 from orchestrator.core import clock, names
+from orchestrator.core.multimap import multimap
 from orchestrator.domain.agents.records import AgentSlice
 from orchestrator.domain.locks.records import Lock, LockSlice
 from orchestrator.domain.tasks import resources
@@ -359,10 +360,11 @@ class Schedule:
         """The next review that the agent may do; the arguments as in :meth:`best_free`."""
         record = self._agents.get(agent)
         capabilities = record.capabilities if record is not None else ()
-        by_priority: dict[int, list[str]] = {}
-        for stream in self._workstreams.values():
-            if stream.status == "active" and workstream in (None, stream.name):
-                by_priority.setdefault(stream.priority, []).append(stream.name)
+        by_priority = multimap(
+            (stream.priority, stream.name)
+            for stream in self._workstreams.values()
+            if stream.status == "active" and workstream in (None, stream.name)
+        )
         reviews = (
             self.reviews.best(by_priority[priority], agent, capabilities, now, filters, permits)
             for priority in sorted(by_priority)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError
 from orchestrator.core.moments import moment
+from orchestrator.core.multimap import multimap
 from orchestrator.core.printable import one_line
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.domain.event_log import beginning
@@ -131,10 +132,7 @@ class _Reporter:
         ended = [life for life in self._lives.values() if self._is_recent(life.last.moment)]
         count = Counter(life.last.status for life in ended)
         done = [life for life in ended if life.last.status == "done"]
-        by_type: dict[str, list[Life]] = {}
-        for life in done:
-            assert life.facts is not None
-            by_type.setdefault(life.facts.type, []).append(life)
+        by_type = multimap((life.facts.type, life) for life in done if life.facts is not None)
         days = max(1.0, (self._end - self._begin) / DAY)
         cycles = self._cycles()
         last = cycles[-1] if cycles else None

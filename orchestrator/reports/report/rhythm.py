@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from orchestrator.core.multimap import multimap
+
 DAY = 86400.0
 WEEK = 7 * DAY
 
@@ -111,9 +113,7 @@ def _days_of_rest(times: list[float], daily: Rhythm, now: float) -> frozenset[in
     origin = (daily.begins + daily.length) % DAY
     active = {int((moment - origin) // DAY) for moment in times}
     past = range(min(active), int((now - origin) // DAY))
-    seen: dict[int, list[bool]] = {}
-    for day in past:
-        seen.setdefault((day + 3) % 7, []).append(day in active)
+    seen = multimap(((day + 3) % 7, day in active) for day in past)
     idle = {weekday for weekday, days in seen.items() if len(days) >= _WEEKS and not any(days)}
     others = [was for weekday, days in seen.items() if weekday not in idle for was in days]
     is_regular = bool(others) and sum(others) >= _ACTIVE * len(others)

@@ -18,6 +18,7 @@ from random import Random
 
 import msgspec
 
+from orchestrator.core.multimap import multimap
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.reports.report.rhythm import Rhythm
 
@@ -130,10 +131,7 @@ def play(
 
 def usual_durations(history: WorkHistory) -> dict[str, float]:
     """Return the usual duration of each type in seconds; ``""`` is for types without a history."""
-    kinds: dict[str, list[float]] = {}
-    for took in history.took:
-        for kind in (took.kind, ""):
-            kinds.setdefault(kind, []).append(took.worked)
+    kinds = multimap((kind, took.worked) for took in history.took for kind in (took.kind, ""))
     return {kind: statistics.median(durations) for kind, durations in kinds.items()}
 
 
@@ -254,9 +252,7 @@ def _smoothed(residuals: list[float], deviation: float) -> list[float]:
 
 def _effects(names: Sequence[str], values: Sequence[float]) -> dict[str, tuple[float, int]]:
     """The effect of each name, drawn towards 0 for few values, and the number of values."""
-    groups: dict[str, list[float]] = {}
-    for name, value in zip(names, values, strict=True):
-        groups.setdefault(name, []).append(value)
+    groups = multimap(zip(names, values, strict=True))
     return {name: (sum(g) / (len(g) + _SHRINK), len(g)) for name, g in groups.items()}
 
 

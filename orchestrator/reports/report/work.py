@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 
 from orchestrator.core import clock
+from orchestrator.core.multimap import multimap
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.blockers import ancestors, awaited_failures, open_needs
 from orchestrator.domain.tasks.records import ENDED, Task, rank_of
@@ -148,11 +149,9 @@ class WorkLeft:
     def _stuck(self, before: dict[str, list[str]]) -> set[str]:
         """The tasks that need a decision to continue, and the tasks that wait for them."""
         state = self._state
-        after: dict[str, list[str]] = {}
+        after = multimap((other, task) for task, waits in before.items() for other in waits)
         stuck: list[str] = []
         for task, waits in before.items():
-            for other in waits:
-                after.setdefault(other, []).append(task)
             is_closed = state.workstreams[state.tasks[task].workstream].status != "active"
             if is_closed or any(map(self._is_undone, waits)):
                 stuck.append(task)
