@@ -129,7 +129,7 @@ def test_the_rule_finds_what_it_is_for(code: str):
 
 
 def interface(path: Path) -> set[str]:
-    """The public names that a module defines, or imports with ``as`` to export them."""
+    """The public names that a module defines, or imports to export them: with ``as``, or a whole module."""
     statements = [*ast.parse(path.read_text(encoding="utf-8")).body]
     names: set[str] = set()
     for statement in statements:
@@ -141,6 +141,8 @@ def interface(path: Path) -> set[str]:
             names |= {t.id for t in statement.targets if isinstance(t, ast.Name)}
         elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             names.add(statement.target.id)
+        elif isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*":
+            names |= interface(SYSTEM / f"{str(statement.module).rpartition('.')[2]}.py")
         elif isinstance(statement, ast.ImportFrom):
             names |= {a.name for a in statement.names if a.asname == a.name}
     return {name for name in names if not name.startswith("_") and not name.endswith("Program")}

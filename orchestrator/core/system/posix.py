@@ -163,14 +163,7 @@ def sync_folder(path: str) -> None:
 
 if sys.platform == "darwin":
     from orchestrator.core.system.polling import PollingAlarm
-    from orchestrator.core.system.processes import adopt_orphans as adopt_orphans
-    from orchestrator.core.system.processes import condition as condition
-    from orchestrator.core.system.processes import go_on_as_child as go_on_as_child
-    from orchestrator.core.system.processes import identity as identity
-    from orchestrator.core.system.processes import left_behind as left_behind
-    from orchestrator.core.system.processes import parent as parent
-    from orchestrator.core.system.processes import processes_with as processes_with
-    from orchestrator.core.system.processes import words as words
+    from orchestrator.core.system.processes import *  # noqa: F403
 
     FileAlarm = PollingAlarm
     LIMITS: tuple[str, ...] = (

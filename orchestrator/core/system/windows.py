@@ -12,14 +12,7 @@ from typing import IO, TYPE_CHECKING, NoReturn, TypeVar
 
 from orchestrator.core.system.paths import folded
 from orchestrator.core.system.polling import PollingAlarm
-from orchestrator.core.system.processes import adopt_orphans as adopt_orphans
-from orchestrator.core.system.processes import condition as condition
-from orchestrator.core.system.processes import go_on_as_child as go_on_as_child
-from orchestrator.core.system.processes import identity as identity
-from orchestrator.core.system.processes import left_behind as left_behind
-from orchestrator.core.system.processes import parent as parent
-from orchestrator.core.system.processes import processes_with as processes_with
-from orchestrator.core.system.processes import words as words
+from orchestrator.core.system.processes import *  # noqa: F403
 
 if TYPE_CHECKING:
     import psutil
