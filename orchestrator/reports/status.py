@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
@@ -99,21 +100,30 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             shown_time: How a time is shown, at the time of the status: two timestamps.
             fitted: Makes a line fit where it is shown.
         """
-        parts: dict[str, list[str]] = {
+
+        def shown(moment: str) -> str:
+            return shown_time(moment, self.at)
+
+        late = [f"{goal.name} (due {shown(goal.due)})" for goal in self.late_goals]
+        parts = {
             "Workstreams": [stream.line() for stream in self.workstreams],
-            **self._in_review(shown_time),
-            **self._to_be_merged(shown_time),
-            **self._late(shown_time),
+            "In review": few(self.reviews, RECENT, partial(_review_line, shown)),
+            "To be merged": few(self.merges, RECENT, partial(_merge_line, shown, self.at)),
+            "Late goals": [escape(first_of(late, _LATE))] if late else [],
             "Agents": [_agent_line(agent) for agent in self.agents],
-            "Locks": [self._lock_line(lock, shown_time) for lock in self.locks],
-            **self._asked(shown_time),
-            **self._given_up(shown_time),
+            "Locks": [_lock_line(shown, lock) for lock in self.locks],
+            "Permissions asked": few(self.permissions, RECENT, partial(_asked_line, shown)),
+            "Dead letters": few(self.dead_letters, RECENT, partial(_letter_line, shown)),
             "Recent events": [
-                escape(f"{shown_time(event['ts'], self.at)} {event['agent']} {event['text']}")
+                escape(f"{shown(event['ts'])} {event['agent']} {event['text']}")
                 for event in self.events
             ],
         }
-        sections = [_section(title, lines, fitted) for title, lines in parts.items()]
+        sections = [
+            _section(title, lines, fitted)
+            for title, lines in parts.items()
+            if lines or title in _ALWAYS_SHOWN
+        ]
         sections.append(
             _section("Knowledge", [", ".join(map(escape, self.topics))] if self.topics else [])
         )
@@ -121,72 +131,51 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             [f"Board at event {self.event}, {clock.local_time(self.at)}", "", *sections]
         )
 
-    def _lock_line(self, lock: Lock, shown_time: Callable[[str, str], str]) -> str:
-        """Return ``git: ann (shared) until 06:43, ben for task 299833bc until 06:50``."""
-        holders = (
-            f"{holder.agent}{' (shared)' if holder.shared else ''}"
-            f"{f' for task {holder.task}' if holder.task else ''}"
-            f" until {shown_time(holder.until, self.at)}"
-            for holder in lock.holders
-        )
-        return escape(f"{lock.resource}: {', '.join(holders)}")
 
-    def _in_review(self, shown_time: Callable[[str, str], str]) -> dict[str, list[str]]:
-        """Return the section of tasks in review; None if there are none."""
+_ALWAYS_SHOWN = ("Workstreams", "Agents", "Locks", "Recent events")
+"""The sections that are shown when they are empty, too."""
 
-        def line(review: ReviewStatus) -> str:
-            by = "waits for a reviewer"
-            if review.reviewer is not None and review.until is not None:
-                by = f"{review.reviewer} reviews it until {shown_time(review.until, self.at)}"
-            worker = f" of {review.worker}" if review.worker else ""
-            return escape(f"{review.task} {review.title}{worker}: {by}")
+ShownTime = Callable[[str], str]
+"""How a timestamp is shown."""
 
-        lines = few(self.reviews, RECENT, line)
-        return {"In review": lines} if lines else {}
 
-    def _to_be_merged(self, shown_time: Callable[[str, str], str]) -> dict[str, list[str]]:
-        """Return the section of the merge queue, if anything is in it."""
+def _lock_line(shown: ShownTime, lock: Lock) -> str:
+    """Return ``git: ann (shared) until 06:43, ben for task 299833bc until 06:50``."""
+    holders = (
+        f"{holder.agent}{' (shared)' if holder.shared else ''}"
+        f"{f' for task {holder.task}' if holder.task else ''} until {shown(holder.until)}"
+        for holder in lock.holders
+    )
+    return escape(f"{lock.resource}: {', '.join(holders)}")
 
-        def line(submission: Submission) -> str:
-            by = f"waits since {shown_time(submission.submitted_at, self.at)}"
-            if submission.is_being_merged(self.at):
-                until = shown_time(submission.until, self.at)
-                by = f"{submission.runner} merges it until {until}"
-            names = f"{submission.branch} into {submission.target} of {submission.author}"
-            return escape(f"{submission.number} {names}: {by}")
 
-        lines = few(self.merges, RECENT, line)
-        return {"To be merged": lines} if lines else {}
+def _review_line(shown: ShownTime, review: ReviewStatus) -> str:
+    by = "waits for a reviewer"
+    if review.reviewer is not None and review.until is not None:
+        by = f"{review.reviewer} reviews it until {shown(review.until)}"
+    worker = f" of {review.worker}" if review.worker else ""
+    return escape(f"{review.task} {review.title}{worker}: {by}")
 
-    def _late(self, shown_time: Callable[[str, str], str]) -> dict[str, list[str]]:
-        """Return the section of late goals, if there are any."""
-        if not self.late_goals:
-            return {}
-        due = [f"{goal.name} (due {shown_time(goal.due, self.at)})" for goal in self.late_goals]
-        return {"Late goals": [escape(first_of(due, _LATE))]}
 
-    def _given_up(self, shown_time: Callable[[str, str], str]) -> dict[str, list[str]]:
-        """Return the section of dead letters, the newest first, if there are any."""
+def _merge_line(shown: ShownTime, now: str, submission: Submission) -> str:
+    by = f"waits since {shown(submission.submitted_at)}"
+    if submission.is_being_merged(now):
+        by = f"{submission.runner} merges it until {shown(submission.until)}"
+    names = f"{submission.branch} into {submission.target} of {submission.author}"
+    return escape(f"{submission.number} {names}: {by}")
 
-        def line(letter: DeadLetter) -> str:
-            return escape(
-                f"{letter.number}: {letter.subscriber} gave up {letter.work}"
-                f" {shown_time(letter.since, self.at)}: {letter.reason}"
-            )
 
-        lines = few(self.dead_letters, RECENT, line)
-        return {"Dead letters": lines} if lines else {}
+def _letter_line(shown: ShownTime, letter: DeadLetter) -> str:
+    return escape(
+        f"{letter.number}: {letter.subscriber} gave up {letter.work}"
+        f" {shown(letter.since)}: {letter.reason}"
+    )
 
-    def _asked(self, shown_time: Callable[[str, str], str]) -> dict[str, list[str]]:
-        """Return the section of requests for permission, the oldest first, if there are any."""
 
-        def line(request: PermissionView) -> str:
-            asks = f"{request.id}: {request.agent} asks to use {request.tool}"
-            until = f"until {shown_time(request.until, self.at)}"
-            return f"{escape(asks)} {until}: {shown_input(request.tool_input, _INPUT)}"
-
-        lines = few(self.permissions, RECENT, line)
-        return {"Permissions asked": lines} if lines else {}
+def _asked_line(shown: ShownTime, request: PermissionView) -> str:
+    asks = f"{request.id}: {request.agent} asks to use {request.tool}"
+    until = f"until {shown(request.until)}"
+    return f"{escape(asks)} {until}: {shown_input(request.tool_input, _INPUT)}"
 
 
 def _section(title: str, lines: list[str], fitted: Callable[[str], str] = str) -> str:
