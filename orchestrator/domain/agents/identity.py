@@ -127,8 +127,7 @@ def check_active(state: State, agent: str) -> None:
         BadName: It cannot be the name of an agent.
         Refused: It is retired.
     """
-    known = state.agents.get(names.agent(agent))
-    if known is not None and known.status == "retired":
+    if state.agents.is_retired(names.agent(agent)):
         raise Refused(
             f"Agent {agent} is retired: it takes no work",
             code="retired",

@@ -105,6 +105,11 @@ class AgentSlice(MapSlice[str, Agent]):
     hooks: dict[str, str] = {}
     machines: dict[str, str] = {}
 
+    def is_retired(self, agent: str) -> bool:
+        """Whether an agent takes no work any more; one that never registered does."""
+        known = self.agents.get(agent)
+        return known is not None and known.status == "retired"
+
     def note_machine(self, agent: str, machine: str) -> None:
         """Note where an agent is, if that is known. Part of a fold."""
         if machine:

@@ -230,17 +230,12 @@ def _recipients(
                 reached = addresses.resolve(tx.state, [address], actor)
             except OrchestratorError:  # a group without members, a list that is gone, no name
                 continue
-            chosen |= dict.fromkeys(agent for agent in reached.agents if _is_there(tx.state, agent))
+            chosen |= dict.fromkeys(a for a in reached.agents if not tx.state.agents.is_retired(a))
             chosen |= {f"queue:{reached.queue}": None} if reached.queue else {}
     chosen.pop(actor, None)
     # One event, one message: the report of a convoy that lands with the task says what the notice would.
     reported = informed_of_the_end(tx, task) if task.status in ENDED and chosen else ()
     return tuple(recipient for recipient in chosen if recipient not in reported)
-
-
-def _is_there(state: State, agent: str) -> bool:
-    known = state.agents.get(agent)
-    return known is None or known.status != "retired"
 
 
 def _send(

@@ -86,14 +86,13 @@ def _write(
     advice: str,
     task: Task | None,
 ) -> None:
-    known = tx.state.agents.get(submission.author)
-    is_retired = known is not None and known.status == "retired"
-    if submission.author in (SYSTEM, tx.agent) or is_retired:
+    author = submission.author
+    if author in (SYSTEM, tx.agent) or tx.state.agents.is_retired(author):
         return
     live = tx.state.tasks.get(task.id) if task is not None else None
     mail.post(
         tx,
-        submission.author,
+        author,
         subject=one_line(subject, LONGEST_TITLE),
         body="\n\n".join(filter(None, [shortened(text, 4000), advice])),
         kind="notification",

@@ -163,8 +163,7 @@ def can_be_reopened(state: State, task: Task) -> bool:
 
 def assign_author(tx: Transaction[State], task: Task, author: str) -> None:
     """Assign a task to the author of its branch; the task of one that is retired or unknown stays free."""
-    known = tx.state.agents.get(author)
-    if author != SYSTEM and (known is None or known.status != "retired"):
+    if author != SYSTEM and not tx.state.agents.is_retired(author):
         assign(tx, task, author)
 
 

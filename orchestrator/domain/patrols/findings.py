@@ -100,8 +100,7 @@ class PatrolLook(msgspec.Struct, frozen=True):
     def _addressed(self, finding: PatrolFinding) -> PatrolFinding:
         """The finding, for the overseer if there is no agent that could be told."""
         to = self.state.agents.aliases.get(finding.to, finding.to)
-        record = self.state.agents.get(to)
-        is_there = to not in ("", SYSTEM) and (record is None or record.status != "retired")
+        is_there = to not in ("", SYSTEM) and not self.state.agents.is_retired(to)
         return msgspec.structs.replace(finding, to=to if is_there else OVERSEER)
 
     def _is_gone(self, agent: str) -> bool:

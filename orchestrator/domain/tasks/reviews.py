@@ -137,10 +137,8 @@ class Reviews(Noun[State]):
         reviewed = _reviewed(tx, named_or(current_review, tx, task, agent), "reject", agent)
         tx.record(TaskRejected(task=reviewed.id, reason=check_required("reason", reason)))
         worker = reviewed.assigned_to
-        known = tx.state.agents.get(worker or "")
-        if worker is None or (known is not None and known.status == "retired"):
-            return  # any agent may take it up
-        assign(tx, tx.state.tasks[reviewed.id], worker)
+        if worker is not None and not tx.state.agents.is_retired(worker):
+            assign(tx, tx.state.tasks[reviewed.id], worker)
 
     @command(trusted_tasks)
     def trust(
