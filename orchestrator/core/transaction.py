@@ -373,8 +373,8 @@ def command(
 ]:
     """Make a method of a noun a command.
 
-    A body returns nothing, because ``shows`` makes the result of the recorded events. If everything is done
-    already, the body records nothing and returns the result itself.
+    A body that records events may return anything, because ``shows`` makes the result of them. One that may
+    find everything done already returns what stands, which is the result if it recorded nothing.
 
     Args:
         shows: Renders the result from the state after the commit and the events of the commit.
@@ -390,13 +390,15 @@ def command(
             args, kwargs = call.check(given, named)
 
             def within(tx: Transaction[Any]) -> R | None:
+                before = len(tx.events)
                 try:
-                    return body(self, tx, *args, **kwargs)
+                    stands = body(self, tx, *args, **kwargs)
                 except TypeError:
                     call(
                         self, *args, **kwargs
                     )  # raises a TypeError that counts without the transaction
                     raise
+                return stands if len(tx.events) == before else None
 
             arguments = (args, tuple(sorted(kwargs.items()))) if answers_request else None
             return self._desk.run(f"{self.NAME}.{verb}", within, shows, arguments)

@@ -224,3 +224,27 @@ def test_the_digest_differs_by_arguments_and_takes_any_text():
     assert digest((("a",), ())) == digest((("a",), ()))
     assert digest((("a",), ())) != digest((("b",), ()))
     assert len(digest("\ud800")) == 8
+
+
+def test_writing_the_text_that_a_person_gave_the_file_has_the_topic_as_its_result(
+    orc: Orchestrator,
+):
+    orc.engine.documents.write("knowledge/findings.md", b"found\n")
+    with orc.request("r-1"):
+        first = orc.knowledge.write("findings", "found\n")
+    assert first == orc.knowledge.all()[0]
+    with changes_nothing(orc), orc.request("r-1"):
+        assert orc.knowledge.write("findings", "found\n") == first
+
+
+def test_slinging_a_workflow_that_its_task_has_gives_the_first_result_when_repeated(
+    orc: Orchestrator,
+):
+    cooked = CompiledFormula(formula="f", steps=(CompiledStep(id="a", title="A"),))
+    task = orc.tasks.add("build", title="one").id
+    orc.workflows.pour(cooked, on=task)
+    with orc.request("r-1"):
+        first = orc.workflows.sling(cooked, "ann", on=task)
+    assert first.root.assigned_to == "ann"
+    with changes_nothing(orc), orc.request("r-1"):
+        assert orc.workflows.sling(cooked, "ann", on=task) == first

@@ -59,7 +59,7 @@ class Dispatch(Noun[State]):
         priority: int | None = None,
         convoy: str | None = None,
         agent: str | None = None,
-    ) -> list[Assignment] | None:
+    ) -> list[Assignment]:
         """Assign every ready task to the least busy agent that suits it, and notify the agent.
 
         The agents are those that are registered, neither retired nor stale, and below their load limit;
@@ -87,7 +87,7 @@ class Dispatch(Noun[State]):
             chosen = _least_busy(tx.state, members, task, tx.now)
             if chosen is not None:
                 notify_assignee(tx, assign(tx, task, chosen, hung=True))
-        return None if tx.events else []
+        return []
 
     @command(started_convoy)
     def start_convoy(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> None:

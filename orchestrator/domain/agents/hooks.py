@@ -92,7 +92,7 @@ class Hooks(Noun[State]):
         convoy: bool = True,
         message: str = "",
         agent: str | None = None,
-    ) -> Task | None:
+    ) -> Task:
         """Give a task to an agent: on its hook if this is free, else in its queue.
 
         A task without a convoy gets a new convoy, which notifies the giver when the task ends. If the
@@ -112,10 +112,8 @@ class Hooks(Noun[State]):
         """
         actor = act_in_session(tx, agent, needed=to is None)
         to = actor if to is None else tx.state.agents.aliases.get(to, to)
-        before = len(tx.events)
         record = find_live(tx.state, task)
-        record = hand_over(tx, record, to, force=force, convoy=convoy, message=message)
-        return record if len(tx.events) == before else None
+        return hand_over(tx, record, to, force=force, convoy=convoy, message=message)
 
     @command(changed_task)
     def unsling(
@@ -125,7 +123,7 @@ class Hooks(Noun[State]):
         *,
         reason: str = "",
         agent: str | None = None,
-    ) -> Task | None:
+    ) -> Task:
         """Take a task from the agent that has it; the default is the task on the own hook.
 
         If it is pending, nothing changes.
@@ -136,12 +134,11 @@ class Hooks(Noun[State]):
         """
         actor = tx.act_as(agent, needed=task is None)
         record = hooked_task(tx.state, actor) if task is None else find_live(tx.state, task)
-        if is_settled(record, "release"):
-            return record
-        check_transition(record, "release")
-        reason = reason or f"taken from {record.assigned_to} by {actor}"
-        tx.record(released(record, check_line("reason", reason)))
-        return None
+        if not is_settled(record, "release"):
+            check_transition(record, "release")
+            reason = reason or f"taken from {record.assigned_to} by {actor}"
+            tx.record(released(record, check_line("reason", reason)))
+        return record
 
 
 def hand_over(

@@ -165,7 +165,7 @@ class Sessions(Noun[State]):
         return None
 
     @command(changed_session)
-    def end(self, tx: Transaction[State], *, agent: str | None = None) -> Session | None:
+    def end(self, tx: Transaction[State], *, agent: str | None = None) -> Session:
         """End the session of an agent that has left; its work and its notes stay.
 
         Repeating it changes nothing.
@@ -179,10 +179,9 @@ class Sessions(Noun[State]):
         """
         actor = act_in_session(tx, agent, needed=True)
         session = tx.state.agents.sessions.get(actor) or self.get(actor)
-        if not session.is_live:
-            return session
-        tx.record(SessionEnded(outcome=LEFT))
-        return None
+        if session.is_live:
+            tx.record(SessionEnded(outcome=LEFT))
+        return session
 
     def in_host(self, host: str, name: str = "") -> Session | None:
         """Return the live session of a process; None if there is none.

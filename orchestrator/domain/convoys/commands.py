@@ -122,7 +122,7 @@ class Convoys(Noun[State]):
     @command(changed_convoy)
     def add(
         self, tx: Transaction[State], name: str, tasks: Iterable[str], *, agent: str | None = None
-    ) -> Convoy | None:
+    ) -> Convoy:
         """Add tasks to a convoy; an open task reopens a landed convoy.
 
         Raises:
@@ -132,10 +132,9 @@ class Convoys(Noun[State]):
         tx.act_as(agent)
         convoy = _find_live(tx.state, name)
         new = tuple(i for i in resolve_all(tx.state, tasks) if i not in set(convoy.tasks))
-        if not new:
-            return convoy
-        tx.record(ConvoyChanged(convoy=name, added=new))
-        return None
+        if new:
+            tx.record(ConvoyChanged(convoy=name, added=new))
+        return convoy
 
     @command(changed_convoy)
     def remove(
@@ -155,9 +154,7 @@ class Convoys(Noun[State]):
         tx.record(ConvoyChanged(convoy=name, removed=gone))
 
     @command(changed_convoy)
-    def start(
-        self, tx: Transaction[State], name: str, *, agent: str | None = None
-    ) -> Convoy | None:
+    def start(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> Convoy:
         """Start a convoy. If it was started, nothing changes.
 
         Raises:
@@ -168,15 +165,14 @@ class Convoys(Noun[State]):
         convoy = _find_live(tx.state, name)
         if convoy.status == "landed":
             raise Refused(f"Convoy {name} has landed", code="illegal_step")
-        if convoy.started_at:
-            return convoy
-        tx.record(ConvoyStarted(convoy=name))
-        return None
+        if not convoy.started_at:
+            tx.record(ConvoyStarted(convoy=name))
+        return convoy
 
     @command(changed_convoy)
     def cancel(
         self, tx: Transaction[State], name: str, *, reason: str = "", agent: str | None = None
-    ) -> Convoy | None:
+    ) -> Convoy:
         """Cancel a convoy; its tasks do not change. If it was cancelled, nothing changes.
 
         Raises:
@@ -185,12 +181,11 @@ class Convoys(Noun[State]):
         """
         tx.act_as(agent)
         convoy = tx.state.convoys.find(name)
-        if convoy.status == "cancelled":
-            return convoy
         if convoy.status == "landed":
             raise Refused(f"Convoy {name} has landed", code="illegal_step")
-        tx.record(ConvoyCancelled(convoy=name, reason=check_line("reason", reason)))
-        return None
+        if convoy.status != "cancelled":
+            tx.record(ConvoyCancelled(convoy=name, reason=check_line("reason", reason)))
+        return convoy
 
     # Queries
 

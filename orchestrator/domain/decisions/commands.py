@@ -128,7 +128,7 @@ class Decisions(Noun[State]):
         text: str | None = None,
         replaces: str | None = None,
         agent: str | None = None,
-    ) -> Decision | None:
+    ) -> Decision:
         """Change the title or the text of a decision. If both are so already, nothing changes.
 
         Args:
@@ -152,12 +152,12 @@ class Decisions(Noun[State]):
             )
         new_title = old.title if title is None else check_title(title)
         new_text = old.text if text is None else check_text("text", text).strip() + "\n"
-        if (new_title, new_text.strip()) == (old.title, old.text.strip()):
-            return old
-        tx.record(
-            DecisionEdited(number=number, title=new_title, text=new_text, replaces=digest_of(data))
-        )
-        return None
+        if (new_title, new_text.strip()) != (old.title, old.text.strip()):
+            replaced = digest_of(data)
+            tx.record(
+                DecisionEdited(number=number, title=new_title, text=new_text, replaces=replaced)
+            )
+        return old
 
     def history(self, number: int) -> list[DecisionVersion]:
         """Return every version of a decision, oldest first.

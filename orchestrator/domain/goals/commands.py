@@ -94,7 +94,7 @@ class Goals(Noun[State]):
         description: str | None = None,
         reason: str = "",
         agent: str | None = None,
-    ) -> Goal | None:
+    ) -> Goal:
         """Change the date or the description of a goal; it keeps a history of its dates.
 
         Args:
@@ -121,15 +121,14 @@ class Goals(Noun[State]):
             description=None if text == goal.description else text,
             reason=check_line("reason", reason),
         )
-        if event.due is None and event.description is None:
-            return goal
-        tx.record(event)
-        return None
+        if event.due is not None or event.description is not None:
+            tx.record(event)
+        return goal
 
     @command(changed_goal)
     def add(
         self, tx: Transaction[State], name: str, tasks: Iterable[str], *, agent: str | None = None
-    ) -> Goal | None:
+    ) -> Goal:
         """Add tasks to a goal.
 
         Raises:
@@ -139,10 +138,9 @@ class Goals(Noun[State]):
         tx.act_as(agent)
         goal = _find_open(tx.state, name)
         new = tuple(task for task in resolve_all(tx.state, tasks) if task not in goal.tasks)
-        if not new:
-            return goal
-        tx.record(GoalTasksChanged(goal=name, added=new))
-        return None
+        if new:
+            tx.record(GoalTasksChanged(goal=name, added=new))
+        return goal
 
     @command(changed_goal)
     def remove(
@@ -166,7 +164,7 @@ class Goals(Noun[State]):
         tx.record(GoalTasksChanged(goal=name, removed=gone))
 
     @command(changed_goal)
-    def reach(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> Goal | None:
+    def reach(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> Goal:
         """End a goal as reached. If it was reached already, nothing changes.
 
         Raises:
@@ -188,7 +186,7 @@ class Goals(Noun[State]):
     @command(changed_goal)
     def drop(
         self, tx: Transaction[State], name: str, *, reason: str = "", agent: str | None = None
-    ) -> Goal | None:
+    ) -> Goal:
         """Give up a goal; its tasks do not change. If it was dropped already, nothing changes.
 
         Raises:
@@ -199,7 +197,7 @@ class Goals(Noun[State]):
         return _end(tx, tx.state.goals.find(name), "dropped", check_line("reason", reason))
 
     @command(changed_goal)
-    def reopen(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> Goal | None:
+    def reopen(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> Goal:
         """Open a goal that has ended. If it is open, nothing changes.
 
         Raises:
@@ -207,10 +205,9 @@ class Goals(Noun[State]):
         """
         tx.act_as(agent)
         goal = tx.state.goals.find(name)
-        if goal.status == "open":
-            return goal
-        tx.record(GoalReopened(goal=name))
-        return None
+        if goal.status != "open":
+            tx.record(GoalReopened(goal=name))
+        return goal
 
     # Queries
 
@@ -247,9 +244,8 @@ def _find_open(state: State, name: str) -> Goal:
     return goal
 
 
-def _end(tx: Transaction[State], goal: Goal, outcome: GoalOutcome, reason: str = "") -> Goal | None:
-    if goal.status == outcome:
-        return goal
-    _find_open(tx.state, goal.name)
-    tx.record(GoalEnded(goal=goal.name, outcome=outcome, reason=reason))
-    return None
+def _end(tx: Transaction[State], goal: Goal, outcome: GoalOutcome, reason: str = "") -> Goal:
+    if goal.status != outcome:
+        _find_open(tx.state, goal.name)
+        tx.record(GoalEnded(goal=goal.name, outcome=outcome, reason=reason))
+    return goal

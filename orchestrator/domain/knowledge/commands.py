@@ -63,8 +63,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def written_topic(state: State, events: Committed) -> Topic:
-    """The topic that was written."""
-    return state.knowledge[next(e.topic for _, e in events if isinstance(e, KnowledgeWritten))]
+    """The topic that was written, or whose file was edited by hand to the text that was to be written."""
+    return state.knowledge[next(e.topic for _, e in events if isinstance(e, VersionEvent))]
 
 
 def was_deleted(state: State, events: Committed) -> bool:

@@ -383,7 +383,7 @@ class Mail(Noun[State]):
     @command(own_quiet)
     def do_not_disturb(
         self, tx: Transaction[State], on: bool = True, *, until: str = "", agent: str | None = None
-    ) -> Quiet | None:
+    ) -> Quiet:
         """Keep mail from disturbing an agent: only urgent mail ends its waits and is put before it.
 
         The rest arrives as ever, and counts as unread.
@@ -401,11 +401,9 @@ class Mail(Noun[State]):
         end = parse_moment("until", until, tx.now) if until else ""
         if end and end <= tx.now:
             raise UsageError(f"{until!a} is over", hint="Write how long it lasts: 2h.")
-        before = tx.state.mail.quiet_until(actor, tx.now)
-        if before == (end if on else None):
-            return Quiet(agent=actor, on=on, until=end or None)
-        tx.record(MailMuted(until=end) if on else MailUnmuted())
-        return None
+        if tx.state.mail.quiet_until(actor, tx.now) != (end if on else None):
+            tx.record(MailMuted(until=end) if on else MailUnmuted())
+        return Quiet(agent=actor, on=on, until=end or None)
 
     @command(archived_messages)
     def archive(
@@ -458,17 +456,16 @@ class Mail(Noun[State]):
     @command(list_members_set)
     def set_list(
         self, tx: Transaction[State], name: str, members: Iterable[str], *, agent: str | None = None
-    ) -> tuple[str, ...] | None:
+    ) -> tuple[str, ...]:
         """Set the members of a mailing list; without members the list is removed."""
         act_now(tx, agent)
         names.name("mailing list", name, among=tx.state.mail.mailing_lists)
         checked = tuple(addresses.mailbox(member) for member in addresses.parse(members))
         for member in checked:
             tx.check_agent(member)
-        if tx.state.mail.mailing_lists.get(name, ()) == checked:
-            return checked
-        tx.record(MailingListSet(name=name, members=checked))
-        return None
+        if tx.state.mail.mailing_lists.get(name, ()) != checked:
+            tx.record(MailingListSet(name=name, members=checked))
+        return checked
 
     # Queries
 

@@ -184,7 +184,7 @@ class Merges(Noun[State]):
                 status=of_task.status,
             )
         queue.enter(tx, proposal, author=author, task=of_task.id if of_task is not None else None)
-        return None if tx.events else tx.state.merges.open_of_branch(branch, target)
+        return tx.state.merges.open_of_branch(branch, target)
 
     # The runner of the queue
 
@@ -237,9 +237,7 @@ class Merges(Noun[State]):
         return None
 
     @command(claimed_submissions)
-    def renew(
-        self, tx: Transaction[State], numbers: Iterable[int], token: int
-    ) -> list[Submission] | None:
+    def renew(self, tx: Transaction[State], numbers: Iterable[int], token: int) -> list[Submission]:
         """Extend the lease of submissions from now, by its length, unless most of it is left.
 
         Raises:
@@ -247,27 +245,25 @@ class Merges(Noun[State]):
         """
         held = [_held(tx, number, token) for number in dict.fromkeys(numbers)]
         length = max((s.lease or DEFAULT_LEASE for s in held), default=0.0)
-        if all(s.until >= tx.later(length * RENEWED_BELOW) for s in held):
-            return held
-        until = tx.later(length)
-        tx.record(MergeRenewed(numbers=tuple(s.number for s in held), until=until))
-        return None
+        if any(s.until < tx.later(length * RENEWED_BELOW) for s in held):
+            numbers = tuple(s.number for s in held)
+            tx.record(MergeRenewed(numbers=numbers, until=tx.later(length)))
+        return held
 
     @command(queue.changed_submission)
     def release(
         self, tx: Transaction[State], number: int, token: int, *, reason: str = ""
-    ) -> Submission | None:
+    ) -> Submission:
         """Give a submission back to the queue as it is, where it waits again.
 
         Raises:
             Refused: The claim with this token has ended (``not_holder``).
         """
         known = tx.state.merges.find(number)
-        if known.token == token and known.status == "waiting":
-            return known
-        held = _held(tx, number, token)
-        tx.record(MergeReleased(number=held.number, reason=check_line("reason", reason)))
-        return None
+        if known.token != token or known.status != "waiting":
+            held = _held(tx, number, token)
+            tx.record(MergeReleased(number=held.number, reason=check_line("reason", reason)))
+        return known
 
     @command(queue.changed_submission)
     def merged(

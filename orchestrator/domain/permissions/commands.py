@@ -172,9 +172,7 @@ class Permissions(Noun[State]):
         return None if request is not None and request.status == "pending" else self._take(id)
 
     @command(request_of, answers_request=False)
-    def _take(
-        self, tx: Transaction[State], id: str, *, is_over: bool = False
-    ) -> PermissionRequest | None:
+    def _take(self, tx: Transaction[State], id: str, *, is_over: bool = False) -> PermissionRequest:
         """Take the answer; if there is none and the time is over, the request is denied.
 
         Raises:
@@ -188,9 +186,7 @@ class Permissions(Noun[State]):
             tx.record(PermissionTaken(request_id=id))
         elif is_over or request.until <= tx.now:
             tx.record(PermissionExpired(request_id=id))
-        else:
-            return request
-        return None
+        return request
 
     @command(request_of)
     def _respond(

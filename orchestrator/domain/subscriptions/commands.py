@@ -426,17 +426,16 @@ class Subscriptions(EventReaders):
         _interrupted(tx, agent, attempt, check_line("reason", reason), report)
 
     @command(subscriber_of)
-    def wake(self, tx: Transaction[State], agent: str) -> Subscriber | None:
+    def wake(self, tx: Transaction[State], agent: str) -> Subscriber:
         """Let failures in a row keep an agent no longer from being started.
 
         Raises:
             NotFound: There is no such subscriber.
         """
         subscriber = tx.state.subscriptions.find(agent)
-        if subscriber.rest is None:
-            return subscriber
-        tx.record(SubscriptionWoken(subscriber=agent))
-        return None
+        if subscriber.rest is not None:
+            tx.record(SubscriptionWoken(subscriber=agent))
+        return subscriber
 
     def get(self, agent: str) -> Subscriber:
         """The subscriber of an agent.
@@ -453,7 +452,7 @@ class Subscriptions(EventReaders):
     # Schedules
 
     @command(subscriber_of)
-    def set_schedule(self, tx: Transaction[State], agent: str, schedule: str) -> Subscriber | None:
+    def set_schedule(self, tx: Transaction[State], agent: str, schedule: str) -> Subscriber:
         """Set the schedule of an agent; a changed schedule begins now.
 
         Args:
@@ -465,10 +464,9 @@ class Subscriptions(EventReaders):
         """
         subscriber = tx.state.subscriptions.find(agent)
         known = subscriber.schedule.text if subscriber.schedule else ""
-        if check_line("schedule", schedule) == known:
-            return subscriber
-        tx.record(SubscriptionScheduled(subscriber=agent, schedule=schedule))
-        return None
+        if check_line("schedule", schedule) != known:
+            tx.record(SubscriptionScheduled(subscriber=agent, schedule=schedule))
+        return subscriber
 
     @command(due_event)
     def push_due(self, tx: Transaction[State], agent: str, schedule: str, due: str) -> None:
@@ -499,7 +497,7 @@ class Subscriptions(EventReaders):
         return [record for _, record in sorted(self._state.subscriptions.dead_letters.items())]
 
     @command(removed_letter)
-    def retry(self, tx: Transaction[State], letter: int, *, agent: str | None = None) -> int | None:
+    def retry(self, tx: Transaction[State], letter: int, *, agent: str | None = None) -> None:
         """Give a dead letter one more attempt, and return its number.
 
         Raises:
@@ -515,12 +513,9 @@ class Subscriptions(EventReaders):
                 hint=f"`events dismiss {letter}` removes the letter.",
             )
         tx.record(SubscriptionRetried(letter=letter))
-        return None
 
     @command(removed_letter)
-    def dismiss(
-        self, tx: Transaction[State], letter: int, *, agent: str | None = None
-    ) -> int | None:
+    def dismiss(self, tx: Transaction[State], letter: int, *, agent: str | None = None) -> None:
         """Remove a dead letter from the list, and return its number; its event stays in the log.
 
         Raises:
@@ -529,7 +524,6 @@ class Subscriptions(EventReaders):
         tx.act_as(agent)
         _find_letter(tx.state, letter)
         tx.record(SubscriptionDismissed(letter=letter))
-        return None
 
 
 def _check_new(subscriber: Subscriber, event: int, after: int, concurrency: int) -> None:

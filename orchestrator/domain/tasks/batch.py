@@ -119,10 +119,10 @@ class Batch(Noun[State]):
         workstream: str | None,
         *,
         agent: str | None,
-    ) -> Applied | None:
+    ) -> Applied:
         act_now(tx, agent)
         _Run(self._desk, tx, entries, workstream).apply()
-        return None if tx.events else _applied(tx.state, [])
+        return _applied(tx.state, [])
 
 
 class _Run:

@@ -106,7 +106,7 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
         reason: str = "",
         agent: str | None = None,
         **facts: Unpack[GivenFacts],
-    ) -> Task | None:
+    ) -> Task:
         """Change facts of a task; None leaves a fact as it is, an empty text or list clears it.
 
         Args:
@@ -128,12 +128,11 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
         old = find_live(tx.state, named_or(task_at_hand, tx, task, agent))
         board = _Board(self._desk, tx.state, tx.now, old.id)
         changes = changed_facts({"title": title, **facts}, old, board)
-        if not changes:
-            return old
         if not MOVING.isdisjoint(changes):
             check_no_circle(tx.state, old.id, replace(old, **changes))
-        change_facts(tx, old, changes, reason)
-        return None
+        if changes:
+            change_facts(tx, old, changes, reason)
+        return old
 
     @command(changed_task)
     def renew(
@@ -215,7 +214,7 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
         reason: str = "",
         agent: str | None = None,
         token: int | None = None,
-    ) -> Task | None:
+    ) -> Task:
         """Fail a task, by default the one that the agent works on: it cannot be done; its dependants wait on.
 
         If the agent has failed it already, nothing changes.
@@ -224,11 +223,10 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
             Refused: It is not in progress, or another agent has it now.
         """
         tried = find_live(tx.state, named_or(current_task, tx, task, agent))
-        if has_ended_it(tx, tried, "fail", agent, token):
-            return tried
-        held = held_task(tx, tried.id, "fail", agent, token)
-        tx.record(TaskFailed(task=held.id, reason=check_text("reason", reason)))
-        return None
+        if not has_ended_it(tx, tried, "fail", agent, token):
+            held = held_task(tx, tried.id, "fail", agent, token)
+            tx.record(TaskFailed(task=held.id, reason=check_text("reason", reason)))
+        return tried
 
     @command(changed_task)
     def release(
@@ -239,7 +237,7 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
         reason: str = "",
         agent: str | None = None,
         token: int | None = None,
-    ) -> Task | None:
+    ) -> Task:
         """Give a task or its review back, by default what the agent has. If it is pending, nothing changes.
 
         Raises:
@@ -250,13 +248,12 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
             from orchestrator.domain.tasks.reviews import release_review
 
             release_review(tx, given, reason, agent)
-            return None
-        if is_settled(given, "release"):
+        elif is_settled(given, "release"):
             act_in_session(tx, agent, task=given.id)
-            return given
-        held = held_task(tx, given.id, "release", agent, token)
-        tx.record(released(held, check_text("reason", reason)))
-        return None
+        else:
+            held = held_task(tx, given.id, "release", agent, token)
+            tx.record(released(held, check_text("reason", reason)))
+        return given
 
     @command(changed_task)
     def block(
@@ -266,7 +263,7 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
         *,
         reason: str,
         agent: str | None = None,
-    ) -> Task | None:
+    ) -> Task:
         """Block a task for a reason outside the board; its lease ends.
 
         If it is blocked for this reason, nothing changes.
@@ -276,16 +273,13 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
         """
         act_in_session(tx, agent, task=task or "ID")
         live = find_live(tx.state, named_or(current_task, tx, task, agent))
-        if live.status == "blocked" and live.reason == reason:
-            return live
-        check_transition(live, "block")
-        tx.record(blocked(live, check_required("reason", reason)))
-        return None
+        if live.status != "blocked" or live.reason != reason:
+            check_transition(live, "block")
+            tx.record(blocked(live, check_required("reason", reason)))
+        return live
 
     @command(changed_task)
-    def unblock(
-        self, tx: Transaction[State], task: str, *, agent: str | None = None
-    ) -> Task | None:
+    def unblock(self, tx: Transaction[State], task: str, *, agent: str | None = None) -> Task:
         """Make a blocked task pending again. If it is open and not blocked, nothing changes.
 
         Raises:
@@ -293,16 +287,15 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
         """
         act_in_session(tx, agent, task=task)
         live = find_live(tx.state, task)
-        if is_settled(live, "unblock"):
-            return live
-        check_transition(live, "unblock")
-        tx.record(TaskUnblocked(task=live.id))
-        return None
+        if not is_settled(live, "unblock"):
+            check_transition(live, "unblock")
+            tx.record(TaskUnblocked(task=live.id))
+        return live
 
     @command(changed_task)
     def cancel(
         self, tx: Transaction[State], task: str, *, reason: str = "", agent: str | None = None
-    ) -> Task | None:
+    ) -> Task:
         """End a task that is not wanted any more; its dependants keep waiting.
 
         Its parts stay open, and it keeps them back no longer; those of a workflow are cancelled with it.
@@ -316,12 +309,11 @@ class Tasks(SeveralTasks, TaskTaking, name="tasks"):
 
         act_in_session(tx, agent, task=task)
         live = find_live(tx.state, task)
-        if is_settled(live, "cancel"):
-            return live
-        check_transition(live, "cancel")
-        tx.record(cancelled(live, check_text("reason", reason)))
-        drop_part(tx, live, reason)
-        return None
+        if not is_settled(live, "cancel"):
+            check_transition(live, "cancel")
+            tx.record(cancelled(live, check_text("reason", reason)))
+            drop_part(tx, live, reason)
+        return live
 
     @command(changed_task)
     def reopen(

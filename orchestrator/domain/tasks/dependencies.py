@@ -79,7 +79,7 @@ class Links(Noun[State]):
         any: bool = False,
         reason: str = "",
         agent: str | None = None,
-    ) -> Task | None:
+    ) -> Task:
         """Link a task to another one.
 
         Args:
@@ -112,12 +112,11 @@ class Links(Noun[State]):
         else:
             changes["links"] = _with(mine, Link(_link_kind(kind), _other(mine, target)))
         linked = replace(mine, **changes)
-        if linked == mine:
-            return mine
-        if kind in BLOCKING:
-            check_no_circle(tx.state, mine.id, linked)
-        change_facts(tx, mine, changes, reason)
-        return None
+        if linked != mine:
+            if kind in BLOCKING:
+                check_no_circle(tx.state, mine.id, linked)
+            change_facts(tx, mine, changes, reason)
+        return mine
 
     @command(changed_task)
     def remove(

@@ -36,7 +36,7 @@ class Reviews(Noun[State]):
         *,
         agent: str | None = None,
         lease: float | str | None = None,
-    ) -> Task | None:
+    ) -> Task:
         """Take the review of a task under a separate lease. If the agent has it already, nothing changes.
 
         Args:
@@ -49,10 +49,9 @@ class Reviews(Noun[State]):
                 it (``review_held``).
         """
         reviewed = _reviewed(tx, named_or(current_review, tx, task, agent), "review", agent)
-        if reviewed.is_reviewed_by(tx.agent, tx.now):
-            return reviewed
-        claim_review(tx, reviewed, lease)
-        return None
+        if not reviewed.is_reviewed_by(tx.agent, tx.now):
+            claim_review(tx, reviewed, lease)
+        return reviewed
 
     @command(changed_task)
     def release(

@@ -92,7 +92,7 @@ class SeveralTasks(TaskQueries):
         add: Iterable[str] = (),
         remove: Iterable[str] = (),
         agent: str | None = None,
-    ) -> list[Task] | None:
+    ) -> list[Task]:
         """Add labels to tasks and remove others, in one commit.
 
         Args:
@@ -109,14 +109,12 @@ class SeveralTasks(TaskQueries):
         tx.act_as(agent)
         named = [find_live(tx.state, task) for task in resolve_all(tx.state, tasks)]
         more, less = check_fact("labels", add), check_fact("labels", remove)
-        changed = False
         for task in named:
             labels = dict.fromkeys((*task.labels, *more))
             kept = tuple(label for label in labels if label not in less)
             if kept != task.labels:
                 change_facts(tx, task, {"labels": kept})
-                changed = True
-        return None if changed else named
+        return named
 
     @command(named_tasks)
     def move(
@@ -126,7 +124,7 @@ class SeveralTasks(TaskQueries):
         workstream: str,
         *,
         agent: str | None = None,
-    ) -> list[Task] | None:
+    ) -> list[Task]:
         """Move tasks to another workstream, in one commit; their parts go with them.
 
         What a task waits for, its lease and its history stay as they are.
@@ -145,10 +143,10 @@ class SeveralTasks(TaskQueries):
         tx.state.workstreams.find_active(workstream)
         named = [find_live(tx.state, task) for task in resolve_all(tx.state, tasks)]
         parts = [part for task in named for part in with_parts(tx.state, task)]
-        away = [part for part in parts if tx.state.tasks[part].workstream != workstream]
-        for part in dict.fromkeys(away):
-            tx.record(TaskMoved(task=part, workstream=workstream))
-        return None if away else named
+        for part in dict.fromkeys(parts):
+            if tx.state.tasks[part].workstream != workstream:
+                tx.record(TaskMoved(task=part, workstream=workstream))
+        return named
 
     @command(deleted_tasks)
     def delete(

@@ -27,7 +27,7 @@ class TaskTaking(Noun[State], name="tasks"):
         *,
         agent: str | None = None,
         lease: float | str | None = None,
-    ) -> Task | None:
+    ) -> Task:
         """Take a task under a lease; if the agent holds it, token and lease stay as they are.
 
         Args:
@@ -42,7 +42,7 @@ class TaskTaking(Noun[State], name="tasks"):
         actor = act_to_work(tx, agent, task=task)
         wanted = find_live(tx.state, task)
         take(tx, wanted, actor, lease)
-        return None if tx.state.tasks[wanted.id] is not wanted else wanted
+        return wanted
 
     def next(
         self,

@@ -98,15 +98,14 @@ class TerminalRecords(Noun[State], name="terminals"):
         outcome: Outcome,
         status: int | None,
         agent: str | None,
-    ) -> Terminal | None:
+    ) -> Terminal:
         """Record the end of a terminal; if it is recorded, nothing changes."""
         act_now(tx, agent)
         by_number = {known.number: known for known in tx.state.terminals.values()}
         known = by_number.get(terminal.number)
-        if known is None or not known.is_live:
-            return known or terminal
-        tx.record(TerminalEnded(id=known.agent, outcome=outcome, status=status))
-        return None
+        if known is not None and known.is_live:
+            tx.record(TerminalEnded(id=known.agent, outcome=outcome, status=status))
+        return known or terminal
 
 
 def _check_task(tx: Transaction[State], agent: str, text: str) -> str:

@@ -15,7 +15,14 @@ from orchestrator.domain.state import State
 from orchestrator.domain.tasks.circles import check_no_circle
 from orchestrator.domain.tasks.completion import Completion, complete
 from orchestrator.domain.tasks.edit_events import TaskEdited
-from orchestrator.domain.tasks.events import TaskClaimed, TaskCompleted, TaskNoted, TaskSignalled
+from orchestrator.domain.tasks.events import (
+    TaskAssigned,
+    TaskClaimed,
+    TaskCompleted,
+    TaskHung,
+    TaskNoted,
+    TaskSignalled,
+)
 from orchestrator.domain.tasks.leases import current_task, named_or, take
 from orchestrator.domain.tasks.lookup import changed_task, find_live, resolve_all
 from orchestrator.domain.tasks.records import ENDED, Task
@@ -86,8 +93,10 @@ def poured_roots(events: Committed) -> tuple[str, ...]:
 
 
 def poured_workflow(state: State, events: Committed) -> Poured:
-    """The last workflow that was poured."""
-    return _poured(state, poured_roots(events)[-1])
+    """The last workflow that was poured; else the one that was only given to an agent."""
+    poured = poured_roots(events)
+    given = (e.task for _, e in events if isinstance(e, TaskAssigned | TaskHung))
+    return _poured(state, poured[-1] if poured else next(given))
 
 
 def _poured(state: State, root: str) -> Poured:
@@ -184,7 +193,7 @@ class Workflows(Noun[State]):
         convoy: bool = True,
         message: str = "",
         agent: str | None = None,
-    ) -> Poured | None:
+    ) -> Poured:
         """Pour a formula and give the workflow to an agent, in one commit; its root hangs on the hook.
 
         A formula that is declared as a wisp becomes a wisp. If the task has this workflow, and this agent has
@@ -206,7 +215,6 @@ class Workflows(Noun[State]):
         """
         actor = act_in_session(tx, agent, needed=to is None)
         to = actor if to is None else tx.state.agents.aliases.get(to, to)
-        before = len(tx.events)
         root = "" if on is None else find_live(tx.state, on).id
         known = tx.state.workflows.get(root)
         if known is None or known.formula != cooked.formula:
@@ -216,7 +224,7 @@ class Workflows(Noun[State]):
             )
         task = tx.state.tasks[root]
         hooks.hand_over(tx, task, to, force=force, convoy=convoy, message=message)
-        return _poured(tx.state, root) if len(tx.events) == before or known else None
+        return _poured(tx.state, root)
 
     def advance(
         self,

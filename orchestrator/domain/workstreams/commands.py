@@ -90,7 +90,7 @@ class Workstreams(Noun[State]):
         priority: int | None = None,
         prefix: str | None = None,
         agent: str | None = None,
-    ) -> Workstream | None:
+    ) -> Workstream:
         """Change the description, the priority or the prefix; None leaves a field as it is.
 
         Tasks keep their ids; an empty prefix gives new ones ids of digits only.
@@ -101,37 +101,32 @@ class Workstreams(Noun[State]):
         number = UNSET if priority is None else check_priority(priority)
         begin = UNSET if prefix is None else _check_prefix(prefix)
         changes: dict[str, Any] = {"description": text, "priority": number, "prefix": begin}
-        if all(value in (UNSET, getattr(old, field)) for field, value in changes.items()):
-            return old
-        tx.record(WorkstreamEdited(workstream=name, **changes))
-        return None
+        if any(value not in (UNSET, getattr(old, field)) for field, value in changes.items()):
+            tx.record(WorkstreamEdited(workstream=name, **changes))
+        return old
 
     @command(changed_workstream)
     def close(
         self, tx: Transaction[State], name: str, *, reason: str = "", agent: str | None = None
-    ) -> Workstream | None:
+    ) -> Workstream:
         """Close a workstream: its pending tasks stay, but no task can be added or taken.
 
         If it is closed, nothing changes.
         """
         tx.act_as(agent)
         stream = tx.state.workstreams.find(name)
-        if stream.status == "closed":
-            return stream
-        tx.record(WorkstreamClosed(workstream=name, reason=check_line("reason", reason)))
-        return None
+        if stream.status != "closed":
+            tx.record(WorkstreamClosed(workstream=name, reason=check_line("reason", reason)))
+        return stream
 
     @command(changed_workstream)
-    def reopen(
-        self, tx: Transaction[State], name: str, *, agent: str | None = None
-    ) -> Workstream | None:
+    def reopen(self, tx: Transaction[State], name: str, *, agent: str | None = None) -> Workstream:
         """Make a closed workstream active again. If it is active, nothing changes."""
         tx.act_as(agent)
         stream = tx.state.workstreams.find(name)
-        if stream.status == "active":
-            return stream
-        tx.record(WorkstreamReopened(workstream=name))
-        return None
+        if stream.status != "active":
+            tx.record(WorkstreamReopened(workstream=name))
+        return stream
 
     def get(self, name: str) -> Workstream:
         """Return the workstream of this name.
