@@ -9,7 +9,7 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, COMPLETE
 from orchestrator.interfaces.cli.layout import fitted, lines, paint, shown_time
 from orchestrator.interfaces.cli.parameters import argument, flag, option
-from orchestrator.interfaces.cli.rendering import Answer, say, warn
+from orchestrator.interfaces.cli.rendering import Answer, present, say, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.version import __version__
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 @option("--at", "Right after this event of the past.", types.ID)
 def status(run: Run, at: int | None) -> "Answer[Status]":
     """Show the status of the board: workstreams, agents, locks, recent events, topics."""
-    board = run.orc.status(at)
-    return Answer(board, lambda: board.text(shown_time, fitted).rstrip("\n"))
+    return present(run.orc.status(at), lambda board: board.text(shown_time, fitted).rstrip("\n"))
 
 
 @BOARD.command("init", example="init", local=True)

@@ -19,7 +19,7 @@ from orchestrator.interfaces.cli.layout import (
 )
 from orchestrator.interfaces.cli.merges import INTO, line_of
 from orchestrator.interfaces.cli.parameters import DRY_RUN, REASON, argument, flag, option
-from orchestrator.interfaces.cli.rendering import Answer, Joined, listing
+from orchestrator.interfaces.cli.rendering import Answer, Joined, listing, present
 from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
@@ -140,8 +140,7 @@ def list_(run: Run, all: bool) -> "Answer[list[Convoy]]":
 @_NAME
 def status(run: Run, name: str) -> "Answer[ConvoyStatus]":
     """Show the progress of a convoy, with each of its tasks."""
-    status = run.orc.convoys.status(name)
-    return Answer(status, lambda: _page(status))
+    return present(run.orc.convoys.status(name), _page)
 
 
 def _changed(run: Run, convoy: "Convoy", what: str) -> "Answer[Convoy]":

@@ -8,9 +8,8 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import DECISION
-from orchestrator.interfaces.cli.layout import lines
 from orchestrator.interfaces.cli.parameters import argument, option, text_file
-from orchestrator.interfaces.cli.rendering import Answer, Joined, listing, say
+from orchestrator.interfaces.cli.rendering import Answer, Joined, listing, present_lines, say
 from orchestrator.interfaces.cli.run import Run, either, given
 
 if TYPE_CHECKING:
@@ -39,8 +38,7 @@ def add(run: Run, title: str, **texts: str | None) -> "Answer[Decision]":
 @DECISION.command("list", example="list", reads=True)
 def list_(run: Run) -> "Answer[list[Decision]]":
     """List the decisions with their status."""
-    decisions = run.orc.decisions.all()
-    return Answer(decisions, lambda: lines(map(_line, decisions), empty="(no decisions)"))
+    return present_lines(run.orc.decisions.all(), _line, empty="(no decisions)")
 
 
 class _Digest(msgspec.Struct):

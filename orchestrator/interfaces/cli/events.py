@@ -13,7 +13,7 @@ from orchestrator.interfaces.cli.commands import BOARD, BUSYTOWN, EVENTS
 from orchestrator.interfaces.cli.layout import fitted, is_terminal, lines, parts
 from orchestrator.interfaces.cli.moments import sentence_line
 from orchestrator.interfaces.cli.parameters import argument, flag, option, together
-from orchestrator.interfaces.cli.rendering import Answer, chosen, say, write
+from orchestrator.interfaces.cli.rendering import Answer, chosen, present, say, write
 from orchestrator.interfaces.cli.run import Run, once
 
 if TYPE_CHECKING:
@@ -119,8 +119,7 @@ def _as_queue(run: Run, own: dict[str, Any], how: dict[str, Any]) -> "Answer[lis
         since=how["since"],
         **range,
     )
-    shown = [*map(queue_event, events)]
-    return Answer(shown, lambda: "\n".join(map(json_line, shown)))
+    return present([*map(queue_event, events)], lambda shown: "\n".join(map(json_line, shown)))
 
 
 def _mistyped(type: str | None) -> str:

@@ -21,7 +21,7 @@ from orchestrator.interfaces.cli.layout import (
     titled,
 )
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flattened, option, together
-from orchestrator.interfaces.cli.rendering import Answer, Joined, say, warn
+from orchestrator.interfaces.cli.rendering import Answer, Joined, present, say, warn
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
@@ -294,8 +294,7 @@ def cook(
     run: Run, name: str, values: Values | None, preset: str | None
 ) -> "Answer[CompiledFormula]":
     """Show the compiled steps of a formula in order; nothing is stored."""
-    compiled = compiled_for(run, name, values, preset=preset)
-    return Answer(compiled, lambda: drawing.steps(compiled))
+    return present(compiled_for(run, name, values, preset=preset), drawing.steps)
 
 
 @FORMULA.command("distill", example="distill 299833bc onboarding --var customer=Acme")

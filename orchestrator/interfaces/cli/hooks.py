@@ -17,7 +17,7 @@ from orchestrator.interfaces.cli.parameters import (
     flag,
     option,
 )
-from orchestrator.interfaces.cli.rendering import Answer
+from orchestrator.interfaces.cli.rendering import Answer, present
 from orchestrator.interfaces.cli.run import Run, given
 from orchestrator.interfaces.cli.task_lines import line
 from orchestrator.interfaces.cli.task_words import named
@@ -39,7 +39,7 @@ _FORCE = flag("--force", "Also if other work has to go back to pending.")
 def hang(run: Run, task: str | None, force: bool, **brief: Any) -> "Answer[Hook | Task]":
     """Show the task on my hook, or hang a task there and begin it."""
     if task is None:
-        return _shown(run.orc.hooks.show())
+        return present(run.orc.hooks.show(), _page)
     occupant = run.orc.hooks.show().task if force else None
     hung = run.orc.hooks.hang(task, force=force)
     agent = hung.assigned_to or ""
@@ -53,7 +53,7 @@ def hang(run: Run, task: str | None, force: bool, **brief: Any) -> "Answer[Hook 
 @argument("[agent]", "Whose hook; mine if not given.", types.AGENT_NAME)
 def show(run: Run, agent: str | None) -> "Answer[Hook]":
     """Show the task on an agent's hook, and the queue behind it."""
-    return _shown(run.orc.hooks.show(run.actor(agent)))
+    return present(run.orc.hooks.show(run.actor(agent)), _page)
 
 
 @BOARD.command("sling", example="sling 299833bc agent-1")
@@ -127,10 +127,6 @@ def assignments(assigned: "list[Assignment]", dry_run: bool = False) -> str:
     """One line for each assignment."""
     listed = table_of(assigned, "task", "agent", "load", "title")
     return parts("Would assign:" if dry_run and listed else "", listed or "Nothing to dispatch.")
-
-
-def _shown(hook: "Hook") -> "Answer[Hook]":
-    return Answer(hook, lambda: _page(hook))
 
 
 def _page(hook: "Hook") -> str:

@@ -7,7 +7,7 @@ import msgspec
 from orchestrator.core.printable import escape
 from orchestrator.interfaces.cli.commands import INDEX
 from orchestrator.interfaces.cli.layout import fields
-from orchestrator.interfaces.cli.rendering import Answer, say, write
+from orchestrator.interfaces.cli.rendering import Answer, present, say, write
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ def build(run: Run) -> "Answer[IndexStatus]":
 @INDEX.command("status", example="status", reads=True)
 def status(run: Run) -> "Answer[IndexStatus]":
     """Show whether there is an index, and its last event; one that cannot be used is built again."""
-    standing = run.orc.index.status()
-    return Answer(standing, lambda: _standing(standing))
+    return present(run.orc.index.status(), _standing)
 
 
 _NONE = "There is no index: one in memory answers questions. `index build` makes one."

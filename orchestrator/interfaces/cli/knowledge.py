@@ -6,9 +6,9 @@ from orchestrator.core.errors import suggestion
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import KNOWLEDGE
-from orchestrator.interfaces.cli.layout import lines, parts
+from orchestrator.interfaces.cli.layout import parts
 from orchestrator.interfaces.cli.parameters import argument, option, text_file, together
-from orchestrator.interfaces.cli.rendering import Answer, listing, say
+from orchestrator.interfaces.cli.rendering import Answer, listing, present_lines, say
 from orchestrator.interfaces.cli.run import Run, either, given
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ def read(run: Run, topic: str, version: int | None) -> "Answer[Document | None]"
 @KNOWLEDGE.command("list", example="list", reads=True)
 def list_(run: Run) -> "Answer[list[Topic]]":
     """List the topics."""
-    topics = run.orc.knowledge.all()
-    return Answer(topics, lambda: lines((escape(topic.name) for topic in topics), empty="(empty)"))
+    return present_lines(run.orc.knowledge.all(), lambda topic: escape(topic.name), empty="(empty)")
 
 
 @KNOWLEDGE.command("search", example="search api key", reads=True)

@@ -10,7 +10,7 @@ from orchestrator.domain.tasks.dependencies import Blocked, Graph
 from orchestrator.domain.tasks.relations import BLOCKING, KINDS, EdgeKind
 from orchestrator.interfaces.cli import drawing, types
 from orchestrator.interfaces.cli.commands import DEP, TASK
-from orchestrator.interfaces.cli.layout import lines, shown_time
+from orchestrator.interfaces.cli.layout import shown_time
 from orchestrator.interfaces.cli.parameters import (
     LIMIT,
     ONLY_WORKSTREAM,
@@ -19,7 +19,7 @@ from orchestrator.interfaces.cli.parameters import (
     flag,
     option,
 )
-from orchestrator.interfaces.cli.rendering import Answer, Joined, say, to_json, warn
+from orchestrator.interfaces.cli.rendering import Answer, Joined, present_lines, say, to_json, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line, line_of, why
 from orchestrator.interfaces.cli.task_words import named
@@ -48,16 +48,18 @@ _LIMIT = option("--limit", f"At most so many tasks; {MANY} in a drawing.", types
 @LIMIT
 def ready(run: Run, workstream: str | None, where: str, limit: int | None) -> "Answer[list[Task]]":
     """List the tasks that can be claimed now, in the order in which they are taken."""
-    tasks = run.orc.links.ready(workstream, where=where, limit=limit)
-    return Answer(tasks, lambda: lines(map(line, tasks), empty="No task is ready."))
+    return present_lines(
+        run.orc.links.ready(workstream, where=where, limit=limit), line, empty="No task is ready."
+    )
 
 
 @TASK.command("blocked", example="blocked build", reads=True)
 @ONLY_WORKSTREAM
 def blocked(run: Run, workstream: str | None) -> "Answer[list[Blocked]]":
     """List the free tasks that cannot be claimed now, each with its reasons."""
-    tasks = run.orc.links.blocked(workstream)
-    return Answer(tasks, lambda: lines(map(_blocked_lines, tasks), empty="Nothing is blocked."))
+    return present_lines(
+        run.orc.links.blocked(workstream), _blocked_lines, empty="Nothing is blocked."
+    )
 
 
 def _blocked_lines(blocked: Blocked) -> str:
@@ -69,9 +71,11 @@ def _blocked_lines(blocked: Blocked) -> str:
 @option("--days", "Days without an event.", types.COUNT, default=14)
 def stale(run: Run, workstream: str | None, days: int) -> "Answer[list[Task]]":
     """List the open tasks that did not change for some days, longest first."""
-    tasks = run.orc.links.stale(days, workstream)
-    texts = (f"{line(task)} (since {shown_time(task.updated_at)})" for task in tasks)
-    return Answer(tasks, lambda: lines(texts, empty="No task is stale."))
+    return present_lines(
+        run.orc.links.stale(days, workstream),
+        lambda task: f"{line(task)} (since {shown_time(task.updated_at)})",
+        empty="No task is stale.",
+    )
 
 
 @TASK.command("defer", example="defer 299833bc 3d", idempotent=True)

@@ -10,7 +10,7 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import LOCK
 from orchestrator.interfaces.cli.layout import parts, shown_time, table
 from orchestrator.interfaces.cli.parameters import argument, flag, option
-from orchestrator.interfaces.cli.rendering import Answer, say
+from orchestrator.interfaces.cli.rendering import Answer, present, say
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
@@ -103,8 +103,7 @@ def release(run: Run, resource: str, agent: str | None) -> "Answer[_NotHeld | _R
 @LOCK.command("list", example="list", reads=True)
 def list_(run: Run) -> "Answer[list[Lock]]":
     """List held resources, by locks and by running tasks, and who waits for them."""
-    locks = run.orc.locks.all()
-    return Answer(locks, lambda: _table(run, locks) or "No locks.")
+    return present(run.orc.locks.all(), lambda locks: _table(run, locks) or "No locks.")
 
 
 @LOCK.command("break", example='break git --reason "agent-1 is gone"', destructive=True)

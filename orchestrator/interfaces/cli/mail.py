@@ -11,7 +11,7 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MAIL
 from orchestrator.interfaces.cli.layout import facts, lines, parts, section, shown_time
 from orchestrator.interfaces.cli.parameters import argument, flag, option, text_file, together
-from orchestrator.interfaces.cli.rendering import Answer, listing, say, warn
+from orchestrator.interfaces.cli.rendering import Answer, listing, present, say, warn
 from orchestrator.interfaces.cli.run import Run, either, given, once
 
 if TYPE_CHECKING:
@@ -153,16 +153,19 @@ def inbox(run: Run, owner: str | None, unread: bool) -> "Answer[list[InboxItem]]
 def read(run: Run, id: int, peek: bool) -> "Answer[Letter]":
     """Show a message; in your own mailbox it is then read."""
     mail = run.orc.mail
-    letter = mail.peek(id) if peek else mail.read(id)
-    return Answer(letter, lambda: _page(letter, run.agent))
+    return present(
+        mail.peek(id) if peek else mail.read(id), lambda letter: _page(letter, run.agent)
+    )
 
 
 @MAIL.command("thread", example="thread 17", reads=True)
 @_ID
 def thread(run: Run, id: int) -> "Answer[list[Letter]]":
     """Show the thread of a message, oldest first; nothing is marked as read."""
-    letters = run.orc.mail.thread(id)
-    return Answer(letters, lambda: "\n\n".join(_page(letter, run.agent) for letter in letters))
+    return present(
+        run.orc.mail.thread(id),
+        lambda letters: "\n\n".join(_page(letter, run.agent) for letter in letters),
+    )
 
 
 @MAIL.command("ack", example="ack 17", idempotent=True)

@@ -6,9 +6,9 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import amount, escape
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MAIL, QUEUE
-from orchestrator.interfaces.cli.layout import lines, shown_time
+from orchestrator.interfaces.cli.layout import shown_time
 from orchestrator.interfaces.cli.parameters import argument, option
-from orchestrator.interfaces.cli.rendering import Answer, say
+from orchestrator.interfaces.cli.rendering import Answer, present_lines, say
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ def delete(run: Run, ids: tuple[int, ...]) -> "Answer[dict[str, list[int]]]":
 @QUEUE.command("list", example="list", reads=True)
 def queues(run: Run) -> "Answer[list[QueueView]]":
     """List the queues: how many messages wait, and which were taken by whom."""
-    all_queues = run.orc.mail.queues()
-    return Answer(all_queues, lambda: lines(map(_queue, all_queues), empty="No queues."))
+    return present_lines(run.orc.mail.queues(), _queue, empty="No queues.")
 
 
 @QUEUE.command("release", example="release 17")

@@ -11,7 +11,7 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MERGE
 from orchestrator.interfaces.cli.event_queue import json_line
 from orchestrator.interfaces.cli.parameters import flag, option
-from orchestrator.interfaces.cli.rendering import Answer, note, say, write
+from orchestrator.interfaces.cli.rendering import Answer, note, present, say, write
 from orchestrator.interfaces.cli.run import Run, given
 from orchestrator.interfaces.cli.trusting import TRUSTING, settle, trust_page
 
@@ -97,8 +97,7 @@ def trust(run: Run, yes: bool, revoke: bool) -> "Answer[_TestTrust]":
 
     tests = merge_tests(run.orc.engine)
     settle(tests, yes=yes, revoke=revoke)
-    view = _TestTrust(tests.settings.test, tests.is_trusted)
-    return Answer(view, lambda: _trust_page(view))
+    return present(_TestTrust(tests.settings.test, tests.is_trusted), _trust_page)
 
 
 def _trust_page(view: _TestTrust) -> str:

@@ -8,7 +8,7 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MERGE
 from orchestrator.interfaces.cli.layout import facts, parts, shown_time, table, titled
 from orchestrator.interfaces.cli.parameters import REASON, argument, flag, option, together
-from orchestrator.interfaces.cli.rendering import Answer, listing
+from orchestrator.interfaces.cli.rendering import Answer, listing, present
 from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ def list_(run: Run, all: bool) -> "Answer[list[Submission]]":
 @_SUBMISSION
 def show(run: Run, submission: str) -> "Answer[SubmissionView]":
     """Show a submission: its place in the queue and the reason for it, or how it ended."""
-    view = run.orc.merges.show(submission)
-    return Answer(view, lambda: _page(view))
+    return present(run.orc.merges.show(submission), _page)
 
 
 @MERGE.command("retry", example="retry 3", idempotent=True)

@@ -11,7 +11,7 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import PERMISSION
 from orchestrator.interfaces.cli.layout import fields, lines, shown_time
 from orchestrator.interfaces.cli.parameters import argument, flag, option
-from orchestrator.interfaces.cli.rendering import Answer, say
+from orchestrator.interfaces.cli.rendering import Answer, present_lines, say
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ _ALWAYS = option(
 def list_(run: Run, all: bool) -> "Answer[list[PermissionView]]":
     """List the requests that wait for an answer, oldest first."""
     permissions = run.orc.permissions
-    requests = permissions.all() if all else permissions.pending()
-    return Answer(requests, lambda: lines(map(_line, requests), empty="No requests wait."))
+    return present_lines(
+        permissions.all() if all else permissions.pending(), _line, empty="No requests wait."
+    )
 
 
 @PERMISSION.command("show", example="show 7f3a0c1e", reads=True)

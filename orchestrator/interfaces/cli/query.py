@@ -14,7 +14,7 @@ from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.layout import Column, is_terminal, table_of
 from orchestrator.interfaces.cli.parameters import argument, flag, option
 from orchestrator.interfaces.cli.query_formats import RENDERED, objects
-from orchestrator.interfaces.cli.rendering import Answer, plain, warn
+from orchestrator.interfaces.cli.rendering import Answer, plain, present, warn
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
@@ -66,8 +66,9 @@ def query(
     if schema:
         from orchestrator.index.description import overview
 
-        tables = overview()
-        return Answer(tables, lambda: _listed(tables, how["format"], "name", "columns", "about"))
+        return present(
+            overview(), lambda tables: _listed(tables, how["format"], "name", "columns", "about")
+        )
     if not words:
         raise UsageError("There is nothing to answer", hint="`query --list` shows named queries.")
     return _asked(run, words, agent, **how)

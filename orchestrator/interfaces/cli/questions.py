@@ -20,7 +20,7 @@ from orchestrator.interfaces.cli.parameters import (
     argument,
     option,
 )
-from orchestrator.interfaces.cli.rendering import Answer, Joined, warn
+from orchestrator.interfaces.cli.rendering import Answer, Joined, present_lines, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line
 from orchestrator.reports.timeline import LAST
@@ -61,9 +61,11 @@ def _page(prog: str, flaws: "list[Flaw]") -> str:
 @option("--limit", "At most so many.", types.POSITIVE, default=10)
 def similar(run: Run, text: str, where: str, limit: int) -> "Answer[list[Similar]]":
     """List nearly equal tasks with their similarity: candidates for duplicates."""
-    likes = run.orc.similar(text, where=where, limit=limit)
-    texts = (f"{like.likeness:.0%} {line(like.task)}" for like in likes)
-    return Answer(likes, lambda: lines(texts, empty="No task is like it."))
+    return present_lines(
+        run.orc.similar(text, where=where, limit=limit),
+        lambda like: f"{like.likeness:.0%} {line(like.task)}",
+        empty="No task is like it.",
+    )
 
 
 class _InTimeline(TypedDict):

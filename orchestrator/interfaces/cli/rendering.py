@@ -14,7 +14,7 @@ import msgspec
 from orchestrator.core.calls import check_list, split_list
 from orchestrator.core.errors import SHOWN_PROBLEMS, OrchestratorError, UsageError, did_you_mean
 from orchestrator.core.printable import escape, escape_json, escape_lines
-from orchestrator.interfaces.cli.layout import Column, is_terminal, table_of
+from orchestrator.interfaces.cli.layout import Column, is_terminal, lines, table_of
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -49,6 +49,18 @@ class Joined(msgspec.Struct, Generic[First, Second]):
 def say(value: Value, text: str, exit_status: int = 0) -> "Answer[Value]":
     """An answer with a text that exists already."""
     return Answer(value, lambda: text, exit_status)
+
+
+def present(value: Value, page: Callable[[Value], str], exit_status: int = 0) -> "Answer[Value]":
+    """An answer whose text is a page about its value."""
+    return Answer(value, lambda: page(value), exit_status)
+
+
+def present_lines(
+    records: Records, line: Callable[[Any], str], *, empty: str, exit_status: int = 0
+) -> "Answer[Records]":
+    """An answer that shows each record by a line, or a sentence if there is none."""
+    return Answer(records, lambda: lines(map(line, records), empty=empty), exit_status)
 
 
 def listing(records: Records, *columns: Column, empty: str) -> "Answer[Records]":

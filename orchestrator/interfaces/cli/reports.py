@@ -10,7 +10,7 @@ from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.layout import bars, fields, parts, shown_time, table_of
 from orchestrator.interfaces.cli.parameters import IN_WORKSTREAM, option
-from orchestrator.interfaces.cli.rendering import Answer
+from orchestrator.interfaces.cli.rendering import Answer, present
 from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ _SHOWN = 10
 @option("--days", "Only tasks that changed in so many days.", types.INTEGER)
 def stats(run: Run, **filters: Any) -> "Answer[Stats]":
     """Count tasks by status, workstream, priority, type and agent, archived ones included."""
-    counts = run.orc.stats(**filters, progress=run.progress)
-    return Answer(counts, lambda: _stats_page(counts))
+    return present(run.orc.stats(**filters, progress=run.progress), _stats_page)
 
 
 @BOARD.command("metrics", example="metrics --days 30", reads=True, filters_agent=True)
@@ -35,8 +34,7 @@ def stats(run: Run, **filters: Any) -> "Answer[Stats]":
 @option("--days", "The last so many days; 14 if not given.", types.INTEGER)
 def metrics(run: Run, **filters: Any) -> "Answer[Metrics]":
     """Measure the last days: throughput, times, success, busy agents, cycles."""
-    measured = run.orc.metrics(**given(**filters), progress=run.progress)
-    return Answer(measured, lambda: _metrics_page(measured))
+    return present(run.orc.metrics(**given(**filters), progress=run.progress), _metrics_page)
 
 
 # Pages

@@ -15,7 +15,7 @@ from orchestrator.interfaces.cli.commands import BOARD, SESSION
 from orchestrator.interfaces.cli.endings import COMPLETING, Ended, completed, ended
 from orchestrator.interfaces.cli.layout import facts, parts, section, shown_time
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, flag, option, text_file
-from orchestrator.interfaces.cli.rendering import Answer, say, warn
+from orchestrator.interfaces.cli.rendering import Answer, present, say, warn
 from orchestrator.interfaces.cli.run import Run, either, given, once
 from orchestrator.interfaces.cli.task_words import Words, mine_or_named
 
@@ -43,8 +43,7 @@ def start(run: Run, agent: str | None) -> "Answer[Session]":
 @_AGENT
 def show(run: Run, agent: str | None) -> "Answer[Session]":
     """Show an agent's last session, with its note."""
-    session = run.orc.sessions.get(run.actor(agent))
-    return Answer(session, lambda: _page(session))
+    return present(run.orc.sessions.get(run.actor(agent)), _page)
 
 
 @SESSION.command("end", example="end agent-1")

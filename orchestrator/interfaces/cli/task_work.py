@@ -16,7 +16,7 @@ from orchestrator.interfaces.cli.parameters import (
     option,
     text_file,
 )
-from orchestrator.interfaces.cli.rendering import Answer, say
+from orchestrator.interfaces.cli.rendering import Answer, present_lines, say
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_words import (
     Words,
@@ -192,9 +192,11 @@ def archive(run: Run, tasks: Words, older_than: str | None) -> "Answer[list[Task
     """Remove ended tasks from the state; the log and `t show` keep them."""
     if not tasks and older_than is None:
         raise UsageError("Nothing to archive is named", hint="Give ids or --older-than 30d.")
-    archived = run.orc.tasks.archive(tasks, older_than=older_than)
-    texts = (f"Archived: {escape(task.title)}" for task in archived)
-    return Answer(archived, lambda: lines(texts, empty="Nothing to archive."))
+    return present_lines(
+        run.orc.tasks.archive(tasks, older_than=older_than),
+        lambda task: f"Archived: {escape(task.title)}",
+        empty="Nothing to archive.",
+    )
 
 
 # Reviews

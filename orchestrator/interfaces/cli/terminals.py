@@ -8,9 +8,8 @@ from orchestrator.core.errors import UsageError
 from orchestrator.core.printable import escape, escape_lines
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import TERMINAL
-from orchestrator.interfaces.cli.layout import lines
 from orchestrator.interfaces.cli.parameters import argument, option
-from orchestrator.interfaces.cli.rendering import Answer, listing, say
+from orchestrator.interfaces.cli.rendering import Answer, listing, present_lines, say
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
@@ -110,9 +109,11 @@ def stop(run: Run, agent: str) -> "Answer[Terminal]":
 @TERMINAL.command("reap", example="reap", idempotent=True)
 def reap(run: Run) -> "Answer[list[Terminal]]":
     """Record which commands in terminals have ended; tmux calls this automatically."""
-    ended = run.orc.terminals.reap()
-    texts = (f"{escape(t.agent)}: {t.outcome}{_status(t)}" for t in ended)
-    return Answer(ended, lambda: lines(texts, empty="No other terminal has ended."))
+    return present_lines(
+        run.orc.terminals.reap(),
+        lambda t: f"{escape(t.agent)}: {t.outcome}{_status(t)}",
+        empty="No other terminal has ended.",
+    )
 
 
 def _joined(shown: list[str]) -> str:

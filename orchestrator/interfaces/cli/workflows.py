@@ -30,7 +30,7 @@ from orchestrator.interfaces.cli.layout import (
     table_of,
 )
 from orchestrator.interfaces.cli.parameters import DRY_RUN, argument, option, together
-from orchestrator.interfaces.cli.rendering import Answer, say, warn
+from orchestrator.interfaces.cli.rendering import Answer, present, say, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line, why
 
@@ -222,8 +222,7 @@ def _headline(progress: "WorkflowProgress") -> str:
 def progress(run: Run, workflow: str | None) -> "Answer[WorkflowProgress | list[WorkflowStanding]]":
     """Show how far workflows are; of one of them every step."""
     if workflow is not None:
-        shown = run.orc.workflows.standing(workflow)
-        return Answer(shown, lambda: _progress_page(shown))
+        return present(run.orc.workflows.standing(workflow), _progress_page)
     several = [run.orc.workflows.standing(each.root) for each in run.orc.workflows.all()]
     table = table_of(
         several,

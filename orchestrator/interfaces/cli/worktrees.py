@@ -16,7 +16,7 @@ from orchestrator.interfaces.cli.layout import (
     shown_time,
 )
 from orchestrator.interfaces.cli.parameters import DRY_RUN, LEASE, argument, option
-from orchestrator.interfaces.cli.rendering import Answer, listing
+from orchestrator.interfaces.cli.rendering import Answer, listing, present
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_words import (
     Words,
@@ -84,16 +84,17 @@ def list_(run: Run) -> "Answer[list[WorktreeView]]":
 @task_words()
 def show(run: Run, words: Words) -> "Answer[WorktreeView]":
     """Show the worktree of a task: its branch, what is not committed, how it was set up."""
-    view = run.orc.worktrees.show(only_task(run, words))
-    return Answer(view, lambda: _page(view))
+    return present(run.orc.worktrees.show(only_task(run, words)), _page)
 
 
 @WORKTREE.command("path", example="path 299833bc", reads=True, local=True)
 @task_words()
 def path(run: Run, words: Words) -> "Answer[str]":
     """Print the folder of the worktree of a task: `cd "$(orc worktree path ID)"`."""
-    folder = run.orc.worktrees.path(only_task(run, words))
-    return Answer(folder, lambda: escape(folder) if is_terminal() else folder)
+    return present(
+        run.orc.worktrees.path(only_task(run, words)),
+        lambda folder: escape(folder) if is_terminal() else folder,
+    )
 
 
 @WORKTREE.command("remove", example="remove 299833bc", destructive=True, local=True)
@@ -104,8 +105,9 @@ def remove(run: Run, worktree: str) -> "Answer[Removal]":
     It is refused if work would be lost: changed and untracked files, stashes of its branch, commits that
     are neither merged nor pushed. Files that git ignores are removed with the folder.
     """
-    removal = run.orc.worktrees.remove(worktree)
-    return Answer(removal, lambda: _removal_line(removal, "Removed"))
+    return present(
+        run.orc.worktrees.remove(worktree), lambda removal: _removal_line(removal, "Removed")
+    )
 
 
 @WORKTREE.command("prune", example="prune --dry-run", destructive=True, local=True)
@@ -143,8 +145,7 @@ def trust(run: Run, yes: bool, revoke: bool) -> "Answer[_TrustView]":
     preparation = Preparation(run.orc.engine)
     settle(preparation, yes=yes, revoke=revoke)
     settings = preparation.settings
-    view = _TrustView(settings.folder, settings.setup, preparation.is_trusted)
-    return Answer(view, lambda: _trust_page(view))
+    return present(_TrustView(settings.folder, settings.setup, preparation.is_trusted), _trust_page)
 
 
 def _trust_page(view: _TrustView) -> str:
