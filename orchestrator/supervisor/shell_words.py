@@ -212,36 +212,46 @@ class _Scanner:
         """Read quotes or a substitution that begin at a position; return the position after them."""
         text = self._text
         if text.startswith("$'", i):
-            return self._quotes(i + 2, "'", "it is inside quotes", "single", escapes=True)
-        if text.startswith('$"', i):
-            return self._double(i + 2)
+            return self._until("'", i + 2, "it is inside quotes", "single")
         if text.startswith("$(", i):
             return self._parentheses(i + 1, "it is in a substitution")
         if text.startswith("${", i):
-            return self._braces(i + 2)
-        if text[i] == '"':
-            return self._double(i + 1)
+            return self._until("}", i + 2, "it is in a substitution", nests="'\"`")
+        if text.startswith(('"', '$"'), i):
+            begin = text.index('"', i) + 1
+            return self._until('"', begin, "it is inside double quotes", "double", nests="`")
         if text[i] == "`":
-            return self._quotes(i + 1, "`", "it is in a substitution", "", escapes=True)
-        return self._quotes(i + 1, "'", "it is inside single quotes", "single")
+            return self._until("`", i + 1, "it is in a substitution")
+        return self._until("'", i + 1, "it is inside single quotes", "single", escapes=False)
 
-    def _quotes(self, i: int, end: str, danger: str, quoted: str, *, escapes: bool = False) -> int:
-        while i < self._end and self._text[i] != end:
-            if match := PLACEHOLDER.match(self._text, i):
-                i = self._place(match, danger, quoted=quoted)
-            else:
-                i += self._length(i) if escapes else 1
-        return i + 1
+    def _until(
+        self,
+        end: str,
+        i: int,
+        danger: str,
+        quoted: str = "",
+        *,
+        nests: str = "",
+        escapes: bool = True,
+    ) -> int:
+        """Read to a closing character; return the position after it.
 
-    def _double(self, i: int) -> int:
+        Args:
+            end: The character.
+            i: Where the text begins.
+            danger: What makes a placeholder in it unsafe.
+            quoted: The kind of quotes.
+            nests: The quotes that begin inner text, as substitutions then do; empty: nothing does.
+            escapes: A backslash takes the next character with it.
+        """
         text = self._text
-        while i < self._end and text[i] != '"':
+        while i < self._end and text[i] != end:
             if match := PLACEHOLDER.match(text, i):
-                i = self._place(match, "it is inside double quotes", quoted="double")
-            elif text[i] == "`" or self._substitutes(i):
+                i = self._place(match, danger, quoted=quoted)
+            elif nests and (text[i] in nests or self._substitutes(i)):
                 i = self._nested(i)
             else:
-                i += self._length(i)
+                i += self._length(i) if escapes else 1
         return i + 1
 
     def _parentheses(self, i: int, danger: str) -> int:
@@ -270,17 +280,6 @@ class _Scanner:
         """The characters to step over: two for one that is escaped, unless a placeholder begins there."""
         is_escape = self._text[i] == "\\" and not PLACEHOLDER.match(self._text, i + 1)
         return 2 if is_escape else 1
-
-    def _braces(self, i: int) -> int:
-        text = self._text
-        while i < self._end and text[i] != "}":
-            if match := PLACEHOLDER.match(text, i):
-                i = self._place(match, "it is in a substitution")
-            elif text[i] in "'\"`" or self._substitutes(i):
-                i = self._nested(i)
-            else:
-                i += self._length(i)
-        return i + 1
 
     # Words of a command
 
