@@ -16,6 +16,7 @@ from orchestrator.core import clock, paths, system
 from orchestrator.core.decoding import BOM, decode_text
 from orchestrator.core.errors import InputOutputError, OrchestratorError, Refused
 from orchestrator.core.files import open_file, read_whole
+from orchestrator.integrations.clients.parts import Part
 
 BACKUPS = 20
 """How many backups of a file are kept."""
@@ -59,9 +60,11 @@ class ConfigFile:
                 hint="Set that file up by hand: `setup --print` shows what belongs there.",
             )
         self.data: bytes | None = None
+        self._mode = 0
         if os.path.lexists(self.real):
             with open_file(self.real) as file:
-                if not os.fstat(file.fileno()).st_mode & stat.S_IWUSR:
+                self._mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                if not self._mode & stat.S_IWUSR:
                     raise Refused(f"{path} is read-only", code="read_only")
                 self.data = read_whole(path, file)
         self._missing = tuple(_missing_folders(os.path.dirname(self.real)))
@@ -95,12 +98,13 @@ class ConfigFile:
         written = self._written()
         return written is not None and written.digest == _digest(self.data)
 
-    def write(self, data: bytes, stripped: bytes | None) -> None:
+    def write(self, data: bytes, stripped: bytes | None, *, mode: int) -> None:
         """Replace the file, and remember what it was without our parts.
 
         Args:
             data: The new content.
             stripped: The present content without our parts; None if there would be no file.
+            mode: That of a new file; another one keeps its own.
         """
         self._back_up()
         written = self._written()
@@ -116,7 +120,7 @@ class ConfigFile:
         os.makedirs(os.path.dirname(self.real), exist_ok=True)
         record = msgspec.structs.replace(written, digest=_digest(data))
         self._keep("written.json", msgspec.json.encode(record))
-        _replace(self.real, data)
+        _replace(self.real, data, self._mode or mode)
 
     def give_back(self, stripped: bytes | None) -> None:
         """Write what the file was before the setup, or delete it; folders that were made for it go too.
@@ -130,7 +134,7 @@ class ConfigFile:
         if self.is_as_written and written is not None:
             data = self._kept("original") if written.existed else None
         if data is not None:
-            _replace(self.real, data)
+            _replace(self.real, data, self._mode)
         else:
             os.unlink(self.real)
             for folder in written.folders if written else ():
@@ -171,7 +175,7 @@ class ConfigFile:
     def _keep(self, name: str, data: bytes) -> None:
         try:
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
-            _replace(os.path.join(self._folder, name), data, mode=0o600)
+            _replace(os.path.join(self._folder, name), data, 0o600)
         except OSError as error:
             raise InputOutputError(
                 f"No backup can be kept in {self._folder}: {error.strerror}"
@@ -192,10 +196,8 @@ def _missing_folders(folder: str) -> list[str]:
     return missing
 
 
-def _replace(path: str, data: bytes, mode: int | None = None) -> None:
-    """Replace a file in one step; its mode stays."""
-    if mode is None:
-        mode = stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else 0o644
+def _replace(path: str, data: bytes, mode: int) -> None:
+    """Replace a file in one step."""
     new = f"{path}.{os.getpid()}.new"
     try:
         fd = system.open_file(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
@@ -212,7 +214,62 @@ def _replace(path: str, data: bytes, mode: int | None = None) -> None:
             os.unlink(new)
 
 
-def described(path: str, error: OrchestratorError) -> OrchestratorError:
-    """An error about the content of a file, with the file in its sentence."""
-    hint = error.hint or "Nothing was changed. Correct the file, then try again."
-    return type(error)(f"{path}: {error.message}", hint=hint, code=error.code)
+class PartEdit:
+    """The edit of a file that adds a part of ours, or removes it. It is computed before anything is written.
+
+    Args:
+        path: The file.
+        top: The folder that it has to be in.
+        part: What is added.
+        removes: It is removed instead.
+
+    Attributes:
+        path: The file.
+        file: The file as it is.
+        new: What is written; None if the file is deleted, or not made.
+
+    Raises:
+        OrchestratorError: The part does not fit the file, or the file cannot be changed.
+    """
+
+    def __init__(self, path: str, top: str, part: Part, *, removes: bool) -> None:
+        self.path = path
+        self.file = ConfigFile(path, top)
+        self._mode = part.mode
+        self._removes = removes
+        try:
+            self._stripped = self._without(part)
+            self.new = self._stripped if removes else self.file.encoded(part.add(self.file.text))
+        except OrchestratorError as error:
+            hint = error.hint or "Nothing was changed. Correct the file, then try again."
+            raise type(error)(f"{path}: {error.message}", hint=hint, code=error.code) from None
+        if removes and self.file.is_as_written:
+            self.new = self.file.original
+
+    @property
+    def action(self) -> str:
+        """``create``, ``change``, ``delete``, or ``keep`` if nothing is to be done."""
+        if self.new == self.file.data:
+            return "keep"
+        return "create" if self.file.data is None else "delete" if self.new is None else "change"
+
+    def carry_out(self) -> None:
+        """Write the file."""
+        if self.action == "keep":
+            return
+        if self._removes:
+            self.file.give_back(self._stripped)
+        else:
+            assert self.new is not None
+            self.file.write(self.new, self._stripped, mode=self._mode)
+
+    def _without(self, part: Part) -> bytes | None:
+        """The file without the part; None if there was none, or only ours."""
+        file = self.file
+        if file.data is None:
+            return None
+        text = part.remove(file.text, file.original_text)
+        if text == file.text:
+            return file.data
+        is_empty = text.strip() in ("", "{}")
+        return None if is_empty and file.original is None else file.encoded(text)

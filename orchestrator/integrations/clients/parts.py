@@ -26,7 +26,9 @@ _STARTING = ("type", "command", "args")
 
 
 class Part(ABC):
-    """What is added to one file."""
+    """What is added to one file; ``mode`` is that of the file if it is made for this part."""
+
+    mode = 0o644
 
     @abstractmethod
     def add(self, text: str) -> str:
@@ -46,9 +48,9 @@ class Part(ABC):
             original: What it was before; objects that were empty there stay.
         """
 
-    @abstractmethod
     def shown(self) -> str:
         """What is added, for people who add it themselves."""
+        return self.add("")
 
 
 class ClientHook(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,9 +124,6 @@ class JsonPart(Part):
             if json.value == {name: value} and before.get((name,)) is None:
                 json.remove((name,))
         return json.text
-
-    def shown(self) -> str:
-        return self.add("")
 
     def _add_server(self, json: JsonText, path: Path, entry: dict[str, Any]) -> None:
         known = json.get(path)
@@ -255,9 +254,6 @@ class TomlPart(Part):
             places.append((before if after.strip() else _without_gap(before), "", after))
         return self._edited(text, places, None)
 
-    def shown(self) -> str:
-        return self._table(self._entry)
-
     def _table(self, entry: dict[str, Any]) -> str:
         return f"[{'.'.join(self._path)}]\n{tomlkit.dumps(entry)}"
 
@@ -353,9 +349,6 @@ class BlockPart(Part):
         after = re.sub(r"\A\r?\n", "", after)
         return (before if after.strip() else _without_gap(before)) + after
 
-    def shown(self) -> str:
-        return self._block
-
 
 def _block_place(text: str) -> tuple[int, int] | None:
     """Where the block begins and ends.
@@ -391,6 +384,3 @@ class OwnFile(Part):
 
     def remove(self, text: str, original: str | None = None) -> str:
         return "" if text.startswith(self._mark) else text
-
-    def shown(self) -> str:
-        return self._content

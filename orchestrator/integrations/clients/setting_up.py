@@ -15,8 +15,7 @@ from orchestrator.integrations.clients.clients import (
     SetupPlace,
     instruction_files,
 )
-from orchestrator.integrations.clients.config_files import ConfigFile, described
-from orchestrator.integrations.clients.parts import Part
+from orchestrator.integrations.clients.config_files import ConfigFile, PartEdit
 
 
 class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,67 +88,42 @@ def set_up(
         others = [c for c in CLIENTS.values() if c.name not in names and is_set_up(c, place)]
         for path in instruction_files(place) if others else ():
             del wanted[path]
-    changes = []
-    edits: list[tuple[ConfigFile, bytes | None, bytes | None]] = []
-    for path, part in wanted.items():
-        file = _file(path, place)
-        try:
-            stripped = _stripped(file, part)
-            new = stripped if removes else file.encoded(part.add(file.text))
-        except OrchestratorError as error:
-            raise described(path, error) from None
-        if removes and file.is_as_written:
-            new = file.original
-        changes.append(ConfigChange(path=path, action=_action(file, new), diff=_diff(file, new)))
-        if new != file.data:
-            edits.append((file, new, stripped))
-    if not dry:
-        for file, new, stripped in edits:
-            if removes:
-                file.give_back(stripped)
-            else:
-                assert new is not None
-                file.write(new, stripped)
-        backups = {file.path: file.backups[-1:] for file, new, _ in edits if file.data and new}
-        changes = [
-            msgspec.structs.replace(change, backup="".join(backups.get(change.path, [])))
-            for change in changes
-        ]
-    return Setup(clients=names, place=place.top, is_user=place.is_user, files=changes)
+    edits = [
+        PartEdit(path, _top(path, place), part, removes=removes) for path, part in wanted.items()
+    ]
+    for edit in () if dry else edits:
+        edit.carry_out()
+    return Setup(
+        clients=names,
+        place=place.top,
+        is_user=place.is_user,
+        files=[
+            ConfigChange(
+                path=edit.path,
+                action=edit.action,
+                diff=_diff(edit.file, edit.new),
+                backup=edit.file.backups[-1] if edit.action == "change" and not dry else "",
+            )
+            for edit in edits
+        ],
+    )
 
 
-def _file(path: str, place: SetupPlace) -> ConfigFile:
-    is_inside = inside(path, place.top) is not None
-    return ConfigFile(path, place.top if is_inside else os.path.dirname(path))
-
-
-def _stripped(file: ConfigFile, part: Part) -> bytes | None:
-    """A file without our part; None if there was none, or only ours."""
-    if file.data is None:
-        return None
-    text = part.remove(file.text, file.original_text)
-    if text == file.text:
-        return file.data
-    is_empty = text.strip() in ("", "{}")
-    return None if is_empty and file.original is None else file.encoded(text)
+def _top(path: str, place: SetupPlace) -> str:
+    """The folder that a file must not be a link out of."""
+    return place.top if inside(path, place.top) is not None else os.path.dirname(path)
 
 
 def is_set_up(client: Client, place: SetupPlace) -> bool:
     """Whether a file of a client has a part of ours; one that cannot be read has none."""
     for path, part in client.files(place).items():
         try:
-            file = _file(path, place)
+            file = ConfigFile(path, _top(path, place))
             if file.data is not None and part.remove(file.text) != file.text:
                 return True
         except OrchestratorError:
             continue
     return False
-
-
-def _action(file: ConfigFile, new: bytes | None) -> str:
-    if new == file.data:
-        return "keep"
-    return "create" if file.data is None else "delete" if new is None else "change"
 
 
 def _diff(file: ConfigFile, new: bytes | None) -> str:

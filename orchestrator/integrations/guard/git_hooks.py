@@ -6,15 +6,16 @@ pre-commit or lefthook rule the hooks, the guard goes into their files, because 
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
 
 from orchestrator.core import repository, system
-from orchestrator.core.errors import NotFound, OrchestratorError, Refused
+from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.paths import inside
-from orchestrator.integrations.clients.config_files import ConfigFile, described
+from orchestrator.integrations.clients.config_files import PartEdit
+from orchestrator.integrations.clients.parts import Part
 from orchestrator.integrations.guard.staged import git
 from orchestrator.integrations.guard.yaml_text import BEGIN, END, with_addition, without_addition
 
@@ -68,29 +69,30 @@ def install(
             hint="`git config core.hooksPath .git/hooks` gives it hooks of its own.",
         )
     ruler = _ruler(place.root, hooks)
-    edits: list[_Edit] = []
-    for name, call in HOOKS.items():
-        line = _line(words, call)
-        if ruler == "husky":
-            edits.append(_ShellLines(os.path.join(place.root, ".husky", name), place.root, line))
-        elif ruler == "lefthook":
-            added = f"orc-guard:\n  run: {_yaml(line)}\n"
-            path = _existing(place.root, _LEFTHOOK_FILES)
-            edits.append(_YamlLines(path, place.root, (name, "commands"), added))
-        elif ruler == "pre-commit" and name == "pre-commit":
-            path = os.path.join(place.root, ".pre-commit-config.yaml")
-            edits.append(
-                _YamlLines(
-                    path, place.root, ("repos",), _PRE_COMMIT % _yaml(f"sh -c {shlex.quote(line)}")
-                )
-            )
-        else:
-            edits.append(_GitHook(os.path.join(hooks, name), line))
-    edits = _joined(edits)
-    changes = [edit.plan(removes=removes) for edit in edits]
-    if not dry:
-        for edit in edits:
-            edit.carry_out(removes=removes)
+    lines = {name: _line(words, call) for name, call in HOOKS.items()}
+    edits: list[_GitHook | PartEdit] = []
+
+    def edit_file(path: str, part: Part) -> None:
+        edits.append(PartEdit(os.path.join(place.root, path), place.root, part, removes=removes))
+
+    if ruler == "husky":
+        for name, line in lines.items():
+            edit_file(os.path.join(".husky", name), _ShellLine(line))
+        lines.clear()
+    elif ruler == "lefthook":
+        added = {name: f"orc-guard:\n  run: {_yaml(line)}\n" for name, line in lines.items()}
+        part = _YamlLines({(name, "commands"): text for name, text in added.items()})
+        edit_file(_existing(place.root, _LEFTHOOK_FILES), part)
+        lines.clear()
+    elif ruler == "pre-commit":
+        call = _yaml(f"sh -c {shlex.quote(lines.pop('pre-commit'))}")
+        edit_file(".pre-commit-config.yaml", _YamlLines({("repos",): _PRE_COMMIT % call}))
+    edits += [
+        _GitHook(os.path.join(hooks, name), line, removes=removes) for name, line in lines.items()
+    ]
+    changes = [HookChange(path=edit.path, action=edit.action) for edit in edits]
+    for edit in () if dry else edits:
+        edit.carry_out()
     return Installation(by=ruler, files=changes)
 
 
@@ -138,61 +140,48 @@ def _existing(root: str, names: Sequence[str]) -> str:
     return next(filter(os.path.exists, paths), paths[0])
 
 
-class _Edit:
-    """A change of one file."""
+class _GitHook:
+    """A hook in the folder of git, which is written or removed.
 
-    path: str
+    Attributes:
+        path: Where it is.
+        action: What is done: ``create``, ``change``, ``delete`` or ``keep``.
+    """
 
-    def plan(self, *, removes: bool) -> HookChange:
-        """Say what would be done, and refuse what cannot be done."""
-        raise NotImplementedError
-
-    def carry_out(self, *, removes: bool) -> None:
-        """Do it."""
-        raise NotImplementedError
-
-
-class _GitHook(_Edit):
-    """A hook in the folder of git."""
-
-    def __init__(self, path: str, line: str) -> None:
+    def __init__(self, path: str, line: str, *, removes: bool) -> None:
         self.path = path
         self._before = path + BEFORE
+        self._removes = removes
         name = os.path.basename(path) + BEFORE
         chain = f'before="$(dirname "$0")/{name}"\nif [ -x "$before" ]; then "$before" "$@" || exit $?; fi\n'
         self._script = f"#!/bin/sh\n{MARK}\n{chain}{line}\n".encode()
-
-    def plan(self, *, removes: bool) -> HookChange:
         known = self._read()
-        is_ours = known is not None and MARK.encode() in known
-        if not removes and not is_ours and known is not None and os.path.lexists(self._before):
+        self._is_ours = known is not None and MARK.encode() in known
+        has_before = os.path.lexists(self._before)
+        if removes:
+            self.action = "keep" if not self._is_ours else "change" if has_before else "delete"
+            return
+        if known is not None and not self._is_ours and has_before:
             raise Refused(
                 f"{self._before} is there already, so {self.path} cannot be kept under that name",
                 code="foreign_entry",
                 hint="Rename one of them.",
             )
-        if removes:
-            has_before = os.path.lexists(self._before)
-            action = "keep" if not is_ours else "change" if has_before else "delete"
-        else:
-            action = "create" if known is None else "keep" if known == self._script else "change"
-        return HookChange(path=self.path, action=action)
+        self.action = "create" if known is None else "keep" if known == self._script else "change"
 
-    def carry_out(self, *, removes: bool) -> None:
-        if self.plan(removes=removes).action == "keep":
+    def carry_out(self) -> None:
+        """Write or remove it."""
+        if self.action == "keep":
             return
-        known = self._read()
-        is_ours = known is not None and MARK.encode() in known
-        if removes:
+        if self._is_ours:
             os.unlink(self.path)
+        if self._removes:
             if os.path.lexists(self._before):
                 os.rename(self._before, self.path)
             return
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
-        if known is not None and not is_ours:
+        if self.action == "change" and not self._is_ours:
             os.rename(self.path, self._before)
-        elif is_ours:
-            os.unlink(self.path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         with os.fdopen(system.open_file(self.path, flags), "wb") as file:
             file.write(self._script)
@@ -208,88 +197,35 @@ class _GitHook(_Edit):
             return None
 
 
-class _Lines(_Edit):
+class _MarkedLines(Part):
     """Marked lines in a file of another program."""
 
-    def __init__(self, path: str, top: str) -> None:
-        self.path = path
-        self._file = ConfigFile(path, top)
-
-    def plan(self, *, removes: bool) -> HookChange:
-        new = self._new(removes=removes)
-        action = "create" if self._file.data is None else "delete" if new is None else "change"
-        return HookChange(path=self.path, action="keep" if new == self._file.data else action)
-
-    def carry_out(self, *, removes: bool) -> None:
-        new, stripped = self._new(removes=removes), self._stripped()
-        if new == self._file.data:
-            return
-        if removes:
-            self._file.give_back(stripped)
-        else:
-            assert new is not None
-            self._file.write(new, stripped)
-
-    def _new(self, *, removes: bool) -> bytes | None:
-        if removes:
-            return self._file.original if self._file.is_as_written else self._stripped()
-        try:
-            return self._file.encoded(self.add(without_addition(self._file.text)))
-        except OrchestratorError as error:
-            raise described(self.path, error) from None
-
-    def _stripped(self) -> bytes | None:
-        if self._file.data is None:
-            return None
-        text = without_addition(self._file.text)
-        if text == self._file.text:
-            return self._file.data
-        is_gone = not text.strip() and self._file.original is None
-        return None if is_gone else self._file.encoded(text)
-
-    def add(self, text: str) -> str:
-        """The text with our lines."""
-        raise NotImplementedError
+    def remove(self, text: str, original: str | None = None) -> str:  # noqa: ARG002 -- only the marks count
+        return without_addition(text)
 
 
-class _ShellLines(_Lines):
-    def __init__(self, path: str, top: str, line: str) -> None:
-        super().__init__(path, top)
+class _ShellLine(_MarkedLines):
+    """A line of a shell script."""
+
+    mode = 0o755  # older versions of husky let git run it
+
+    def __init__(self, line: str) -> None:
         self._line = f"{{ {line}; }} || exit 1"
 
-    def carry_out(self, *, removes: bool) -> None:
-        is_new = self._file.data is None
-        super().carry_out(removes=removes)
-        if is_new and not removes:
-            os.chmod(self.path, 0o755)  # noqa: S103  # older versions of husky let git run it
-
     def add(self, text: str) -> str:
+        text = without_addition(text)
         gap = "" if not text or text.endswith("\n") else "\n"
         return f"{text}{gap}{BEGIN}\n{self._line}\n{END}\n"
 
 
-class _YamlLines(_Lines):
-    def __init__(self, path: str, top: str, place: tuple[str, ...], lines: str) -> None:
-        super().__init__(path, top)
-        self._additions = [(place, lines)]
+class _YamlLines(_MarkedLines):
+    """Lines of YAML by the places below which they are added."""
 
-    def join(self, other: "_YamlLines") -> None:
-        """Make the additions of another edit of this file too."""
-        self._additions += other._additions  # noqa: SLF001  # the same class
+    def __init__(self, additions: Mapping[tuple[str, ...], str]) -> None:
+        self._additions = additions
 
     def add(self, text: str) -> str:
-        for place, lines in self._additions:
+        text = without_addition(text)
+        for place, lines in self._additions.items():
             text = with_addition(text, place, lines)
         return text
-
-
-def _joined(edits: list[_Edit]) -> list[_Edit]:
-    """One edit for each file."""
-    joined: dict[str, _Edit] = {}
-    for edit in edits:
-        known = joined.get(edit.path)
-        if isinstance(known, _YamlLines) and isinstance(edit, _YamlLines):
-            known.join(edit)
-        else:
-            joined[edit.path] = edit
-    return list(joined.values())
