@@ -123,21 +123,20 @@ class NoTask(msgspec.Struct):
 # What they do
 
 
-def _status(orc: Orchestrator, _: Given) -> Status:
-    return orc.status()
+def _actor(given: Given) -> str:
+    """The agent that the body names, else that of the server."""
+    return given.body.agent or given.agent
 
 
-def _status_text(orc: Orchestrator, _: Given) -> Reply:
-    return Reply(orc.status().text().encode(), media_type="text/plain")
-
-
-def _streams(orc: Orchestrator, _: Given) -> list[CountedStream]:
-    return [_counted(orc, stream) for stream in orc.workstreams.all()]
+def _stream(orc: Orchestrator, given: Given) -> str:
+    """The workstream of a path, by its whole name."""
+    return orc.workstreams.get(given.path["ws"]).name
 
 
 def _counted(orc: Orchestrator, stream: Workstream) -> CountedStream:
-    counts = orc.workstreams.counts(stream.name)
-    return CountedStream(**msgspec.structs.asdict(stream), counts=counts)
+    return CountedStream(
+        **msgspec.structs.asdict(stream), counts=orc.workstreams.counts(stream.name)
+    )
 
 
 def _create_stream(orc: Orchestrator, given: Given) -> CountedStream:
@@ -148,18 +147,12 @@ def _create_stream(orc: Orchestrator, given: Given) -> CountedStream:
     return _counted(orc, stream)
 
 
-def _tasks(orc: Orchestrator, given: Given) -> list[Task]:
-    name = orc.workstreams.get(given.path["ws"]).name
-    return orc.tasks.all(workstream=name)
-
-
 def _add_task(orc: Orchestrator, given: Given) -> Task:
     new: NewTask = given.body
     facts: dict[str, Any] = {"description": new.description, "priority": new.priority}
     if new.estimate is not None:
         facts["estimate"] = new.estimate
-    stream = orc.workstreams.get(given.path["ws"]).name
-    return orc.tasks.add(stream, title=new.title, agent=new.agent or given.agent, **facts)
+    return orc.tasks.add(_stream(orc, given), title=new.title, agent=_actor(given), **facts)
 
 
 def _task_in(orc: Orchestrator, given: Given) -> Task:
@@ -168,15 +161,11 @@ def _task_in(orc: Orchestrator, given: Given) -> Task:
     Raises:
         NotFound: The workstream has no such task.
     """
-    stream = orc.workstreams.get(given.path["ws"]).name
+    stream = _stream(orc, given)
     task = orc.tasks.get(given.path["task"])
     if task.workstream != stream:
         raise NotFound(f"Task {task.id} is not in {stream}", code="task_not_found")
     return task
-
-
-def _claim(orc: Orchestrator, given: Given) -> Task:
-    return orc.tasks.claim(_task_in(orc, given).id, agent=given.body.agent or given.agent)
 
 
 def _complete(orc: Orchestrator, given: Given) -> Task:
@@ -186,13 +175,8 @@ def _complete(orc: Orchestrator, given: Given) -> Task:
 
 
 def _next(orc: Orchestrator, given: Given) -> Task | NoTask:
-    stream = orc.workstreams.get(given.path["ws"]).name
-    task = orc.tasks.next(stream, agent=given.body.agent or given.agent)
+    task = orc.tasks.next(_stream(orc, given), agent=_actor(given))
     return task or NoTask("No pending tasks")
-
-
-def _agents(orc: Orchestrator, _: Given) -> list[AgentView]:
-    return orc.agents.all()
 
 
 def _register(orc: Orchestrator, given: Given) -> AgentView:
@@ -214,10 +198,6 @@ def _events(orc: Orchestrator, given: Given) -> list[EventObject]:
     return [as_dict(record) for record in records]
 
 
-def _topics(orc: Orchestrator, _: Given) -> list[str]:
-    return [topic.name for topic in orc.knowledge.all()]
-
-
 def _read_topic(orc: Orchestrator, given: Given) -> TopicText:
     text = orc.knowledge.read(given.path["topic"])
     if text is None:
@@ -230,8 +210,7 @@ def _no_topic(given: Given) -> NotFound:
 
 
 def _write_topic(orc: Orchestrator, given: Given) -> Confirmed:
-    agent = given.body.agent or given.agent
-    orc.knowledge.write(given.path["topic"], given.body.content, agent=agent)
+    orc.knowledge.write(given.path["topic"], given.body.content, agent=_actor(given))
     return Confirmed()
 
 
@@ -241,14 +220,10 @@ def _delete_topic(orc: Orchestrator, given: Given) -> Confirmed:
     return Confirmed()
 
 
-def _locks(orc: Orchestrator, _: Given) -> list[Any]:
-    return orc.locks.all()
-
-
 def _acquire(orc: Orchestrator, given: Given) -> Acquired | Reply:
     lock: NewLock = given.body
     try:
-        orc.locks.acquire(lock.resource, agent=lock.agent or given.agent, ttl=lock.ttl / 1000)
+        orc.locks.acquire(lock.resource, agent=_actor(given), ttl=lock.ttl / 1000)
     except Refused as error:
         if error.code != "lock_denied":
             raise
@@ -258,7 +233,7 @@ def _acquire(orc: Orchestrator, given: Given) -> Acquired | Reply:
 
 def _release(orc: Orchestrator, given: Given) -> Released:
     try:
-        orc.locks.release(given.path["resource"], agent=given.body.agent or given.agent)
+        orc.locks.release(given.path["resource"], agent=_actor(given))
     except (NotFound, Refused):
         return Released(False)
     return Released(True)
@@ -268,19 +243,20 @@ _AGENT = {"agent": "ann"}
 
 ORIGINAL = (
     Endpoint(
-        method="GET", path="/api/status", about="The status.", run=_status, result=Status,
-        is_kept=True,
+        method="GET", path="/api/status", about="The status.",
+        run=lambda orc, _: orc.status(), result=Status, is_kept=True,
     ),
     Endpoint(
         method="GET",
         path="/api/status/text",
         about="The status as text.",
-        run=_status_text,
+        run=lambda orc, _: Reply(orc.status().text().encode(), media_type="text/plain"),
         result=str,
         media_type="text/plain",
     ),
     Endpoint(
-        method="GET", path="/api/workstreams", about="The workstreams, by priority.", run=_streams,
+        method="GET", path="/api/workstreams", about="The workstreams, by priority.",
+        run=lambda orc, _: [_counted(orc, stream) for stream in orc.workstreams.all()],
         result=list[CountedStream],
     ),
     Endpoint(
@@ -290,7 +266,8 @@ ORIGINAL = (
     ),
     Endpoint(
         method="GET", path="/api/workstreams/{ws}/tasks", about="The tasks of a workstream.",
-        run=_tasks, result=list[Task], errors=(404,),
+        run=lambda orc, given: orc.tasks.all(workstream=_stream(orc, given)),
+        result=list[Task], errors=(404,),
     ),
     Endpoint(
         method="POST", path="/api/workstreams/{ws}/tasks", about="Add a task.", run=_add_task,
@@ -299,7 +276,8 @@ ORIGINAL = (
     ),
     Endpoint(
         method="POST", path="/api/workstreams/{ws}/tasks/{task}/claim", about="Claim a task.",
-        run=_claim, body=Actor, result=Task, errors=(404,), example=_AGENT,
+        run=lambda orc, given: orc.tasks.claim(_task_in(orc, given).id, agent=_actor(given)),
+        body=Actor, result=Task, errors=(404,), example=_AGENT,
     ),
     Endpoint(
         method="POST", path="/api/workstreams/{ws}/tasks/{task}/complete",
@@ -312,8 +290,8 @@ ORIGINAL = (
         run=_next, body=Actor, result=(Task, NoTask), errors=(404,), example=_AGENT,
     ),
     Endpoint(
-        method="GET", path="/api/agents", about="The agents, with `stale`.", run=_agents,
-        result=list[AgentView],
+        method="GET", path="/api/agents", about="The agents, with `stale`.",
+        run=lambda orc, _: orc.agents.all(), result=list[AgentView],
     ),
     Endpoint(
         method="POST", path="/api/agents", about="Register an agent.", run=_register,
@@ -329,8 +307,8 @@ ORIGINAL = (
         query=EventQuery, result=list[EventObject],
     ),
     Endpoint(
-        method="GET", path="/api/knowledge", about="The names of the topics.", run=_topics,
-        result=list[str],
+        method="GET", path="/api/knowledge", about="The names of the topics.",
+        run=lambda orc, _: [topic.name for topic in orc.knowledge.all()], result=list[str],
     ),
     Endpoint(
         method="GET", path="/api/knowledge/{topic:path}", about="A topic.", run=_read_topic,
@@ -346,8 +324,8 @@ ORIGINAL = (
         run=_delete_topic, result=Confirmed, errors=(404,),
     ),
     Endpoint(
-        method="GET", path="/api/locks", about="The locks that are held.", run=_locks,
-        result=list[Any],
+        method="GET", path="/api/locks", about="The locks that are held.",
+        run=lambda orc, _: orc.locks.all(), result=list[Any],
     ),
     Endpoint(
         method="POST", path="/api/locks", about="Acquire a lock.", run=_acquire, body=NewLock,
