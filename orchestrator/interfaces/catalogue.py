@@ -143,16 +143,6 @@ class CommandCall:
         """Whether it changes nothing, whatever its arguments are."""
         return self.command.reads is True
 
-    @property
-    def is_idempotent(self) -> bool:
-        """Whether a second call with the same arguments changes nothing more."""
-        return self.command.idempotent
-
-    @property
-    def is_destructive(self) -> bool:
-        """Whether it removes what others may need."""
-        return self.command.destructive
-
     def input_schema(self) -> dict[str, Any]:
         """The JSON schema of the arguments."""
         schema: dict[str, Any] = {

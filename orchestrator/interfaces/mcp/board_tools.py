@@ -15,7 +15,7 @@ from orchestrator.core.errors import OrchestratorError
 from orchestrator.interfaces.catalogue import MARK, CommandCall, command_at, command_of
 from orchestrator.interfaces.cli.groups import Command
 from orchestrator.interfaces.cli.rendering import error_text, plain
-from orchestrator.interfaces.mcp.served import ServedTool, ToolRequest
+from orchestrator.interfaces.mcp.served import Due, ServedTool
 
 
 class CommandRow(msgspec.Struct, frozen=True):
@@ -114,8 +114,8 @@ class BoardTool:
             return ToolAnnotations(read_only_hint=True)
         # Without the hint a tool counts as destructive.
         return ToolAnnotations(
-            destructive_hint=None if call.is_destructive else False,
-            idempotent_hint=call.is_idempotent or None,
+            destructive_hint=None if call.command.destructive else False,
+            idempotent_hint=call.command.idempotent or None,
         )
 
     @property
@@ -275,13 +275,11 @@ def board_tools(
     """
 
     def served(tool: BoardTool) -> ServedTool:
-        async def call(arguments: dict[str, Any], request: ToolRequest) -> CallToolResult:
+        async def call(arguments: dict[str, Any], due: list[Due]) -> CallToolResult:
             def run(plain_orc: Orchestrator) -> CallToolResult:
                 result, after = tool.run(plain_orc, agent(), arguments, words, warnings)
                 if after is not None:
-                    request.when_written(
-                        lambda: orc.run(tool.name, lambda _: after(), earlier=plain_orc)
-                    )
+                    due.append(lambda: orc.run(tool.name, lambda _: after(), earlier=plain_orc))
                 return result
 
             return await answered(orc, tool.name, run, warnings, words)

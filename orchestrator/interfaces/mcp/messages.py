@@ -10,7 +10,7 @@ from orchestrator import AsyncOrchestrator, Orchestrator
 from orchestrator.core.errors import Refused, UsageError
 from orchestrator.core.printable import escape, one_line
 from orchestrator.interfaces.mcp.board_tools import answered
-from orchestrator.interfaces.mcp.served import ServedTool, ToolRequest
+from orchestrator.interfaces.mcp.served import Due, ServedTool
 
 _NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
@@ -63,7 +63,7 @@ def message_tools(orc: AsyncOrchestrator, me: Self, warnings: list[str]) -> list
             annotations=hints,
         )
 
-        async def call(arguments: dict[str, Any], _request: ToolRequest) -> CallToolResult:
+        async def call(arguments: dict[str, Any], _due: list[Due]) -> CallToolResult:
             def run(plain: Orchestrator) -> CallToolResult:
                 texts = [arguments.get(argument) for argument in needed]
                 if not all(isinstance(text, str) and text for text in texts):

@@ -11,7 +11,7 @@ from mcp_types import CallToolResult, TextContent, Tool
 from orchestrator import AsyncOrchestrator
 from orchestrator.core.errors import OrchestratorError
 from orchestrator.domain.permissions.records import PermissionRequest
-from orchestrator.interfaces.mcp.served import ServedTool, ToolRequest
+from orchestrator.interfaces.mcp.served import Due, ServedTool
 from orchestrator.runtimes.permission_server import TOOL
 from orchestrator.supervisor.permission_rules import PermissionRules
 
@@ -29,7 +29,7 @@ _DEFINITION = Tool(
 def permission_tool(orc: AsyncOrchestrator, agent: str) -> ServedTool:
     """The tool, for the requests of an agent."""
 
-    async def call(arguments: dict[str, Any], _request: ToolRequest) -> CallToolResult:
+    async def call(arguments: dict[str, Any], _due: list[Due]) -> CallToolResult:
         try:
             answer = await _answer(orc, agent, arguments)
         except (OrchestratorError, OSError) as error:

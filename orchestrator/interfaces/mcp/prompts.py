@@ -1,20 +1,20 @@
 """Prompts: what a person picks from a menu of the client, with what the board says at that moment."""
 
-from collections.abc import Mapping
-
 import msgspec
 from mcp import MCPError
 from mcp_types import (
     INVALID_PARAMS,
+    GetPromptRequestParams,
     GetPromptResult,
     ListPromptsResult,
+    PaginatedRequestParams,
     Prompt,
     PromptArgument,
     PromptMessage,
     TextContent,
 )
 
-from orchestrator.interfaces.mcp.resources import BoardResources, uri_of
+from orchestrator.interfaces.mcp.resources import BoardResources, Context, uri_of
 
 
 class PromptRow(msgspec.Struct, frozen=True):
@@ -73,7 +73,7 @@ _PROMPTS: dict[str, PromptRow] = {
 }
 
 
-def prompts() -> ListPromptsResult:
+async def prompts(_context: Context, _params: PaginatedRequestParams | None) -> ListPromptsResult:
     """All prompts."""
     task = PromptArgument(name="task", description="The id of a task; else the next one.")
     return ListPromptsResult(
@@ -85,13 +85,14 @@ def prompts() -> ListPromptsResult:
 
 
 async def prompt(
-    resources: BoardResources, name: str, arguments: Mapping[str, str]
+    resources: BoardResources, _context: Context, params: GetPromptRequestParams
 ) -> GetPromptResult:
     """A prompt, with the resource that it is about.
 
     Raises:
         MCPError: There is no such prompt, argument or task.
     """
+    name, arguments = params.name, params.arguments or {}
     row = _PROMPTS.get(name)
     if row is None:
         raise MCPError(

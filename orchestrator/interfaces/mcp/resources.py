@@ -1,20 +1,25 @@
 """Resources: what a person or an agent can attach to a conversation; each is the answer of a command."""
 
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote, unquote
 
 import msgspec
 from mcp import MCPError
+from mcp.server.context import ServerRequestContext
 from mcp_types import (
     INVALID_PARAMS,
+    CompleteRequestParams,
+    CompleteResult,
     Completion,
     ListResourcesResult,
     ListResourceTemplatesResult,
+    PaginatedRequestParams,
     PromptReference,
+    ReadResourceRequestParams,
     ReadResourceResult,
     Resource,
     ResourceTemplate,
-    ResourceTemplateReference,
     TextResourceContents,
 )
 
@@ -24,6 +29,8 @@ from orchestrator.core.printable import escape, one_line
 from orchestrator.interfaces.catalogue import CommandCall
 from orchestrator.interfaces.mcp.board_tools import ToolWords
 from orchestrator.interfaces.mcp.messages import Self
+
+Context = ServerRequestContext[Any]
 
 _SCHEME = "orc://"
 
@@ -90,8 +97,11 @@ class BoardResources:
         self._words = words
         self._calls: dict[str, CommandCall] = {}
 
-    async def list(self, cursor: str | None) -> ListResourcesResult:
+    async def list(
+        self, _context: Context, params: PaginatedRequestParams | None
+    ) -> ListResourcesResult:
         """A page of the resources: the listings, each topic and each decision."""
+        cursor = params.cursor if params else None
         begin = int(cursor) if cursor and cursor.isdecimal() and len(cursor) < 10 else 0
         resources = await self.orc.run("resources", _listed)
         rest = len(resources) > begin + _PAGE
@@ -100,7 +110,9 @@ class BoardResources:
             next_cursor=str(begin + _PAGE) if rest else None,
         )
 
-    def templates(self) -> ListResourceTemplatesResult:
+    async def templates(
+        self, _context: Context, _params: PaginatedRequestParams | None
+    ) -> ListResourceTemplatesResult:
         """The templates of URIs with a name."""
         templates = [
             ResourceTemplate(
@@ -114,15 +126,17 @@ class BoardResources:
         ]
         return ListResourceTemplatesResult(resource_templates=templates)
 
-    async def read(self, uri: str) -> ReadResourceResult:
+    async def read(
+        self, _context: Context, params: ReadResourceRequestParams
+    ) -> ReadResourceResult:
         """The text of a resource.
 
         Raises:
             MCPError: There is no such resource.
         """
-        path, _ = _parted(uri)
-        text = await self.text(uri)
-        contents = TextResourceContents(uri=uri, mime_type=_ROWS[path].mime, text=text)
+        path, _ = _parted(params.uri)
+        text = await self.text(params.uri)
+        contents = TextResourceContents(uri=params.uri, mime_type=_ROWS[path].mime, text=text)
         return ReadResourceResult(contents=[contents])
 
     async def text(self, uri: str) -> str:
@@ -153,23 +167,22 @@ class BoardResources:
         resources = await self.orc.run("resources", _listed)
         return "\n".join(resource.uri for resource in resources)
 
-    async def complete(
-        self, reference: ResourceTemplateReference | PromptReference, begin: str
-    ) -> Completion:
+    async def complete(self, _context: Context, params: CompleteRequestParams) -> CompleteResult:
         """The names with which a URI can end."""
-        uri = getattr(reference, "uri", "")
+        uri = getattr(params.ref, "uri", "")
         find = _NAMES.get(uri.removeprefix(_SCHEME).partition("{")[0])
-        if isinstance(reference, PromptReference):
+        if isinstance(params.ref, PromptReference):
             find = _NAMES["tasks/"]
         if find is None:
-            return Completion(values=[])
+            return CompleteResult(completion=Completion(values=[]))
         names = await self.orc.run("completion", find)
-        fitting = [name for name in names if name.startswith(begin)]
-        return Completion(
+        fitting = [name for name in names if name.startswith(params.argument.value)]
+        completion = Completion(
             values=fitting[:_COMPLETIONS],
             total=len(fitting),
             has_more=len(fitting) > _COMPLETIONS,
         )
+        return CompleteResult(completion=completion)
 
 
 def uri_of(path: str, name: str) -> str:

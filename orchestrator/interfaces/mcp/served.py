@@ -7,24 +7,10 @@ import msgspec
 from mcp_types import CallToolResult, Tool
 
 Due = Callable[[], Awaitable[object]]
+"""What runs once the answer of a call was written to the host, and not if the host gave the call up."""
 
 
-class ToolRequest:
-    """A call that is being answered.
-
-    Attributes:
-        due: What runs once the answer was written to the host.
-    """
-
-    def __init__(self) -> None:
-        self.due: list[Due] = []
-
-    def when_written(self, function: Due) -> None:
-        """Run a function once the answer was written, and not if the host gave the call up."""
-        self.due.append(function)
-
-
-Call = Callable[[dict[str, Any], ToolRequest], Awaitable[CallToolResult]]
+Call = Callable[[dict[str, Any], list[Due]], Awaitable[CallToolResult]]
 
 
 class ServedTool(msgspec.Struct, frozen=True):
@@ -32,7 +18,7 @@ class ServedTool(msgspec.Struct, frozen=True):
 
     Attributes:
         definition: Its name, schema and annotations.
-        call: Answers a call.
+        call: Answers a call, by its arguments; it adds to the list what is due after its answer.
         waits: Whether a call with the argument ``wait`` may wait for others.
     """
 

@@ -29,7 +29,7 @@ from orchestrator.interfaces.cli.rendering import warn
 from orchestrator.interfaces.mcp.descriptors import Descriptors
 from orchestrator.interfaces.mcp.resource_requests import serve_resources
 from orchestrator.interfaces.mcp.resources import BoardResources
-from orchestrator.interfaces.mcp.served import Due, ServedTool, ToolRequest
+from orchestrator.interfaces.mcp.served import Due, ServedTool
 from orchestrator.interfaces.mcp.stdio import HostLink, connected
 from orchestrator.version import __version__
 
@@ -151,19 +151,20 @@ class AgentServer:
         tool = self._tools.get(params.name)
         if tool is None:
             raise MCPError(INVALID_PARAMS, f"There is no tool {params.name!a}")
-        request, arguments = ToolRequest(), params.arguments or {}
+        due: list[Due] = []
+        arguments = params.arguments or {}
         if tool.waits and arguments.get("wait"):
             async with anyio.create_task_group() as group:
                 group.start_soon(_report_progress, context, arguments["wait"])
-                result = await tool.call(arguments, request)
+                result = await tool.call(arguments, due)
                 group.cancel_scope.cancel()
         else:
-            result = await tool.call(arguments, request)
+            result = await tool.call(arguments, due)
         if self._due is None:
-            for function in request.due:
+            for function in due:
                 await function()
-        elif request.due and context.request_id is not None:
-            self._due[context.request_id] = request.due
+        elif due and context.request_id is not None:
+            self._due[context.request_id] = due
         return result
 
 

@@ -5,7 +5,7 @@ import re
 import secrets
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, Literal
 
@@ -26,7 +26,7 @@ from orchestrator.domain.agents.joining import running_servers
 from orchestrator.interfaces.cli.injection import block
 from orchestrator.interfaces.cli.rendering import error_text, warn
 from orchestrator.interfaces.mcp.messages import Self
-from orchestrator.interfaces.mcp.served import ServedTool, ToolRequest
+from orchestrator.interfaces.mcp.served import Call, Due, ServedTool
 from orchestrator.interfaces.mcp.stdio import HostLink
 
 CLIENTS = ("claude", "codex", "cursor", "gemini", "opencode")
@@ -79,16 +79,14 @@ class ServerSession(Self):
         """The tools, each of which waits until the agent of the server is known."""
         return [ServedTool(t.definition, self._joined_first(t), waits=t.waits) for t in tools]
 
-    def _joined_first(
-        self, tool: ServedTool
-    ) -> Callable[[dict[str, Any], ToolRequest], Awaitable[CallToolResult]]:
-        async def call(arguments: dict[str, Any], request: ToolRequest) -> CallToolResult:
+    def _joined_first(self, tool: ServedTool) -> Call:
+        async def call(arguments: dict[str, Any], due: list[Due]) -> CallToolResult:
             try:
                 await self.join()
             except OrchestratorError as error:
                 text = TextContent(type="text", text=error_text(error))
                 return CallToolResult(content=[text], is_error=True)
-            result = await tool.call(arguments, request)
+            result = await tool.call(arguments, due)
             if tool.definition.name == "mail":
                 await self._show_again(result)
             return result
