@@ -12,7 +12,6 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import Click, Resize
-from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
@@ -67,23 +66,6 @@ MOVES = (
     Binding("end,G", "move(1000000)", show=False),
 )
 """The keys that move by lines, on each screen."""
-
-
-class BoardChanged(Message):
-    """The board has changed; sent by the thread that follows it."""
-
-    def __init__(self, update: ViewUpdate) -> None:
-        super().__init__()
-        self.update = update
-
-
-class AnswerLine(Message):
-    """A thread has an answer or a problem to show; an empty text: the problem is over."""
-
-    def __init__(self, text: str, *, is_problem: bool = False) -> None:
-        super().__init__()
-        self.text = text
-        self.is_problem = is_problem
 
 
 class Page(ModalScreen[None]):
@@ -211,14 +193,10 @@ class Dashboard(App[None]):
     def _follow(self) -> None:
         """Pass on what changes; runs in a thread of its own."""
         self._feed.follow(
-            lambda update: self.post_message(BoardChanged(update)),
-            lambda text: self.post_message(AnswerLine(text, is_problem=True)),
+            lambda update: self.call_later(self._apply, update),
+            lambda text: self.call_later(self._show_problem, text),
             _REST,
         )
-
-    def on_board_changed(self, message: BoardChanged) -> None:
-        """Show what has changed."""
-        self._apply(message.update)
 
     def _apply(self, update: ViewUpdate) -> None:
         changed = self._view.apply(update)
@@ -319,10 +297,10 @@ class Dashboard(App[None]):
             Text(escape(text), "bold red" if is_problem else "")
         )
 
-    def on_answer_line(self, message: AnswerLine) -> None:
-        """Show the answer of a thread."""
-        if message.text or self._shows_problem:
-            self._show_answer(message.text, is_problem=message.is_problem)
+    def _show_problem(self, text: str) -> None:
+        """Show a problem of a thread; an empty text: it is over."""
+        if text or self._shows_problem:
+            self._show_answer(text, is_problem=True)
 
     def action_help(self) -> None:
         """Show the keys."""
@@ -366,9 +344,9 @@ class Dashboard(App[None]):
                 text = work()
             except OrchestratorError as error:
                 hint = f" {error.hint}" if error.hint else ""
-                self.post_message(AnswerLine(f"{error.message}.{hint}", is_problem=True))
+                self.call_later(self._show_problem, f"{error.message}.{hint}")
             except OSError as error:
-                self.post_message(AnswerLine(str(error), is_problem=True))
+                self.call_later(self._show_problem, str(error))
             else:
                 self.call_later(show, text)
 
