@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from orchestrator import snapshot
 from orchestrator.core.cold_map import ColdDamage
-from orchestrator.core.errors import Damage, NotFound, OrchestratorError
+from orchestrator.core.errors import Damage, InputOutputError, NotFound, OrchestratorError
 from orchestrator.core.store import START, Checkpoints, Cursor, Store
 from orchestrator.domain.state import State
 
@@ -23,6 +23,9 @@ SHARE = 4
 FREE = 16 << 20
 """The size in bytes that they may always have."""
 
+GROWTH = 4
+"""The text of a checkpoint has at most so many times the bytes of the log; few have as many as the log."""
+
 COLD_AT_ONCE = 64 << 20
 """A command that reaches a new segment writes its checkpoint if the cold files have at most so many bytes.
 
@@ -30,6 +33,7 @@ That takes about a second. With more bytes, the checkpoint is written later: whe
 ``state.json`` folds the log from an earlier checkpoint or from its first event.
 """
 
+_GZIP = 31  # how zlib is told that the data have the head and the checksum of a file of gzip
 _LEVEL = 1  # a state is repetitive: higher levels save little and take several times as long
 
 
@@ -49,7 +53,10 @@ class StatesOfThePast:
         for number in reversed(self.numbers()):
             if most is not None and number > most:
                 continue
-            saved = self.usable(number)
+            try:
+                saved = self.usable(number)
+            except InputOutputError:
+                continue  # it may be readable later; what the log lacks is an error when it is read
             if saved is None:
                 with suppress(OrchestratorError):  # of a folder that is only read
                     self.remove(number)
@@ -98,13 +105,15 @@ class StatesOfThePast:
         return cursor if cursor is not None and self._is_in_log(cursor) else None
 
     def _load(self, number: int) -> bytes:
-        import gzip
-
-        data = self._kept.load(number) if self._kept is not None else None
-        try:
-            return gzip.decompress(data or b"")
-        except (OSError, EOFError, zlib.error):
+        kept = self._kept
+        if kept is None or not 0 < kept.sizes().get(number, 0) <= (most := _most(kept)):
             return b""
+        packed = zlib.decompressobj(_GZIP)
+        try:
+            data = packed.decompress(kept.load(number) or b"", most)
+        except zlib.error:
+            return b""
+        return data if packed.eof and not packed.unused_data else b""
 
     def _is_in_log(self, cursor: Cursor) -> bool:
         try:
@@ -122,7 +131,9 @@ class StatesOfThePast:
             if kept is None or (number := kept.part(end)) in (1, kept.part(before)):
                 return
             if _has_room(kept, number):
-                _save(kept, number, snapshot.encode(state, end))
+                data = snapshot.encode(state, end)
+                if len(data) <= _most(kept):
+                    _save(kept, number, data)
 
 
 def _has_room(kept: Checkpoints, number: int) -> bool:
@@ -144,6 +155,11 @@ def _save(kept: Checkpoints, number: int, data: bytes) -> None:
     while len(sizes) > 1 and sum(sizes.values()) > room:
         kept.remove(closest := _closest(list(sizes)))
         del sizes[closest]
+
+
+def _most(kept: Checkpoints) -> int:
+    """The bytes that the text of a checkpoint may have: a longer one was not written by the store."""
+    return max(FREE, kept.log_size() * GROWTH)
 
 
 def _room(kept: Checkpoints) -> int:

@@ -7,7 +7,7 @@ from orchestrator.checkpoints import COLD_AT_ONCE, StatesOfThePast
 from orchestrator.cold.tree import ColdTree
 from orchestrator.core.cold_map import ColdDamage
 from orchestrator.core.errors import Damage
-from orchestrator.core.store import START, Chunk, Cursor, Store, StoredFile
+from orchestrator.core.store import START, Chunk, Cursor, Store
 from orchestrator.domain.state import State
 from orchestrator.snapshot_schedule import SnapshotSchedule
 
@@ -98,24 +98,25 @@ class CurrentState:
             return False
 
     def _load(self) -> State:
-        for _ in range(2):  # another process may remove cold files between two reads
-            file = self._store.open_snapshot()
-            if file is None or self._open_snapshot(file):
-                break
+        try:
+            try:
+                self._open_snapshot()
+            except ColdDamage:  # another process may have removed cold files between two reads
+                self._open_snapshot()
+        except ColdDamage as damage:
+            self._warn(snapshot.sentence_of(damage))
         return self.state if self.state is not None else self._begin_fold()
 
-    def _open_snapshot(self, file: StoredFile) -> bool:
-        """Take the state of a snapshot; False if it cannot be used."""
-        try:
-            saved = snapshot.load(
-                file, self._store.cursor_type, self._store.cold, self.past.fold_to
-            )
-        except ColdDamage:
-            return False
+    def _open_snapshot(self) -> None:
+        """Take the state of the snapshot, if there is one that can be used."""
+        file = self._store.open_snapshot()
+        if file is None:
+            return
+        files, restored = self._store.cold, self.past.fold_to
+        saved = snapshot.load(file, self._store.cursor_type, files, restored, self._warn)
         if saved is not None:
             self.state, self.position, self._cold = saved.state, saved.cursor, saved.tree
             self.schedule.saved(file.size, saved.state.event)
-        return saved is not None
 
     def _begin_fold(self) -> State:
         """Begin with the newest state of the past, or with an empty one before the first event."""
@@ -134,7 +135,9 @@ class CurrentState:
             self._refresh()
         try:
             saving = self._prepare()
-        except ColdDamage:
+        except ColdDamage as damage:
+            if damage.args:  # else a command has found it before, and said so
+                self._warn(snapshot.sentence_of(damage))
             self._begin_fold()
             self._refresh()
             saving = self._prepare()

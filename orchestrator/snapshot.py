@@ -9,12 +9,12 @@ see :mod:`orchestrator.cold`.
 
 import zlib
 from collections.abc import Callable
-from functools import cache, partial
 from typing import Any
 
 import msgspec
 
 from orchestrator.cold.tree import ColdPart, ColdTree, install, split, whole_maps
+from orchestrator.core.cold_map import ColdDamage
 from orchestrator.core.events import is_known
 from orchestrator.core.store import ColdFiles, Cursor, StoredFile
 from orchestrator.domain.state import State
@@ -133,6 +133,7 @@ def load(
     cursor_type: type[Cursor],
     files: ColdFiles | None,
     restored: Callable[[int], State],
+    warn: Callable[[str], None],
 ) -> LoadedSnapshot | None:
     """Read a snapshot; None if it was changed or damaged.
 
@@ -141,9 +142,10 @@ def load(
         cursor_type: The class of its position.
         files: Where the cold files of the board are.
         restored: Folds the log up to an event, if damage in a cold file is found later.
+        warn: Receives a sentence about that damage.
 
     Raises:
-        ColdDamage: A cold file is missing, or has another size.
+        ColdDamage: A cold file is missing, cannot be read, or has another size.
     """
     loaded = _load(file, cursor_type)
     if loaded is None:
@@ -154,8 +156,23 @@ def load(
     if files is None:
         return None
     tree = ColdTree(files, part)
-    install(state, tree, cache(partial(restored, cursor.id)))
+    folded: State | None = None
+
+    def restore(error: Exception) -> State:
+        nonlocal folded
+        if folded is None:
+            if isinstance(error, ColdDamage):
+                warn(sentence_of(error))
+            folded = restored(cursor.id)
+        return folded
+
+    install(state, tree, restore)
     return LoadedSnapshot(state, cursor, tree)
+
+
+def sentence_of(damage: ColdDamage) -> str:
+    """What a person should know of a cold file that could not be used."""
+    return f"{damage}. The log was read in its place, which takes longer; the next snapshot repairs it."
 
 
 def decode(data: bytes, cursor_type: type[Cursor]) -> tuple[State, Cursor] | None:

@@ -145,7 +145,7 @@ def saved_state(store: Store) -> tuple[State, Cursor] | None:
         raise AssertionError("a cold file is damaged")
 
     file = store.open_snapshot()
-    loaded = file and snapshot.load(file, store.cursor_type, store.cold, damaged)
+    loaded = file and snapshot.load(file, store.cursor_type, store.cold, damaged, print)
     return (loaded.state, loaded.cursor) if loaded else None
 
 

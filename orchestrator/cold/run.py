@@ -110,10 +110,12 @@ class ColdRun:
     Args:
         files: The open files.
         name: What the snapshot says of it.
+        where: Its name in messages.
     """
 
-    def __init__(self, files: OpenFiles, name: RunName) -> None:
+    def __init__(self, files: OpenFiles, name: RunName, where: str) -> None:
         self.name = name
+        self._where = where
         self._files = files
         self._opened: tuple[list[_Block], list[tuple[str, str]]] | None = None
         self._last: tuple[int, bytes] = (-1, b"")
@@ -193,17 +195,17 @@ class ColdRun:
         try:
             data = a2b_base64(page)
         except ValueError:
-            raise ColdDamage(self.name.name) from None
+            raise self._damaged() from None
         bits = data[:_PAGE]
         if data[_PAGE:] != _page_checksum(bits, number, self.name.checksum):
-            raise ColdDamage(self.name.name)
+            raise self._damaged()
         return bits
 
     def _index(self) -> tuple[list[_Block], list[tuple[str, str]]]:
         if self._opened is None:
             data = self._read(self.name.index, self.name.size - self.name.index - 1)
             if zlib.crc32(data) != self.name.checksum:
-                raise ColdDamage(self.name.name)
+                raise self._damaged()
             blocks = _decode_index(data)
             self._opened = blocks, [(block.kind, block.key) for block in blocks]
         return self._opened
@@ -215,9 +217,12 @@ class ColdRun:
             block = self._index()[0][number]
             data = self._read(block.offset, block.length)
             if zlib.crc32(data) != block.checksum:
-                raise ColdDamage(self.name.name)
+                raise self._damaged()
             self._last = number, data
         return data
+
+    def _damaged(self) -> ColdDamage:
+        return ColdDamage(f"{self._where} is damaged")
 
     def _read(self, offset: int, length: int) -> bytes:
         return self._files.read([FilePart(self.name.name, offset, length)])[0]

@@ -66,10 +66,14 @@ class ColdTree:
         self.part = part
         self._files = files
         self._opened = files.open([file.name for file in part.files])
-        for name in part.files:
-            if self._opened.sizes.get(name.name) != name.size:
-                raise ColdDamage(files.where(name.name))
-        self._runs = [ColdRun(self._opened, name) for name in part.files]
+        self._runs = [self._run(name) for name in part.files]
+
+    def _run(self, name: RunName) -> ColdRun:
+        where, size = self._files.where(name.name), self._opened.sizes.get(name.name)
+        if size != name.size:
+            what = "is missing" if size is None else f"has {size} bytes in place of {name.size}"
+            raise ColdDamage(f"{where} {what}")
+        return ColdRun(self._opened, name, where)
 
     @property
     def size(self) -> int:
@@ -110,13 +114,13 @@ class ColdTree:
         """Whether all files are still there, so that another snapshot may name them."""
         return {name.name for name in self.part.files} <= {*self._files.names()}
 
-    def damaged(self) -> Iterator[str]:
-        """Read all files, and return the damaged ones."""
+    def damages(self) -> Iterator[ColdDamage]:
+        """Read all files, and return what is wrong with them."""
         for run in self._runs:
             try:
                 run.check()
-            except ColdDamage:
-                yield self._files.where(run.name.name)
+            except ColdDamage as damage:
+                yield damage
 
     def merged(self, begin: int, kinds: set[str]) -> Lines:
         """The lines of the files from the n-th on, without those of other kinds and without older ones."""
@@ -133,29 +137,29 @@ def _aged(age: int, run: ColdRun) -> Iterator[tuple[str, str, int, bool, bytes]]
     return ((one.kind, one.key, age, one.is_removal, line) for one, line in run.lines())
 
 
-def install(state: State, tree: ColdTree, restored: Callable[[], State]) -> None:
+def install(state: State, tree: ColdTree, restored: Callable[[Exception], State]) -> None:
     """Put the cold records behind the maps of a state that was read from a snapshot.
 
     Args:
         state: The state with the records of the snapshot.
         tree: The cold files of the snapshot.
-        restored: The fold of the log up to the snapshot, if a file is damaged.
+        restored: The fold of the log up to the snapshot, if a record cannot be read; receives the error.
     """
     part = tree.part
     holders = {name: holder for holder, name in state.holders()}
     for kind in part.maps.keys() & {*KINDS}:
         holder = holders[kind]
 
-        def restore(kind: str = kind) -> dict[Any, Any]:
-            return restored().fields()[kind]  # type: ignore[no-any-return]
+        def restore(error: Exception, kind: str = kind) -> dict[Any, Any]:
+            return restored(error).fields()[kind]  # type: ignore[no-any-return]
 
         types = get_args(type(holder).__annotations__[kind])
         hot = getattr(holder, kind)
         setattr(holder, kind, ColdMap(kind, tree, part.maps[kind], hot, types, restore))
     for agent, number in part.boxes.items():
 
-        def restore_box(agent: str = agent) -> dict[int, Receipt]:
-            return restored().mail.mailbox(agent).read
+        def restore_box(error: Exception, agent: str = agent) -> dict[int, Receipt]:
+            return restored(error).mail.mailbox(agent).read
 
         kind, box = _box_kind(number), state.mail.mailboxes[agent]
         of_box, types = part.maps[kind], (int, Receipt)

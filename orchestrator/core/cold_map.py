@@ -24,7 +24,10 @@ V = TypeVar("V")
 
 
 class ColdDamage(Exception):
-    """A cold file does not contain what was written to it. The log is folded then."""
+    """A cold file is missing, cannot be read, or is not what was written; the text names it and says which.
+
+    The log is folded then.
+    """
 
 
 class ColdLine(msgspec.Struct, array_like=True, gc=False, forbid_unknown_fields=True):
@@ -85,7 +88,8 @@ class ColdMap(dict[K, V]):
         part: What the snapshot says of the map.
         hot: The records in the snapshot.
         types: The types of keys and of values.
-        restore: Folds the log to the map as it was when the snapshot was written, if a cold file is damaged.
+        restore: Folds the log to the map as it was when the snapshot was written, if a cold record cannot be
+            read; receives the error.
 
     Attributes:
         order: For each record in memory, when it was added.
@@ -99,7 +103,7 @@ class ColdMap(dict[K, V]):
         part: MapPart,
         hot: Mapping[K, V],
         types: tuple[Callable[[str], K], Any],
-        restore: Callable[[], dict[K, V]],
+        restore: Callable[[Exception], dict[K, V]],
     ) -> None:
         super().__init__(hot)
         self.kind = kind
@@ -133,8 +137,8 @@ class ColdMap(dict[K, V]):
             if line is None:
                 return False
             dict.__setitem__(self, key, self._decode(line.value))
-        except (ColdDamage, msgspec.MsgspecError):  # a newer version may have written more fields
-            self._restore()
+        except (ColdDamage, msgspec.MsgspecError) as error:  # a newer version may have more fields
+            self._restore(error)
             return dict.__contains__(self, key)
         self.order[key] = line.order
         self._is_mixed = True
@@ -252,8 +256,8 @@ class ColdMap(dict[K, V]):
                 key = self._key(line.key)
                 if not dict.__contains__(self, key) and key not in self.gone:
                     entries.append((line.order, key, line.value))
-        except ColdDamage:
-            self._restore()
+        except ColdDamage as error:
+            self._restore(error)
             entries = []
         entries += self.hot()
         entries.sort(key=_order)
@@ -273,15 +277,15 @@ class ColdMap(dict[K, V]):
         if isinstance(value, msgspec.Raw) and not dict.__contains__(self, key):
             try:
                 return self._decode(value)
-            except msgspec.MsgspecError:
-                self._restore()
+            except msgspec.MsgspecError as error:
+                self._restore(error)
         return dict.__getitem__(self, key)
 
     # Damage
 
-    def _restore(self) -> None:
+    def _restore(self, error: Exception) -> None:
         """Take the cold records from the fold of the log; the cold files are not read again."""
-        records = self._restore_from()
+        records = self._restore_from(error)
         hot = self.hot()
         for key in self.gone:
             if not dict.__contains__(self, key):

@@ -269,7 +269,11 @@ class OpenFiles(Protocol):
     sizes: dict[str, int]
 
     def read(self, parts: Sequence[FilePart]) -> list[bytes]:
-        """Read parts of these files; a part is shorter only at the end of its file."""
+        """Read parts of these files; a part is shorter only at the end of its file.
+
+        Raises:
+            ColdDamage: One file cannot be read, although the store can be.
+        """
 
 
 class ColdFiles(Protocol):
@@ -282,7 +286,11 @@ class ColdFiles(Protocol):
         """The names of all files."""
 
     def open(self, names: Iterable[str]) -> OpenFiles:
-        """Open files; those that do not exist are left out."""
+        """Open files; those that do not exist are left out.
+
+        Raises:
+            ColdDamage: One file cannot be opened, although the store can be.
+        """
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, or replace the one of this name, whole or not at all."""

@@ -153,9 +153,10 @@ class _Doctor:
             why = "is damaged, or was changed by another program"
             try:
                 files, cursor_type = self.store.cold, self.store.cursor_type
-                saved = snapshot.load(file, cursor_type, files, self.engine.past_states.fold_to)
+                restored, warn = self.engine.past_states.fold_to, self.engine.warn
+                saved = snapshot.load(file, cursor_type, files, restored, warn)
             except ColdDamage as damage:
-                why = f"needs {damage}, which is missing or damaged"
+                why = f"cannot be used: {damage}"
         level, hint, message = "warning", "", ""
         if saved is None:
             message = f"{path} {why}"
@@ -168,8 +169,8 @@ class _Doctor:
             hint = (
                 "Restore the log that it belongs to; `doctor --fix --accept-log` accepts this one."
             )
-        elif saved.tree is not None and (damaged := ", ".join(saved.tree.damaged())):
-            message = f"{path} needs {damaged}, which is damaged"
+        elif saved.tree is not None and (damages := "; ".join(map(str, saved.tree.damages()))):
+            message = f"{path} cannot be used: {damages}"
         elif not self._agrees(saved.state, saved.cursor):
             message = f"{path} does not agree with the log at event {number}"
         if message:

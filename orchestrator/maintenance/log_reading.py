@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from orchestrator import snapshot
-from orchestrator.core.errors import ArchiveMissing
+from orchestrator.core.errors import ArchiveMissing, InputOutputError
 from orchestrator.core.events import Recorded
 from orchestrator.core.progress import ShowProgress
 from orchestrator.core.store import START, Cursor, Problem
@@ -38,6 +38,9 @@ class LogReading:
                 position = self._past.position(number)
             except ArchiveMissing:
                 continue  # it cannot be compared with the log
+            except InputOutputError as error:
+                yield Problem(check="checkpoints", message=error.message, hint=error.hint)
+                continue
             if position is not None:
                 self._known[number] = position
             else:

@@ -1,8 +1,10 @@
 """Checkpoints: a state of the past costs a segment, and never differs from the fold of the whole log."""
 
+import errno
 import gzip
 import io
 import random
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -161,6 +163,59 @@ def test_a_damaged_or_deleted_checkpoint_is_never_used_and_made_again(board: Pat
     orc.engine.refold(whole=True)
     assert len(files(board)) == len(sealed(board))
     test_each_sealed_segment_leaves_a_checkpoint_that_is_the_fold_of_the_log(board)
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_passed_over_and_stays(
+    board: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """An earlier one is used, and the doctor names the file: it may be readable later."""
+    unread, before = files(board)[-1], files(board)
+    read = disk.read
+
+    def failing(path: str, **limits: int) -> bytes | None:
+        if path == str(unread):
+            raise disk.failed(OSError(errno.EIO, "x"), "read", path)
+        return read(path, **limits)
+
+    with open_board(board) as orc:
+        expected = as_bytes(orc.engine.read())
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "read", failing)
+        (board / "state" / "state.json").unlink()
+        with open_board(board) as orc:
+            assert as_bytes(orc.engine.read()) == expected
+            found = examine(orc.engine).findings
+        warned = [finding for finding in found if finding.check == "checkpoints"]
+        assert [str(unread) in finding.message for finding in warned] == [True]
+    assert files(board) == before
+
+
+@pytest.mark.parametrize("behind", [b"", gzip.compress(b"x"), b"x"])
+def test_of_a_checkpoint_no_more_is_decompressed_than_the_store_could_have_written(
+    board: Path, behind: bytes
+):
+    """A small file can expand to any size; also nothing may stand behind the compressed text."""
+    checkpoint = files(board)[-1]
+    text = gzip.decompress(checkpoint.read_bytes())
+    if not behind:
+        text += bytes(checkpoints.FREE * 8)
+    checkpoint.write_bytes(gzip.compress(text) + behind)
+    with open_board(board) as orc:
+        tracemalloc.start()
+        try:
+            assert orc.engine.past_states.usable(int(checkpoint.name.split(".")[0])) is None
+            assert tracemalloc.get_traced_memory()[1] < checkpoints.FREE * 4
+        finally:
+            tracemalloc.stop()
+
+
+def test_a_checkpoint_that_would_not_be_read_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(checkpoints, "FREE", 10)
+    monkeypatch.setattr(checkpoints, "GROWTH", 0)
+    (tmp_path / "board").mkdir()
+    assert files(make_board(tmp_path / "board")) == []
 
 
 def test_a_checkpoint_of_another_log_is_not_used(board: Path, tmp_path: Path):

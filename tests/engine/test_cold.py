@@ -1,5 +1,6 @@
 """Past records leave the snapshot for cold files, and no answer changes with that."""
 
+import errno
 import itertools
 import os
 import zlib
@@ -24,6 +25,7 @@ from orchestrator import (
 )
 from orchestrator.board import locate
 from orchestrator.cold import past, run, tree
+from orchestrator.core import system
 from orchestrator.core.cold_map import ColdLine, ColdMap, MapPart, spans_of
 from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.store import FilePart, OpenFiles, Store
@@ -274,7 +276,7 @@ def cooled(records: dict[int, list[int]], chosen: set[int]) -> ColdMap[int, list
             hot[key] = value
             orders.append(order)
     part = MapPart(len(records), len(lines.lines), len(records) - 1, spans_of(orders))
-    return ColdMap("m", lines, part, hot, (int, list[int]), dict)
+    return ColdMap("m", lines, part, hot, (int, list[int]), lambda _: {})
 
 
 @given(st.lists(KEYS, unique=True), st.sets(KEYS), STEPS)
@@ -458,6 +460,83 @@ def test_damage_in_a_cold_file_changes_no_answer_is_told_and_repaired(
         check_law(again(orc))
 
 
+@contextmanager
+def unreadable_cold_files(error: OSError, at: str) -> Iterator[None]:
+    """Let each cold file fail when it is opened, or when it is read."""
+    opened: set[int] = set()
+    real_open, real_read = system.open_file, system.read_part
+
+    def open_file(path: str, flags: int) -> int:
+        is_cold = "/cold/" in path and not flags & os.O_CREAT
+        if is_cold and at == "open":
+            raise error
+        fd = real_open(path, flags)
+        (opened.add if is_cold else opened.discard)(fd)
+        return fd
+
+    def read_part(fd: int, *args: int) -> bytes:
+        if fd in opened:
+            raise error
+        return real_read(fd, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(system, "open_file", open_file)
+        patch.setattr(system, "read_part", read_part)
+        yield
+
+
+@pytest.mark.parametrize("at", ["open", "read"])
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.ESTALE])
+def test_a_cold_file_that_cannot_be_read_now_changes_no_answer_and_stays_until_it_is_replaced(
+    memory_path: Path, at: str, code: int
+):
+    """The log is read in its place, with a warning that names the file; the doctor reports it."""
+    folder = memory_path / "b" / "state" / "cold"
+    error = OSError(code, os.strerror(code))
+    with cold_at_once():
+        orc = board_of(new_store(memory_path / "b"))
+        before, expected = {*folder.iterdir()}, answers(plain(orc))
+        with unreadable_cold_files(error, at):
+            told: list[str] = []
+            assert answers(again(orc, told.append)) == expected
+            assert [any(str(file) in text for file in before) for text in told] == [True]
+            assert os.strerror(code) in told[0]
+            found = doctor.examine(again(orc).engine).findings
+            assert [f.check for f in found if f.level == "warning"] == ["snapshot"]
+        assert {*folder.iterdir()} == before, "a reader removes nothing"
+        told.clear()
+        assert answers(again(orc, told.append)) == expected
+        assert told == [], "it can be read again"
+        with unreadable_cold_files(error, at):
+            writer = again(orc)
+            writer.tasks.add("build", title="new", needs=[*writer.engine.read().tasks][:3])
+            writer.engine.save()
+        assert not {*folder.iterdir()} & before, "the new snapshot needs none of them"
+        told.clear()
+        after = again(orc, told.append)
+        assert answers(after) == answers(plain(after))
+        assert told == []
+        check_law(after)
+
+
+def test_a_link_in_place_of_a_cold_file_is_damage(memory_path: Path):
+    """Git can bring one. It is not followed, and what it names stays as it is."""
+    target = memory_path / "mine"
+    with cold_at_once():
+        orc = board_of(new_store(memory_path / "b"))
+        expected = answers(plain(orc))
+        file = next((memory_path / "b" / "state" / "cold").iterdir())
+        target.write_bytes(content := file.read_bytes())
+        file.unlink()
+        file.symlink_to(target)
+        told: list[str] = []
+        assert answers(again(orc, told.append)) == expected
+        assert str(file) in told[0]
+        again(orc).engine.save()
+        assert answers(again(orc, pytest.fail)) == expected
+        assert (file.is_symlink(), target.read_bytes()) == (False, content)
+
+
 def test_what_was_removed_since_the_snapshot_stays_removed_when_damage_is_found(
     memory_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -492,10 +571,10 @@ def test_a_link_in_place_of_a_folder_that_is_cleaned_is_refused(memory_path: Pat
         locate(orc.engine.store.folder)  # type: ignore[attr-defined]
 
 
-def again(orc: Orchestrator) -> Orchestrator:
+def again(orc: Orchestrator, warn: Callable[[str], None] = print) -> Orchestrator:
     """Another process on the same board."""
-    store = FileStore(orc.engine.store.folder, warn=print)  # type: ignore[attr-defined]
-    return Orchestrator(store, now=orc.engine._clock)
+    store = FileStore(orc.engine.store.folder, warn=warn)  # type: ignore[attr-defined]
+    return Orchestrator(store, now=orc.engine._clock, warn=warn)
 
 
 def test_who_has_read_the_board_before_files_were_merged_reads_on(memory_path: Path):
@@ -631,7 +710,7 @@ def test_a_look_for_what_is_not_there_reads_a_short_page_of_each_file_and_no_ind
             line = found.find("tasks", key)
             assert line is not None
             assert bytes(line.value) == run.encode(key)
-        assert [*found.damaged()] == []
+        assert [*found.damages()] == []
 
 
 @pytest.mark.parametrize("piece", [1, 7, 64, 1000, 1 << 20])

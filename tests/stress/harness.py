@@ -165,9 +165,11 @@ def snapshot_agrees(board: str, contents: LogContents, *, exact: bool = False) -
     store = FileStore(board, warn=print)
     file = store.open_snapshot()
     try:
-        saved = snapshot.load(file, Position, store.cold, _no_fold) if file is not None else None
+        saved = (
+            snapshot.load(file, Position, store.cold, _no_fold, print) if file is not None else None
+        )
     except ColdDamage as damage:
-        yield f"state.json names {damage}, which is missing or damaged"
+        yield f"state.json cannot be used: {damage}"
         return
     if file is None or saved is None:
         if file is not None or exact:

@@ -2,10 +2,12 @@
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from orchestrator.core import system
-from orchestrator.core.errors import Refused
+from orchestrator.core.cold_map import ColdDamage
+from orchestrator.core.errors import InputOutputError, Refused
 from orchestrator.core.store import FilePart, OpenFiles
 from orchestrator.stores.files import disk
 
@@ -35,6 +37,15 @@ def open_file(path: str) -> OpenFile | None:
             return None
 
 
+@contextmanager
+def _as_damage() -> Iterator[None]:
+    """Convert the error of a file that cannot be read: the log has everything that is in it."""
+    try:
+        yield
+    except (InputOutputError, Refused) as error:
+        raise ColdDamage(error.message) from error
+
+
 class OpenColdFiles:
     """Open cold files; implements the OpenFiles port."""
 
@@ -43,7 +54,8 @@ class OpenColdFiles:
         self.sizes = {name: file.size for name, file in files.items()}
 
     def read(self, parts: Sequence[FilePart]) -> list[bytes]:
-        return [self._files[name].read(offset, length) for name, offset, length in parts]
+        with _as_damage():
+            return [self._files[name].read(offset, length) for name, offset, length in parts]
 
 
 class FolderOfColdFiles:
@@ -59,11 +71,15 @@ class FolderOfColdFiles:
         return [name for name in disk.names_in(self._folder) if name.endswith(".jsonl")]
 
     def open(self, names: Iterable[str]) -> OpenFiles:
-        opened = ((name, open_file(self.where(name))) for name in names)
+        with _as_damage():
+            opened = [(name, open_file(self.where(name))) for name in names]
         return OpenColdFiles({name: file for name, file in opened if file is not None})
 
     def write(self, name: str, data: bytes) -> None:
-        disk.replace(self.where(name), data)
+        path = self.where(name)
+        if os.path.islink(path):  # in place of a file that is now made again
+            disk.remove(path)
+        disk.replace(path, data)
 
     def remove(self, name: str) -> None:
         disk.remove(self.where(name))

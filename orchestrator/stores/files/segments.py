@@ -94,6 +94,13 @@ class Segments:
         # After a crash while sealing, the active file also has its sealed name.
         return [number for number in numbers if number != first] + [first]
 
+    def size(self) -> int:
+        """The bytes of the log as far as it is there, also if it is damaged."""
+        sealed = [
+            open_sealed(self.sealed_path(number), number) for number in self._sealed_numbers()
+        ]
+        return sum(segment.size() for segment in (*sealed, self.active()) if segment is not None)
+
     def missing(self, number: int) -> Exception:
         """The error for a missing segment."""
         return damage.missing(self.sealed_path(number), f"event {number} is not in the log")
