@@ -97,12 +97,16 @@ class StatesOfThePast:
         """The state of a checkpoint and its position; None if it is damaged or is not of this log."""
         data = self._load(number)
         saved = snapshot.decode(data, self._store.cursor_type)
-        return saved if saved is not None and self._is_in_log(saved[1]) else None
+        return saved if saved is not None and self.is_in_log(saved[1]) else None
 
     def position(self, number: int) -> Cursor | None:
         """The position of a checkpoint; None if it is damaged or is not of this log."""
         cursor = snapshot.position_of(self._load(number), self._store.cursor_type)
-        return cursor if cursor is not None and self._is_in_log(cursor) else None
+        return cursor if cursor is not None and self.is_in_log(cursor) else None
+
+    def mark(self, number: int) -> str:
+        """What differs after each change of a checkpoint; empty if that is not known."""
+        return self._kept.mark(number) if self._kept is not None else ""
 
     def _load(self, number: int) -> bytes:
         kept = self._kept
@@ -115,7 +119,8 @@ class StatesOfThePast:
             return b""
         return data if packed.eof and not packed.unused_data else b""
 
-    def _is_in_log(self, cursor: Cursor) -> bool:
+    def is_in_log(self, cursor: Cursor) -> bool:
+        """Whether the log has the line that a position names."""
         try:
             return self._store.line(cursor.id)[1] == cursor
         except (Damage, NotFound):

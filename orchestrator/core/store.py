@@ -134,6 +134,9 @@ class Checkpoints(Protocol):
     def save(self, number: int, data: bytes) -> None:
         """Save the checkpoint of a part, whole or not at all."""
 
+    def mark(self, number: int) -> str:
+        """What differs after each change of the checkpoint of a part; empty if that is not known."""
+
     def load(self, number: int) -> bytes | None:
         """The checkpoint of a part; None if it does not exist."""
 
@@ -147,7 +150,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         check: The name of the check.
         message: What is wrong.
-        level: ``warning`` or ``damage``.
+        level: ``warning`` or ``damage``; ``ok`` for a remark.
         hint: What to do, if ``repair`` is None.
         repair: Repairs it without losing anything.
         touches: The files that the repair changes, for :meth:`Upkeep.back_up`.
@@ -159,6 +162,30 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
     repair: Callable[[], object] | None = None
     touches: tuple[str, ...] = ()
+
+
+class LogCheck(Protocol):
+    """One check of a log: whether every record matches its checksum."""
+
+    def run(self, end: Cursor) -> Iterator[Problem | None]:
+        """Check the records up to a position; the events are not decoded.
+
+        A part of the log that was checked before, and has not changed since, is not read.
+
+        Yields:
+            None for each part that was checked; a problem for a part that could not be read; what was not
+            read, with the level ``ok``.
+
+        Raises:
+            Damage: A record is missing or changed, or the log does not contain ``end``.
+        """
+
+    def result(self, now: str) -> str:
+        """What the next check is to know; call it if all records were read, or did not need to be.
+
+        Args:
+            now: The time, for parts that were read.
+        """
 
 
 class ArchivedPart(msgspec.Struct, frozen=True):
@@ -195,14 +222,11 @@ class Upkeep(Protocol):
     def problems(self, end: Cursor) -> Iterator[Problem]:
         """Run the checks; ``end`` is the end of the valid part of the log."""
 
-    def check_chain(self, end: Cursor) -> Iterator[Problem | None]:
-        """Check every record up to a position against its checksum; the events are not decoded.
+    def log_check(self, known: str) -> LogCheck:
+        """Begin a check of the log.
 
-        Yields:
-            None for each part that was checked; a problem for a part that could not be read.
-
-        Raises:
-            Damage: A record is missing or changed, or the log does not contain ``end``.
+        Args:
+            known: The result of an earlier check; empty to read every part.
         """
 
     def back_up(self, paths: Iterable[str], now: str) -> str:

@@ -1,8 +1,9 @@
 """The doctor: checks a board, and repairs it where no data can be lost.
 
-It only reads, unless ``fix`` is given. Fixing takes the lock, copies the files that it will change to
-``state/backups/<time>/``, can be repeated, and is recorded in the log. Problems that need a decision of a
-person (a damaged log, a log older than its snapshot) are repaired only with a separate option.
+It only reads, unless ``fix`` is given, and notes which old parts of the log it has read. Fixing takes the
+lock, copies the files that it will change to ``state/backups/<time>/``, can be repeated, and is recorded in
+the log. Problems that need a decision of a person (a damaged log, a log older than its snapshot) are repaired
+only with a separate option.
 """
 
 import shlex
@@ -332,7 +333,8 @@ def examine(
         accept_log: With ``fix``, also accept the loss of events that are only in the snapshot.
         salvage_log: Write the readable events of a damaged log to a new file for ``import``.
         full: Read every event of the log. Otherwise only the checksums of the lines before the last
-            checkpoint are checked, and the state of the checkpoint is trusted.
+            checkpoint are checked, and only those of parts that have changed since an earlier check; the
+            state of the checkpoint is trusted.
         progress: Shows the progress of reading the log.
     """
     doctor = _Doctor(engine, progress, accept_log=accept_log, full=full)

@@ -10,6 +10,7 @@ from boards import check_law
 
 from orchestrator import Orchestrator, checkpoints, snapshot
 from orchestrator.core.store import START
+from orchestrator.maintenance.doctor import examine
 from orchestrator.stores.files.lines import crc_of
 from orchestrator.stores.postgres import PostgresStore, schema
 from orchestrator.stores.postgres import store as module
@@ -201,6 +202,40 @@ def test_a_checkpoint_of_commits_that_were_lost_with_their_server_is_removed(
     orc = open_board(board)
     assert as_bytes(orc.engine.read()) == states[end]
     assert last not in store._checkpoints.sizes()
+
+
+def test_the_doctor_compares_every_line_and_folds_only_after_the_last_checkpoint(
+    board: str, admin: psycopg.Connection, counts: Counts
+) -> None:
+    """It reads an old checkpoint once, and again if it has changed."""
+
+    def found(**options: bool) -> dict[str, str]:
+        counts.clear()
+        findings = examine(open_board(board, counts).engine, **options).findings
+        said.append(next(f.message for f in findings if f.check == "log"))
+        return {f.check: f.level for f in findings if f.level != "ok"}
+
+    def loaded() -> int:
+        return sum("SELECT data FROM orchestrator.checkpoints" in s for s in counts.statements)
+
+    said: list[str] = []
+    store = store_at(board)
+    assert (found(), loaded()) == ({}, len(parts(store)) + 1)
+    assert (found(), loaded()) == ({}, 1)
+    assert "match their checksums; their events were not read" in said[-1]
+    assert (found(full=True), said[-1]) == ({}, "")
+    old = parts(store)[1]
+    sound = store._checkpoints.load(old) or b""
+    store._checkpoints.save(old, sound[:-9])
+    assert found() == {"checkpoints": "warning"}
+    store._checkpoints.save(old, sound)
+    assert found() == {}
+    admin.execute(
+        "UPDATE orchestrator.events SET line = replace(line, 'task 3', 'task 4')"
+        " WHERE board = %s AND id < %s",
+        (store._board, parts(store)[2]),
+    )
+    assert found()["log"] == found(full=True)["log"] == "damage"
 
 
 def test_checkpoints_thin_out_evenly_and_keep_the_last(

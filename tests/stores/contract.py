@@ -278,7 +278,11 @@ class StoreContract:
         kept = checkpoints_of(store)
         kept.save(12, b"first")
         kept.save(5, b"five")
+        marks = [kept.mark(12)]
         kept.save(12, b"22")
+        marks += [kept.mark(12), kept.mark(6)]
+        assert len(set(marks)) == len(marks) or "" in marks[:2], "a mark differs after a change"
+        assert marks[-1] == ""
         assert list(kept.sizes().items()) == [(5, 4), (12, 2)]
         assert (kept.load(5), kept.load(12), kept.load(6)) == (b"five", b"22", None)
         kept.remove(5)

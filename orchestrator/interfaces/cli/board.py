@@ -103,12 +103,12 @@ def copy(run: Run, source: str, target: str) -> "Answer[Copied]":
 @flag("--fix", "Repair what is safe to repair; the files that change are copied first.")
 @flag("--accept-log", "With --fix: accept a log that lost events which the snapshot still has.")
 @flag("--salvage-log", "Write what can be read of a damaged log to a new file.")
-@flag("--full", "Read every event of the log, also those before its last checkpoint.")
+@flag("--full", "Read every file and every event of the log.")
 def doctor(run: Run, **how: bool) -> "Answer[Examination]":
     """Check the board: 0 clean, 1 warnings, 4 damage. Changes nothing without --fix.
 
-    Every line of the log is compared with its checksum. The events before the last checkpoint of a long log
-    are read only with --full.
+    Every line of the log is compared with its checksum. Of a long log, --full also reads the sealed files
+    that have not changed since they were checked, and the events before the last checkpoint.
     """
     from orchestrator.maintenance.doctor import examine
 

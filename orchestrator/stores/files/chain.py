@@ -1,6 +1,6 @@
 """Check the chain of checksums of a log without decoding its events, which takes much longer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from orchestrator.core.errors import ArchiveMissing
 from orchestrator.core.store import Problem
@@ -12,8 +12,15 @@ from orchestrator.stores.files.segment import Segment
 from orchestrator.stores.files.segments import Segments
 
 
-def check_chain(segments: Segments, end: Position) -> Iterator[Problem | None]:
+def check_chain(
+    segments: Segments, end: Position, known: Mapping[int, Position]
+) -> Iterator[Problem | None]:
     """Check every line up to a position, from the first one on.
+
+    Args:
+        segments: The log.
+        end: The position.
+        known: The last lines of segments that need not be read, by the number of the segment.
 
     Yields:
         None for each part that was checked; a problem for an archived segment that is not there.
@@ -23,6 +30,10 @@ def check_chain(segments: Segments, end: Position) -> Iterator[Problem | None]:
     """
     position = Position(segment=1)
     while True:
+        if position.segment in known:
+            position = known[position.segment]
+            position = Position(id=position.id, segment=position.id + 1, crc=position.crc)
+            continue
         segment, _ = segments.needed(position.segment)
         is_last = segment.number == end.segment
         try:

@@ -4,11 +4,15 @@ They are derived from the log, and may be deleted at any time; see :mod:`orchest
 """
 
 import os
+import time
 from contextlib import suppress
+
+import msgspec
 
 from orchestrator.core.store import Cursor
 from orchestrator.stores.files import disk
 from orchestrator.stores.files.lines import Position
+from orchestrator.stores.files.segment import FileStatus
 from orchestrator.stores.files.segments import Segments
 
 _SUFFIX = ".json.gz"
@@ -41,6 +45,13 @@ class FileCheckpoints:
 
     def save(self, number: int, data: bytes) -> None:
         disk.replace(self._path(number), data)
+
+    def mark(self, number: int) -> str:
+        with suppress(OSError):
+            status = FileStatus.of(os.lstat(self._path(number)))
+            if status.is_settled(time.time_ns()):
+                return msgspec.json.encode(status).decode()
+        return ""
 
     def load(self, number: int) -> bytes | None:
         return disk.read(self._path(number))

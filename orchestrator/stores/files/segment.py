@@ -9,6 +9,9 @@ from orchestrator.core.errors import Damage, OutcomeUnknown
 from orchestrator.stores.files import disk
 from orchestrator.stores.files.lines import id_of
 
+SETTLED = 5 * 10**9
+"""Nanoseconds after a change in which another one may get the same time, with a margin."""
+
 
 class FileStatus(msgspec.Struct, frozen=True, array_like=True):
     """What the system knows about a file: its inode and size, and when its data and status changed."""
@@ -17,6 +20,10 @@ class FileStatus(msgspec.Struct, frozen=True, array_like=True):
     size: int
     modified: int
     changed: int
+
+    def is_settled(self, now: int) -> bool:
+        """Whether a later change will have another time than the last one."""
+        return max(self.modified, self.changed) < now - SETTLED
 
     @classmethod
     def of(cls, status: os.stat_result) -> "FileStatus":

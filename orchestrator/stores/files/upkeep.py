@@ -12,11 +12,11 @@ from orchestrator.core.errors import Damage, OrchestratorError
 from orchestrator.core.events import Recorded
 from orchestrator.core.git import Git
 from orchestrator.core.printable import amount
-from orchestrator.core.store import ArchivedPart, Cursor, Problem, Store
+from orchestrator.core.store import ArchivedPart, Cursor, LogCheck, Problem, Store
 from orchestrator.stores.files import archiving, disk, layout, salvage
-from orchestrator.stores.files.chain import check_chain
 from orchestrator.stores.files.damage import OTHER_BOARD
 from orchestrator.stores.files.lines import Position
+from orchestrator.stores.files.sealed_parts import FileLogCheck
 from orchestrator.stores.files.segments import Segments
 
 
@@ -131,9 +131,8 @@ class FileUpkeep:
                 hint=f"{OTHER_BOARD} Then `git add` ends the conflict.",
             )
 
-    def check_chain(self, end: Cursor) -> Iterator[Problem | None]:
-        assert isinstance(end, Position)
-        return check_chain(self._segments, end)
+    def log_check(self, known: str) -> LogCheck:
+        return FileLogCheck(self._segments, known)
 
     def archive(
         self, *, folder: str | None, compress: bool, keep: int, undo: bool

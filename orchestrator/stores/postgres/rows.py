@@ -292,6 +292,13 @@ class RowCheckpoints:
             (self._board, number, data),
         )
 
+    def mark(self, number: int) -> str:
+        question = (  # which transaction wrote the row, and where it is
+            "SELECT xmin::text || ' ' || ctid::text FROM orchestrator.checkpoints"
+            " WHERE board = %s AND part = %s"
+        )
+        return self._connection.value(question, (self._board, number)) or ""
+
     def load(self, number: int) -> bytes | None:
         question = "SELECT data FROM orchestrator.checkpoints WHERE board = %s AND part = %s"
         data: bytes | None = self._connection.value(question, (self._board, number))
