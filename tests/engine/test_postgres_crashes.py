@@ -1,0 +1,123 @@
+"""A program is killed at each change of a commit that writes cold records, a checkpoint and a snapshot."""
+
+import os
+import signal
+import threading
+
+import pytest
+from boards import as_text, fold
+
+from orchestrator import Orchestrator
+from orchestrator.cold import run
+from orchestrator.stores.postgres import PostgresStore
+from tests.postgres_server import Server
+
+from .test_cold import cold_at_once
+
+pytestmark = pytest.mark.needs("fork")
+
+DEATHS = ("before", "during", "after")
+
+
+def open_board(url: str) -> Orchestrator:
+    """A board of which every commit begins a part of the log; its snapshot is saved after every commit."""
+    store = PostgresStore(url, part_size=1)
+    return Orchestrator(store, light=True, warn=pytest.fail)
+
+
+def end_task(url: str, task: str) -> None:
+    """End a task, which becomes a cold record, as the answer to a request."""
+    orc = open_board(url)
+    with orc.request(f"end {task}"):
+        orc.tasks.cancel(task)
+
+
+def end_task_and_die(url: str, task: str, place: int, death: str, sent: int) -> None:
+    """The same, but this process is killed at a statement that changes the database; ``sent`` gets these."""
+    orc = open_board(url)
+    orc.engine.read()
+    store = orc.engine.store
+    assert isinstance(store, PostgresStore)
+    execute, count = store._connection.execute, 0
+
+    def dying(query: str, values: object = None) -> object:
+        nonlocal count
+        if query.split()[0] == "SELECT" and "unlock" not in query:
+            return execute(query, values)  # type: ignore[arg-type]
+        os.write(sent, f"{' '.join(query.split())[:60]}\n".encode())
+        here, count = count == place, count + 1
+        if here and death == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if here and death == "during":
+            threading.Timer(0.0003, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        answer = execute(query, values)  # type: ignore[arg-type]
+        if here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    store._connection.execute = dying  # type: ignore[assignment,method-assign]
+    with orc.request(f"end {task}"):
+        orc.tasks.cancel(task)
+    orc.close()
+
+
+def killed(url: str, task: str, place: int, death: str) -> list[str] | None:
+    """Run the command in a process of its own; its statements, or None if it ended before the place."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            end_task_and_die(url, task, place, death, writing)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        statements = pipe.read().splitlines()
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert status in (0, -signal.SIGKILL)
+    return statements if status else None
+
+
+def test_a_killed_program_has_done_its_command_or_nothing_and_repeating_it_has_one_effect(
+    postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[str] = set()
+    postgres.variables("killed")
+    url = f"{postgres.url.replace('/postgres', '/killed')}?board=b"
+    with cold_at_once():
+        monkeypatch.setattr(run, "BLOCK", 1 << 16)  # a block is read by a statement
+        with open_board(url) as orc:
+            orc.workstreams.create("build")
+            tasks = [orc.tasks.add("build", title=f"task {number}").id for number in range(70)]
+        ended = 0
+        for death in DEATHS:
+            place = 0
+            while (statements := killed(url, tasks[ended], place, death)) is not None:
+                seen |= {*statements}
+                end_task(url, tasks[ended])  # repeats it, after what was sent has ended
+                place, ended = place + 1, ended + 1
+                orc = open_board(url)
+                assert len(orc.tasks.list(status=["cancelled"])) == ended, (death, statements[-1])
+                folded = as_text(*fold(orc.engine.store))
+                assert as_text(orc.engine.read(), orc.engine.position) == folded
+                orc.close()
+            ended += 1
+        check_kept(url)
+    for written in ("cold_files", "checkpoints", "snapshots", "WITH moved"):
+        assert any(written in statement for statement in seen), written
+
+
+def check_kept(url: str) -> None:
+    """Every checkpoint can be used, and the cold records that are there are those of the last snapshot."""
+    with open_board(url) as orc:
+        orc.tasks.add("build", title="the last one")
+        past = orc.engine.past_states
+        assert len(past.numbers()) > 20
+        assert all(past.usable(number) for number in past.numbers())
+        file, cold = orc.engine.store.open_snapshot(), orc.engine.store.cold
+        assert file is not None
+        assert cold is not None
+        data = file.read(0, file.size).decode()
+        assert all(name in data for name in cold.names())
