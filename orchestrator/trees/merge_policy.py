@@ -6,7 +6,6 @@ import msgspec
 
 from orchestrator.core.errors import Refused
 from orchestrator.core.transaction import Desk
-from orchestrator.core.trust import Trust
 from orchestrator.domain.board.settings import FILE, settings
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.checks import words_of
@@ -39,14 +38,14 @@ class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float
 
 
-def merge_tests(desk: Desk[State], trust: Trust | None = None) -> TrustedSettings[MergeTests]:
+def merge_tests(desk: Desk[State]) -> TrustedSettings[MergeTests]:
     """The tests that ``config.toml`` names, and whether they are trusted.
 
     Raises:
         BadInput: The file cannot be used.
     """
     given = settings(desk.documents.read(FILE)).merge
-    return TrustedSettings(desk, "merge", MergeTests(given.test), trust)
+    return TrustedSettings(desk, "merge", MergeTests(given.test))
 
 
 def policy_of(
@@ -55,7 +54,6 @@ def policy_of(
     tests: Sequence[str] | None = None,
     batch: int | None = None,
     retries: int | None = None,
-    trust: Trust | None = None,
 ) -> QueuePolicy:
     """How the branches of a board are merged.
 
@@ -64,7 +62,6 @@ def policy_of(
         tests: The tests, if they are not those of the board.
         batch: How many branches at a time, if not as many as the board says.
         retries: How often tests that fail are run again, if not as often as the board says.
-        trust: What the user of this machine trusts; else what is in the usual place.
 
     Raises:
         BadInput: ``config.toml`` cannot be used.
@@ -73,7 +70,7 @@ def policy_of(
     """
     merge = settings(desk.documents.read(FILE)).merge
     if tests is None:
-        of_board = merge_tests(desk, trust)
+        of_board = merge_tests(desk)
         if merge.test and not of_board.is_trusted:
             raise Refused(
                 f"Nobody has trusted the tests that {FILE} names, on this machine",

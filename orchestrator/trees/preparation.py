@@ -6,7 +6,6 @@ the repository, count only once a person has trusted them on this machine.
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from orchestrator.core.errors import Refused
 from orchestrator.core.paths import inside
@@ -15,9 +14,6 @@ from orchestrator.domain.board.settings import FILE, WorktreeSettings, settings
 from orchestrator.domain.state import State
 from orchestrator.domain.worktrees.records import SetupResult
 from orchestrator.trees.trusted_settings import TrustedSettings
-
-if TYPE_CHECKING:
-    from orchestrator.core.trust import Trust
 
 LONGEST_SETUP = 30 * 60.0
 """Seconds that one setup command may take."""
@@ -28,15 +24,13 @@ class Preparation(TrustedSettings[WorktreeSettings]):
 
     Args:
         desk: The board.
-        trust: What the user of this machine trusts; else what is in the usual place.
 
     Raises:
         BadInput: ``config.toml`` cannot be used.
     """
 
-    def __init__(self, desk: Desk[State], trust: "Trust | None" = None) -> None:
-        given = settings(desk.documents.read(FILE)).worktree
-        super().__init__(desk, "worktree", given, trust)
+    def __init__(self, desk: Desk[State]) -> None:
+        super().__init__(desk, "worktree", settings(desk.documents.read(FILE)).worktree)
 
     def folder(self, main: str) -> str:
         """The folder that contains the worktrees.

@@ -5,6 +5,7 @@ change, and a change of its own takes the trust away.
 """
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
@@ -27,16 +28,12 @@ class TrustedSettings(Generic[S]):
         desk: The board.
         table: The name of the table.
         settings: What it sets.
-        trust: What the user of this machine trusts; else what is in the usual place.
     """
 
-    def __init__(
-        self, desk: Desk[State], table: str, settings: S, trust: "Trust | None" = None
-    ) -> None:
+    def __init__(self, desk: Desk[State], table: str, settings: S) -> None:
         self.settings = settings
         self._table = table
         self._board = desk.folder
-        self._trust = trust
 
     @property
     def is_trusted(self) -> bool:
@@ -58,13 +55,11 @@ class TrustedSettings(Generic[S]):
         if self._board is not None:
             self._trusted.remove([self._path])
 
-    @property
+    @cached_property
     def _trusted(self) -> "Trust":
-        if self._trust is None:
-            from orchestrator.core.trust import Trust
+        from orchestrator.core.trust import Trust
 
-            self._trust = Trust(project=self._board)
-        return self._trust
+        return Trust(project=self._board)
 
     @property
     def _path(self) -> str:

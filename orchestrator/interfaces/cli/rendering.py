@@ -56,11 +56,9 @@ def present(value: Value, page: Callable[[Value], str], exit_status: int = 0) ->
     return Answer(value, lambda: page(value), exit_status)
 
 
-def present_lines(
-    records: Records, line: Callable[[Any], str], *, empty: str, exit_status: int = 0
-) -> "Answer[Records]":
+def present_lines(records: Records, line: Callable[[Any], str], *, empty: str) -> "Answer[Records]":
     """An answer that shows each record by a line, or a sentence if there is none."""
-    return Answer(records, lambda: lines(map(line, records), empty=empty), exit_status)
+    return Answer(records, lambda: lines(map(line, records), empty=empty))
 
 
 def listing(records: Records, *columns: Column, empty: str) -> "Answer[Records]":
