@@ -18,7 +18,7 @@ from orchestrator.core.errors import (
     TimedOut,
     UsageError,
 )
-from orchestrator.supervisor.processes import AgentLog, runner_folder, start_daemon
+from orchestrator.supervisor.processes import AgentLog, runner_folder
 
 VARIABLE = "_ORC_DAEMON"
 """Set for a runner that is to go on in the background."""
@@ -68,7 +68,7 @@ def start(words: Sequence[str], folder: str) -> int:
     Raises:
         OrchestratorError: It has ended; as it reports.
     """
-    pid, output, wait = start_daemon(words, folder, {**os.environ, VARIABLE: "1"})
+    pid, output, wait = system.start_daemon(words, folder, {**os.environ, VARIABLE: "1"})
     printed: list[bytes] = []
     with output:
         for line in output:

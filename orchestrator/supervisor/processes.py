@@ -10,9 +10,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, Literal
+from typing import Literal
 
 import msgspec
 
@@ -228,17 +228,6 @@ def _notes(folder: str) -> Iterator[tuple[str, AttemptNote, ProcessIdentity | No
             process = msgspec.json.decode(lines[1], type=ProcessIdentity)
         if note.machine == this_machine():
             yield path, note, process
-
-
-def start_daemon(
-    words: Sequence[str], folder: str, variables: Mapping[str, str]
-) -> tuple[int, IO[bytes], Callable[[], int]]:
-    """Start the runner itself, which gets the whole environment of the person who asks for it.
-
-    Returns:
-        As :func:`orchestrator.core.system.start_daemon`.
-    """
-    return system.start_daemon(words, folder, variables)
 
 
 class Keeper:

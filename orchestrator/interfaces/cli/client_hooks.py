@@ -106,7 +106,6 @@ def _name_agent(run: "Run", call: HookCall) -> bool:
 
     A second session of one name is another agent: hooks act as the agent of the server of their program.
     """
-    run.only_finds_board()
     if run.agent and (run.orc.engine.session is not None or processes.ATTEMPT in os.environ):
         return True
     sessions, host, name = run.orc.sessions, processes.host_process(), run.agent or ""

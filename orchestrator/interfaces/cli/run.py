@@ -103,10 +103,6 @@ class Run:
             self._orc.engine.show_progress = self.progress
         return self._orc
 
-    def only_finds_board(self) -> None:
-        """Refuse to make a board, whatever the command does."""
-        self._reads = True
-
     def act_as(self, agent: str) -> None:
         """Let an agent act on the open board."""
         self.settings.agent = agent
