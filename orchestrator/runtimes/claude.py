@@ -18,41 +18,6 @@ from orchestrator.runtimes.port import NETWORK, AgentRun, ProgramCall, Runtime
 _CONFIG = "mcp.json"
 
 
-class ClaudeRuntime(Runtime):
-    """Claude Code. Before a tool that is not in ``allowed_tools`` people are asked."""
-
-    source = "npm install -g @anthropic-ai/claude-code"
-    passes = (
-        *NETWORK,
-        *("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"),
-        *("CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CONFIG_DIR"),
-    )
-
-    def call(self, run: AgentRun) -> ProgramCall:
-        settings = run.agent.settings
-        files: dict[str, str] = {}
-        variables: dict[str, str] = {}
-        words = ["claude", "--print", "--output-format", "stream-json", "--verbose"]
-        words += ["--system-prompt", prompt_argument(run)]
-        if "*" in settings.allowed_tools:
-            words.append("--dangerously-skip-permissions")
-        else:
-            mine = [f"Bash({command}:*)" for command in COMMANDS]
-            words += ["--allowedTools", *settings.allowed_tools, *mine]
-            if permission_server.is_there():
-                variables = permission_server.VARIABLES
-                files[_CONFIG] = permission_server.server_config(run)
-                words += ["--mcp-config", f"{run.scratch}/{_CONFIG}"]
-                words += ["--permission-prompt-tool", permission_server.TOOL_OF_CLAUDE]
-        words += ["--model", settings.model] if settings.model else []
-        words += ["--effort", settings.effort] if settings.effort else []
-        words += ["--resume", run.resumed] if run.resumed else []
-        return ProgramCall(words=tuple(words), stdin=run.work, variables=variables, files=files)
-
-    def reader(self) -> JsonReader:
-        return _ClaudeReader()
-
-
 class _ClaudeReader(JsonReader):
     """The stream-json of Claude Code."""
 
@@ -83,6 +48,39 @@ class _ClaudeReader(JsonReader):
         if record.get("is_error"):
             errors = [text_in(error) for error in items_in(record, "errors")]
             self.error = text_in(record, "result") or " ".join(errors) or text_in(record, "subtype")
+
+
+class ClaudeRuntime(Runtime):
+    """Claude Code. Before a tool that is not in ``allowed_tools`` people are asked."""
+
+    source = "npm install -g @anthropic-ai/claude-code"
+    reader = _ClaudeReader
+    passes = (
+        *NETWORK,
+        *("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"),
+        *("CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CONFIG_DIR"),
+    )
+
+    def call(self, run: AgentRun) -> ProgramCall:
+        settings = run.agent.settings
+        files: dict[str, str] = {}
+        variables: dict[str, str] = {}
+        words = ["claude", "--print", "--output-format", "stream-json", "--verbose"]
+        words += ["--system-prompt", prompt_argument(run)]
+        if "*" in settings.allowed_tools:
+            words.append("--dangerously-skip-permissions")
+        else:
+            mine = [f"Bash({command}:*)" for command in COMMANDS]
+            words += ["--allowedTools", *settings.allowed_tools, *mine]
+            if permission_server.is_there():
+                variables = permission_server.VARIABLES
+                files[_CONFIG] = permission_server.server_config(run)
+                words += ["--mcp-config", f"{run.scratch}/{_CONFIG}"]
+                words += ["--permission-prompt-tool", permission_server.TOOL_OF_CLAUDE]
+        words += ["--model", settings.model] if settings.model else []
+        words += ["--effort", settings.effort] if settings.effort else []
+        words += ["--resume", run.resumed] if run.resumed else []
+        return ProgramCall(words=tuple(words), stdin=run.work, variables=variables, files=files)
 
 
 RUNTIME = ClaudeRuntime()

@@ -19,34 +19,6 @@ _TOOLS = {
 """The items that are tools, each with the field that says what it does."""
 
 
-class CodexRuntime(Runtime):
-    """Codex.
-
-    It has no list of allowed tools: an agent works in the sandbox of the folder that it works in and the
-    board; ``*`` is without one.
-    """
-
-    source = "npm install -g @openai/codex"
-    passes = (*NETWORK, "OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_API_KEY", "CODEX_HOME")
-
-    def call(self, run: AgentRun) -> ProgramCall:
-        settings = run.agent.settings
-        words = ["codex", "exec", "--json", "--color", "never", "--skip-git-repo-check"]
-        if "*" in settings.allowed_tools:
-            words.append("--dangerously-bypass-approvals-and-sandbox")
-        else:
-            words += ["--sandbox", "workspace-write"]
-            words += ["--add-dir", run.board] if os.path.isabs(run.board) else []
-        words += ["-c", f"developer_instructions={_toml(prompt_argument(run))}"]
-        words += ["--model", settings.model] if settings.model else []
-        words += ["-c", f"model_reasoning_effort={settings.effort}"] if settings.effort else []
-        words += ["resume", run.resumed] if run.resumed else []
-        return ProgramCall(words=(*words, "-"), stdin=run.work)
-
-    def reader(self) -> JsonReader:
-        return _CodexReader()
-
-
 class _CodexReader(JsonReader):
     """The JSON lines of ``codex exec``."""
 
@@ -75,6 +47,32 @@ class _CodexReader(JsonReader):
             name = text_in(item, "tool") if type == "mcp_tool_call" else type
             given = "arguments" if type == "mcp_tool_call" else _TOOLS[type]
             yield self.use(name, value_in(item, given))
+
+
+class CodexRuntime(Runtime):
+    """Codex.
+
+    It has no list of allowed tools: an agent works in the sandbox of the folder that it works in and the
+    board; ``*`` is without one.
+    """
+
+    source = "npm install -g @openai/codex"
+    reader = _CodexReader
+    passes = (*NETWORK, "OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_API_KEY", "CODEX_HOME")
+
+    def call(self, run: AgentRun) -> ProgramCall:
+        settings = run.agent.settings
+        words = ["codex", "exec", "--json", "--color", "never", "--skip-git-repo-check"]
+        if "*" in settings.allowed_tools:
+            words.append("--dangerously-bypass-approvals-and-sandbox")
+        else:
+            words += ["--sandbox", "workspace-write"]
+            words += ["--add-dir", run.board] if os.path.isabs(run.board) else []
+        words += ["-c", f"developer_instructions={_toml(prompt_argument(run))}"]
+        words += ["--model", settings.model] if settings.model else []
+        words += ["-c", f"model_reasoning_effort={settings.effort}"] if settings.effort else []
+        words += ["resume", run.resumed] if run.resumed else []
+        return ProgramCall(words=(*words, "-"), stdin=run.work)
 
 
 def _toml(text: str) -> str:

@@ -10,33 +10,6 @@ from orchestrator.runtimes.output import AttemptResult
 from orchestrator.runtimes.port import NETWORK, AgentRun, ProgramCall, Runtime
 
 
-class GeminiRuntime(Runtime):
-    """The Gemini CLI; it has no effort."""
-
-    source = "npm install -g @google/gemini-cli"
-    passes = (
-        *NETWORK,
-        *("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_APPLICATION_CREDENTIALS"),
-        *("GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"),
-        *("GOOGLE_GENAI_USE_GCA", "GOOGLE_GENAI_USE_VERTEXAI", "GEMINI_CLI_TRUST_WORKSPACE"),
-    )
-
-    def call(self, run: AgentRun) -> ProgramCall:
-        settings = run.agent.settings
-        words = ["gemini", "--output-format", "stream-json"]
-        if "*" in settings.allowed_tools:
-            words += ["--approval-mode", "yolo"]
-        else:
-            mine = [f"run_shell_command({command})" for command in COMMANDS]
-            words += [f"--allowed-tools={tool}" for tool in (*settings.allowed_tools, *mine)]
-        words += ["--model", settings.model] if settings.model else []
-        words += ["--resume", run.resumed] if run.resumed else []
-        return ProgramCall(words=tuple(words), stdin=whole_prompt(run))
-
-    def reader(self) -> JsonReader:
-        return _GeminiReader()
-
-
 class _GeminiReader(JsonReader):
     """The stream-json of the Gemini CLI; its messages come in parts that end anywhere."""
 
@@ -85,6 +58,31 @@ class _GeminiReader(JsonReader):
         if len(self._text) >= LONGEST_LINE:
             yield self._text
             self._text = ""
+
+
+class GeminiRuntime(Runtime):
+    """The Gemini CLI; it has no effort."""
+
+    source = "npm install -g @google/gemini-cli"
+    reader = _GeminiReader
+    passes = (
+        *NETWORK,
+        *("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_APPLICATION_CREDENTIALS"),
+        *("GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"),
+        *("GOOGLE_GENAI_USE_GCA", "GOOGLE_GENAI_USE_VERTEXAI", "GEMINI_CLI_TRUST_WORKSPACE"),
+    )
+
+    def call(self, run: AgentRun) -> ProgramCall:
+        settings = run.agent.settings
+        words = ["gemini", "--output-format", "stream-json"]
+        if "*" in settings.allowed_tools:
+            words += ["--approval-mode", "yolo"]
+        else:
+            mine = [f"run_shell_command({command})" for command in COMMANDS]
+            words += [f"--allowed-tools={tool}" for tool in (*settings.allowed_tools, *mine)]
+        words += ["--model", settings.model] if settings.model else []
+        words += ["--resume", run.resumed] if run.resumed else []
+        return ProgramCall(words=tuple(words), stdin=whole_prompt(run))
 
 
 RUNTIME = GeminiRuntime()

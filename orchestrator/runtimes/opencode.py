@@ -8,29 +8,6 @@ from orchestrator.runtimes.json_output import JsonReader, cost_in, count_in, tex
 from orchestrator.runtimes.port import NETWORK, AgentRun, ProgramCall, Runtime
 
 
-class OpencodeRuntime(Runtime):
-    """OpenCode; what it may do is in its own configuration, and ``*`` answers its questions with yes."""
-
-    source = "npm install -g opencode-ai"
-    passes = (
-        *NETWORK,
-        *("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY"),
-        *("OPENCODE_API_KEY", "OPENCODE_CONFIG", "OPENCODE_CONFIG_DIR"),
-    )
-
-    def call(self, run: AgentRun) -> ProgramCall:
-        settings = run.agent.settings
-        words = ["opencode", "run", "--format", "json"]
-        words += ["--auto"] if "*" in settings.allowed_tools else []
-        words += ["--model", settings.model] if settings.model else []
-        words += ["--variant", settings.effort] if settings.effort else []
-        words += ["--session", run.resumed] if run.resumed else []
-        return ProgramCall(words=tuple(words), stdin=whole_prompt(run))
-
-    def reader(self) -> JsonReader:
-        return _OpencodeReader()
-
-
 class _OpencodeReader(JsonReader):
     """The JSON lines of ``opencode run``: what is reported at the end of each step is added up."""
 
@@ -54,6 +31,27 @@ class _OpencodeReader(JsonReader):
             error = record.get("error")
             self.error = text_in(error, "data", "message") or text_in(error, "name") or type
             yield f"error: {self.error}"
+
+
+class OpencodeRuntime(Runtime):
+    """OpenCode; what it may do is in its own configuration, and ``*`` answers its questions with yes."""
+
+    source = "npm install -g opencode-ai"
+    reader = _OpencodeReader
+    passes = (
+        *NETWORK,
+        *("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY"),
+        *("OPENCODE_API_KEY", "OPENCODE_CONFIG", "OPENCODE_CONFIG_DIR"),
+    )
+
+    def call(self, run: AgentRun) -> ProgramCall:
+        settings = run.agent.settings
+        words = ["opencode", "run", "--format", "json"]
+        words += ["--auto"] if "*" in settings.allowed_tools else []
+        words += ["--model", settings.model] if settings.model else []
+        words += ["--variant", settings.effort] if settings.effort else []
+        words += ["--session", run.resumed] if run.resumed else []
+        return ProgramCall(words=tuple(words), stdin=whole_prompt(run))
 
 
 RUNTIME = OpencodeRuntime()

@@ -116,18 +116,16 @@ class Runtime(ABC):
     Attributes:
         passes: Variables of the runner that the program gets too, as its credentials.
         source: Where the program comes from, for the error when it is missing.
+        reader: What reads the output of one call: plain lines, unless the adapter knows more.
     """
 
     passes: tuple[str, ...] = ()
     source: str = ""
+    reader: type[OutputReader] = OutputReader
 
     @abstractmethod
     def call(self, run: AgentRun) -> ProgramCall:
         """The call of the program."""
-
-    def reader(self) -> OutputReader:
-        """A reader for the output of one call: plain lines, unless the adapter knows more."""
-        return OutputReader()
 
     def launch(self, run: AgentRun) -> Launch:
         """What is started for an agent.
