@@ -5,7 +5,8 @@ comes from an agent.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.blockers import Edge
@@ -14,28 +15,23 @@ from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import BLOCKING
 from orchestrator.domain.workflows.compiled import MILESTONE, CompiledFormula, CompiledStep
 
+Item = TypeVar("Item", Task, CompiledStep)
+
 _STATUS_SHAPES = {"done": ("([", "])"), "blocked": ("{{", "}}")}
 
 
 def text(graph: Graph, line: Callable[[Task], str]) -> str:
     """Each task under its parent, followed by its other links."""
-    below: dict[str | None, list[Task]] = {}
     links: dict[str, list[Edge]] = {}
-    shown = {task.id for task in graph.tasks}
-    for task in graph.tasks:
-        below.setdefault(task.parent if task.parent in shown else None, []).append(task)
     for edge in _edges(graph):
         if edge.kind != "parent":
             links.setdefault(edge.task, []).append(edge)
     lines: list[str] = []
-    waiting = [(0, task) for task in reversed(below.get(None, ()))]
-    while waiting:  # no recursion: the depth of parents has no limit
-        depth, task = waiting.pop()
+    for depth, task in _by_parent(graph.tasks):
         lines.append("  " * depth + line(task))
         lines += (
             "  " * depth + f"    {_link(edge)} {edge.other}" for edge in links.get(task.id, ())
         )
-        waiting += [(depth + 1, child) for child in reversed(below.get(task.id, ()))]
     return "\n".join(lines) or "No tasks."
 
 
@@ -81,27 +77,26 @@ def _mermaid_text(label: str) -> str:
 
 def steps(compiled: CompiledFormula) -> str:
     """The steps of a compiled formula, each under its parent, with what it waits for."""
-    depths: dict[str, int] = {}
     lines = []
-    for step in compiled.steps:
-        depths[step.id] = 0 if step.parent is None else depths[step.parent] + 1
-    for step in _by_parent(compiled.steps):
+    for depth, step in _by_parent(compiled.steps):
         waits = f" (after {', '.join(map(escape, _awaits(step)))})" if _awaits(step) else ""
-        indent = "  " * depths[step.id]
+        indent = "  " * depth
         lines.append(f"{indent}{escape(step.id)}: {escape(step.title)}{waits}")
         lines += (f"{indent}    {escape(proof)}" for proof in _shows(step))
     return "\n".join(lines) or "No steps."
 
 
-def _by_parent(steps: tuple[CompiledStep, ...]) -> Iterator[CompiledStep]:
-    below: dict[str | None, list[CompiledStep]] = {}
-    for step in steps:
-        below.setdefault(step.parent, []).append(step)
-    waiting = below.get(None, [])[::-1]
-    while waiting:
-        step = waiting.pop()
-        yield step
-        waiting += below.get(step.id, [])[::-1]
+def _by_parent(items: Sequence[Item]) -> Iterator[tuple[int, Item]]:
+    """Tasks or steps, each behind its parent if that is drawn, with the number of parents above it."""
+    ids = {item.id for item in items}
+    below: dict[str | None, list[Item]] = {}
+    for item in items:
+        below.setdefault(item.parent if item.parent in ids else None, []).append(item)
+    waiting = [(0, item) for item in reversed(below.get(None, ()))]
+    while waiting:  # no recursion: the depth of parents has no limit
+        depth, item = waiting.pop()
+        yield depth, item
+        waiting += [(depth + 1, child) for child in reversed(below.get(item.id, ()))]
 
 
 def _shows(step: CompiledStep) -> Iterator[str]:
