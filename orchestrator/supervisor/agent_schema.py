@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -189,12 +190,9 @@ def _interval(value: Any) -> float:
     return seconds
 
 
-def _cron(value: Any) -> str:
-    return check_cron(_text(value))
-
-
-def _zone(value: Any) -> str:
-    return check_zone(_text(value))
+def _checked(check: Callable[[str], str]) -> Callable[[Any], str]:
+    """Read a text that another module checks."""
+    return lambda value: check(_text(value))
 
 
 class _ListOf:
@@ -218,14 +216,6 @@ class _RecordOf:
         return self.record(**{name: self.fields[name](item) for name, item in value.items()})
 
 
-def _workstream(value: Any) -> str:
-    return names.name("workstream", _text(value))
-
-
-def _pattern(value: Any) -> str:
-    return check_pattern(_text(value))
-
-
 TASK_WORKTREE = "task"
 """The ``workdir`` that stands for the worktree of the task."""
 
@@ -245,12 +235,12 @@ FIELDS: dict[str, AgentField] = {
     "listen": AgentField(
         "Types of events that start it: plan.created, plan.*, *. A file that has only fields of busytown "
         "and no `listen` has `*`.",
-        _ListOf(_pattern),
+        _ListOf(_checked(check_pattern)),
         "[TYPE, ...]",
     ),
     "emits": AgentField(
         "Types of events that it pushes, for `events map`.",
-        _ListOf(_pattern),
+        _ListOf(_checked(check_pattern)),
         "[TYPE, ...]",
     ),
     "takes": AgentField(
@@ -258,7 +248,7 @@ FIELDS: dict[str, AgentField] = {
         _ListOf(
             _RecordOf(
                 TaskFilter,
-                ws=_workstream,
+                ws=_checked(partial(names.name, "workstream")),
                 type=_word,
                 labels=_ListOf(_word),
                 capability=_word,
@@ -267,9 +257,11 @@ FIELDS: dict[str, AgentField] = {
         "[{ws, type, labels, capability}, ...]",
     ),
     "every": AgentField("Start it so often.", _interval, "1h"),
-    "cron": AgentField("Start it at these times.", _cron, '"0 7 * * 1-5"'),
+    "cron": AgentField("Start it at these times.", _checked(check_cron), '"0 7 * * 1-5"'),
     "timezone": AgentField(
-        "The time zone of `cron`; that of the machine if it is not given.", _zone, "Europe/Berlin"
+        "The time zone of `cron`; that of the machine if it is not given.",
+        _checked(check_zone),
+        "Europe/Berlin",
     ),
     "ignore_self": AgentField("Events of its own do not start it.", _truth, "true"),
     "allowed_tools": AgentField(

@@ -138,19 +138,14 @@ def integer(text: str) -> int:
     return int(text)
 
 
-def _count(text: str) -> int:
-    number = integer(text)
-    if number < 0:
-        raise ValueError(f"{text} is less than 0")
-    return number
+def _at_least(least: int) -> Convert:
+    def convert(text: str) -> int:
+        number = integer(text)
+        if number < least:
+            raise ValueError(f"{text} is less than {least}")
+        return number
 
-
-def _positive(text: str) -> int:
-    """How many to show: with 0 the answer would say that there are none."""
-    number = integer(text)
-    if number < 1:
-        raise ValueError(f"{text} is less than 1")
-    return number
+    return convert
 
 
 def filled(text: str) -> str:
@@ -205,8 +200,8 @@ WORD = Type("WORD")
 WORDS = Type("WORDS")
 INTEGER = Type("N", integer, is_integer=True)
 PRIORITY = Type("N", _priority, is_integer=True)
-COUNT = Type("N", _count, is_integer=True)
-POSITIVE = Type("N", _positive, is_integer=True)
+COUNT = Type("N", _at_least(0), is_integer=True)
+POSITIVE = Type("N", _at_least(1), is_integer=True)
 ID = Type("ID", integer, is_integer=True)
 DURATION = Type("DURATION")
 TIME = Type("TIME")
