@@ -105,7 +105,8 @@ class _Markdown:
     def read(self, text: str) -> list[Entry]:
         """The entries of a text."""
         for number, line in enumerate(text.split("\n"), start=1):
-            self._line(f"line {number}", _TABS.sub(_spaces, line.removesuffix("\r")))
+            spaced = _TABS.sub(lambda tabs: tabs[0].expandtabs(4), line.removesuffix("\r"))
+            self._line(f"line {number}", spaced)
         return [self._with_description(number, entry) for number, entry in enumerate(self._entries)]
 
     def _line(self, place: str, line: str) -> None:
@@ -171,10 +172,6 @@ class _Markdown:
         if "description" in entry.fields:
             return msgspec.structs.replace(entry, problem="it has two descriptions")
         return msgspec.structs.replace(entry, fields={**entry.fields, "description": text})
-
-
-def _spaces(tabs: re.Match[str]) -> str:
-    return tabs[0].expandtabs(4)
 
 
 def _without_closing(text: str) -> str:

@@ -244,7 +244,8 @@ class _IssueReading:
         for place, message in self._problems:
             self.losses.lose("records that cannot be read", example=f"{place}: {message}")
         needs = {need for i, _ in taken for need in (*i.needs, *i.needs_failure_of)}
-        self._left_out |= {need: True for need in needs if _is_external(need)}
+        # A need of another project blocks the issue until that delivers it.
+        self._left_out |= {need: True for need in needs if need.startswith("external:")}
         return list(self._settled(taken))
 
     def _settled(
@@ -286,11 +287,6 @@ def _number(place: str) -> tuple[str, int]:
     """A key that sorts the places of one file by line."""
     file, _, number = place.rpartition(" ")
     return file, int(number)
-
-
-def _is_external(issue_id: str) -> bool:
-    """Whether a need is in another project: beads blocks the issue until that delivers it."""
-    return issue_id.startswith("external:")
 
 
 def _record(line: bytes) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 
@@ -344,7 +343,9 @@ class Notifier:
         shown = [self._orc.engine.event(number) for number in rule_queue.batch[:LISTED]]
         templates = rule_queue.rule.title, rule_queue.rule.body
         count = len(rule_queue.batch)
-        return compose(rule_queue.name, templates, shown, _for_programs, fields_of, count), count
+        return compose(
+            rule_queue.name, templates, shown, lambda record: {**as_dict(record)}, fields_of, count
+        ), count
 
     def _end(self, ended: _Ended) -> None:
         """Record how an attempt has ended."""
@@ -447,10 +448,6 @@ def _key(rule: Rule) -> str:
     """The filters of a rule as a text, which decide the events that fit it."""
     filters = (rule.on, rule.agents, rule.workstreams, rule.tasks, rule.labels, rule.priority)
     return msgspec.json.encode(filters).decode()
-
-
-def _for_programs(record: Recorded) -> dict[str, Any]:
-    return {**as_dict(record)}
 
 
 def fields(record: Recorded, state: State, sentences: Sentences, now: str) -> dict[str, str]:

@@ -110,7 +110,9 @@ class Terminals(TerminalRecords, name="terminals"):
             raise BadInput(f"The path of the program has a `=`: {escape(path)}")
         self.reap(agent=agent)
         server = TmuxServer(self._socket(board))
-        socket_path = server.start(_server_variables(), _reaping(board))
+        # The agent of a window does not record its end.
+        reaping = [*command_line(board), "--agent", SYSTEM, "terminal", "reap"]
+        socket_path = server.start(_server_variables(), reaping)
         try:
             start = TerminalStart((program, *arguments), folder, this_machine(), socket_path)
             terminal = self._start(id, start, task, agent)
@@ -382,11 +384,6 @@ def _server_variables() -> dict[str, str]:
     for name in (MARK, "ORCHESTRATOR_DIR", "TERM"):
         variables.pop(name, None)
     return variables
-
-
-def _reaping(board: str) -> list[str]:
-    """The words of the command that records ends; the agent of a window did not call it."""
-    return [*command_line(board), "--agent", SYSTEM, "terminal", "reap"]
 
 
 def _mark(terminal: Terminal) -> str:

@@ -24,7 +24,7 @@ def with_addition(text: str, path: tuple[str, ...], lines: str) -> str:
         Refused: It is written in a form in which lines cannot be added.
     """
     before = _read(text)
-    node, missing = _compose(text), list(path)
+    node, missing = yaml.compose(text, Loader=yaml.SafeLoader), list(path)
     while missing and isinstance(node, yaml.MappingNode):
         inner = next((v for k, v in node.value if k.value == missing[0]), None)
         if inner is None:
@@ -41,7 +41,8 @@ def with_addition(text: str, path: tuple[str, ...], lines: str) -> str:
     head = text[:place]
     head += "" if not head or head.endswith("\n") else "\n"
     new = head + marked + text[place:]
-    if not _has_grown(before, _read(new)):
+    after = _read(new)
+    if before == after or not _holds(after, before):
         raise _foreign(path)
     return new
 
@@ -59,10 +60,6 @@ def _read(text: str) -> Any:
         raise BadInput(f"this is not YAML: {error}") from None
 
 
-def _compose(text: str) -> yaml.Node | None:
-    return yaml.compose(text, Loader=yaml.SafeLoader)
-
-
 def _end(text: str, node: yaml.Node) -> int:
     """The beginning of the line after the last value of a node."""
     while isinstance(node, yaml.CollectionNode) and node.value and not node.flow_style:
@@ -72,12 +69,8 @@ def _end(text: str, node: yaml.Node) -> int:
     return len(text) if place < 0 else place + 1
 
 
-def _has_grown(old: Any, new: Any) -> bool:
-    """Whether all old text is still there and text was added."""
-    return old != new and _holds(new, old)
-
-
 def _holds(new: Any, old: Any) -> bool:
+    """Whether all that was there still is."""
     if old is None:
         return True
     if isinstance(old, dict):

@@ -85,7 +85,7 @@ def message_tools(orc: AsyncOrchestrator, me: Self, warnings: list[str]) -> list
         ),
         served("broadcast", "Send a message to all peers that are here.", _broadcast, "text"),
         served("list_peers", "List the agents that are here.", _list, reads=True),
-        served("whoami", "Say your own name.", _whoami, reads=True),
+        served("whoami", "Say your own name.", lambda _, me: me.name, reads=True),
         served(
             "set_name", "Change your name; your mail follows.", _rename, "name", is_idempotent=True
         ),
@@ -121,10 +121,6 @@ def _broadcast(orc: Orchestrator, me: Self, text: str) -> str:
 def _list(orc: Orchestrator, me: Self) -> str:
     names = sorted([*_peers(orc, me), me.name])
     return "\n".join(f"{escape(name)}{' (you)' if name == me.name else ''}" for name in names)
-
-
-def _whoami(_orc: Orchestrator, me: Self) -> str:
-    return me.name
 
 
 def _rename(orc: Orchestrator, me: Self, name: str) -> str:

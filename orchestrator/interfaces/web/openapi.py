@@ -103,7 +103,7 @@ def _operation(route: Endpoint, results: ResultSchemas) -> dict[str, Any]:
         if route.example:
             content["example"] = route.example
         operation["requestBody"] = {
-            "required": bool(_schema_fields(route.body)),
+            "required": any(field.required for field in msgspec.structs.fields(route.body)),
             "content": {"application/json": content},
         }
     return operation
@@ -122,10 +122,6 @@ def _name(route: Endpoint) -> str:
 def _schema(kind: Any) -> dict[str, Any]:
     (schema,), _ = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
     return schema
-
-
-def _schema_fields(kind: type[msgspec.Struct]) -> list[str]:
-    return [field.name for field in msgspec.structs.fields(kind) if field.required]
 
 
 def _parameters(route: Endpoint) -> Iterator[dict[str, Any]]:
@@ -220,7 +216,7 @@ def _command(path: str, call: CommandCall, method: str, results: ResultSchemas) 
             "content": {
                 "application/json": {
                     "schema": {**call.input_schema(), "additionalProperties": False},
-                    "example": _example(call),
+                    "example": {p.name: _value(p) for p in call.parameters if p.is_required},
                 }
             },
         }
@@ -252,10 +248,6 @@ def _argument(parameter: Parameter) -> dict[str, Any]:
     if "description" in parameter.schema:
         argument["description"] = parameter.schema["description"]
     return argument
-
-
-def _example(call: CommandCall) -> dict[str, Any]:
-    return {p.name: _value(p) for p in call.parameters if p.is_required}
 
 
 _VALUES: dict[str, Any] = {
