@@ -1,16 +1,12 @@
 """``busytown plan``: the command of busytown beside its event queue, for scripts and agents made for it."""
 
-from typing import TYPE_CHECKING
-
+from orchestrator.domain.event_log import QueueEvent
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BUSYTOWN
 from orchestrator.interfaces.cli.event_queue import WORKER, pushed
 from orchestrator.interfaces.cli.parameters import argument
 from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run
-
-if TYPE_CHECKING:
-    from orchestrator.domain.event_log import QueueEvent
 
 
 @BUSYTOWN.command("plan", example="plan prds/pay.md --worker ann")

@@ -4,7 +4,7 @@ import gc
 import os
 from importlib.util import find_spec
 
-from orchestrator.core.errors import UsageError
+from orchestrator.core.errors import BadName, UsageError
 from orchestrator.interfaces.cli.commands import BOARD
 from orchestrator.interfaces.cli.layout import is_terminal
 from orchestrator.interfaces.cli.parameters import ONLY_WORKSTREAM, flag
@@ -70,7 +70,6 @@ def _user() -> str:
     import getpass
 
     from orchestrator.core import names
-    from orchestrator.core.errors import BadName
 
     try:
         return names.agent(getpass.getuser())

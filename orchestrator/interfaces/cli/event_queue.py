@@ -8,8 +8,8 @@ import msgspec
 
 from orchestrator.core import clock
 from orchestrator.core.errors import OrchestratorError, UsageError
-from orchestrator.core.strict_json import visible_json
-from orchestrator.domain.event_log import queue_event
+from orchestrator.core.strict_json import strict_json, visible_json
+from orchestrator.domain.event_log import QueueEvent, queue_event
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import EVENTS
 from orchestrator.interfaces.cli.parameters import argument, option, text_file
@@ -17,7 +17,6 @@ from orchestrator.interfaces.cli.rendering import Answer, listing, note, say, wr
 from orchestrator.interfaces.cli.run import Run, either, given, once
 
 if TYPE_CHECKING:
-    from orchestrator.domain.event_log import QueueEvent
     from orchestrator.domain.subscriptions.records import DeadLetter
 
 Value = TypeVar("Value")
@@ -64,8 +63,6 @@ def push(
     run: Run, type: str, worker: str | None, payload: str | None, file: str | None
 ) -> "Answer[QueueEvent]":
     """Push an event; agents that listen for its type are started by it."""
-    from orchestrator.core.strict_json import strict_json
-
     text = either("payload", payload, file)
     value = {} if text is None else strict_json(text)
     answer = pushed(run, type, value, worker)

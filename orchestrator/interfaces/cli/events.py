@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orchestrator.core.errors import UsageError, suggestion
+from orchestrator.core.errors import BadInput, UsageError, suggestion
 from orchestrator.core.printable import escape
-from orchestrator.domain.event_log import as_dict, queue_event
+from orchestrator.domain.event_log import EventObject, QueueEvent, as_dict, queue_event
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, BUSYTOWN, EVENTS
 from orchestrator.interfaces.cli.layout import fitted, is_terminal, lines, parts
@@ -18,7 +18,6 @@ from orchestrator.interfaces.cli.run import Run, once
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
-    from orchestrator.domain.event_log import EventObject, QueueEvent
     from orchestrator.maintenance.archiving import Archived
 
     Line = Callable[[Recorded], str]
@@ -214,7 +213,6 @@ def _payload(facts: tuple[str, ...]) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     """The text as JSON, if it is JSON that the log can store without loss; else the text itself."""
-    from orchestrator.core.errors import BadInput
     from orchestrator.core.strict_json import strict_json
 
     try:

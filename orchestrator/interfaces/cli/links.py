@@ -1,12 +1,13 @@
 """``orc task ready``, ``blocked``, ``dep``, ``graph``: ready tasks, waiting tasks and their links."""
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from orchestrator.core.printable import escape
-from orchestrator.domain.tasks.dependencies import Blocked, Graph
+from orchestrator.domain.tasks.dependencies import Blocked, Branch, Graph
+from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.relations import BLOCKING, KINDS, EdgeKind
 from orchestrator.interfaces.cli import drawing, types
 from orchestrator.interfaces.cli.commands import DEP, TASK
@@ -23,10 +24,6 @@ from orchestrator.interfaces.cli.rendering import Answer, Joined, present_lines,
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line, line_of, why
 from orchestrator.interfaces.cli.task_words import named
-
-if TYPE_CHECKING:
-    from orchestrator.domain.tasks.dependencies import Branch
-    from orchestrator.domain.tasks.records import Task
 
 MANY = 500
 """Default number of tasks in a drawing; a larger one is not readable."""

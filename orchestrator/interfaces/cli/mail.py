@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from orchestrator.core.errors import OrchestratorError, UsageError
 from orchestrator.core.printable import amount, escape
-from orchestrator.domain.mail.records import KINDS, PRIORITIES
+from orchestrator.domain.mail.records import KINDS, PRIORITIES, Receipt
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MAIL
 from orchestrator.interfaces.cli.layout import facts, lines, parts, section, shown_time
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from orchestrator.domain.mail.commands import InboxItem
     from orchestrator.domain.mail.letters import Letter
     from orchestrator.domain.mail.matters import UnreadCount
-    from orchestrator.domain.mail.records import Receipt
     from orchestrator.domain.mail.search import SearchMatch
     from orchestrator.interfaces.cli.injection import Block
 

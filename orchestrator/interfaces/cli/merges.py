@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from orchestrator.core.printable import escape, escape_lines, one_line
-from orchestrator.domain.merges.records import Submission
+from orchestrator.domain.merges.records import Strategy, Submission
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import MERGE
 from orchestrator.interfaces.cli.layout import facts, parts, shown_time, table, titled
@@ -13,7 +13,6 @@ from orchestrator.interfaces.cli.run import Run, given
 
 if TYPE_CHECKING:
     from orchestrator.domain.merges.commands import SubmissionView
-    from orchestrator.domain.merges.records import Strategy
     from orchestrator.domain.tasks.records import Task
 
 INTO = together(

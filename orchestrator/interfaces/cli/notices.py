@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orchestrator.core import clock
+from orchestrator.core import clock, system
 from orchestrator.core.errors import NotFound, Refused, UsageError
 from orchestrator.core.printable import amount, escape, one_line
 from orchestrator.interfaces.cli import types
@@ -250,8 +250,6 @@ def run_(run: Run, once: bool) -> "Answer[list[NoticeReport]] | None":
 
 def _stop_by_signals(notifier: Any) -> None:
     """Let the first signal that asks the process to end stop a notifier, and a second one end it."""
-    from orchestrator.core import system
-
     before = {number: signal.getsignal(number) for number in system.INTERRUPTS}
 
     def stop(_number: int, _frame: FrameType | None) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,6 @@ from orchestrator.interfaces.cli.rendering import Answer, plain, present, warn
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from orchestrator.index.description import Relation
     from orchestrator.index.named import NamedQuery
     from orchestrator.index.query import QueryResult

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from orchestrator.core import clock
 from orchestrator.core.printable import escape, few
-from orchestrator.domain.event_log import as_dict
+from orchestrator.domain.event_log import EventObject, as_dict
 from orchestrator.domain.tasks.transitions import way_on
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, TASK
@@ -23,15 +23,13 @@ from orchestrator.interfaces.cli.parameters import (
 from orchestrator.interfaces.cli.rendering import Answer, Joined, present_lines, warn
 from orchestrator.interfaces.cli.run import Run
 from orchestrator.interfaces.cli.task_lines import line
-from orchestrator.reports.timeline import LAST
+from orchestrator.reports.timeline import LAST, Timeline
 
 if TYPE_CHECKING:
     from orchestrator.core.events import Recorded
-    from orchestrator.domain.event_log import EventObject
     from orchestrator.integrations.commits import Commit, Orphan, Orphans
     from orchestrator.reports.lint import Flaw
     from orchestrator.reports.similar import Similar
-    from orchestrator.reports.timeline import Timeline
 
 
 @TASK.command("lint", example="lint build --where 'priority <= 2'", reads=True)

@@ -9,7 +9,7 @@ from orchestrator.core import paths
 from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import NoBoard, OrchestratorError, UsageError
 from orchestrator.core.printable import escape
-from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES
+from orchestrator.domain.agents.records import OUTCOMES, OVERSEER, SEVERITIES, Session
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, SESSION
 from orchestrator.interfaces.cli.endings import COMPLETING, Ended, completed, ended
@@ -20,7 +20,6 @@ from orchestrator.interfaces.cli.run import Run, either, given, once
 from orchestrator.interfaces.cli.task_words import Words, mine_or_named
 
 if TYPE_CHECKING:
-    from orchestrator.domain.agents.records import Session
     from orchestrator.domain.tasks.records import Task
     from orchestrator.planning.prime import Prime
 

@@ -3,13 +3,12 @@
 from typing import TYPE_CHECKING
 
 from orchestrator.core.printable import escape, few
-from orchestrator.domain.tasks.records import ENDED
+from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.interfaces.cli.layout import paint, shown_time
 from orchestrator.interfaces.cli.run import Run
 
 if TYPE_CHECKING:
     from orchestrator.domain.tasks.blockers import Blocker
-    from orchestrator.domain.tasks.records import Task
 
 COLOURS = {
     "in_progress": "blue",

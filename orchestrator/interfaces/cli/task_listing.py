@@ -1,12 +1,13 @@
 """``orc ls`` and ``task list``: tasks, one on each line."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError, did_you_mean
 from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.filters import GROUPS
+from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.stages import STAGES, STANDINGS, stage_of
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, TASK
@@ -16,9 +17,6 @@ from orchestrator.interfaces.cli.rendering import Answer
 from orchestrator.interfaces.cli.run import Run, given
 from orchestrator.interfaces.cli.task_lines import COLOURS, line_of, review_of
 from orchestrator.interfaces.cli.task_options import FACT_FILTERS
-
-if TYPE_CHECKING:
-    from orchestrator.domain.tasks.records import Task
 
 SHOWN = 50
 """Lines of a listing; the number of the other tasks follows."""

@@ -7,9 +7,9 @@ import msgspec
 
 from orchestrator.core.clock import spoken
 from orchestrator.core.printable import escape, escape_lines
-from orchestrator.domain.event_log import as_dict
+from orchestrator.domain.event_log import EventObject, as_dict
 from orchestrator.domain.tasks.facts import KEPT
-from orchestrator.domain.tasks.records import ENDED, HELD
+from orchestrator.domain.tasks.records import ENDED, HELD, Evidence, Task
 from orchestrator.domain.tasks.transitions import allowed_transitions
 from orchestrator.interfaces.cli.commands import TASK
 from orchestrator.interfaces.cli.layout import fields, parts, section, shown_time, titled
@@ -22,10 +22,8 @@ from orchestrator.interfaces.cli.task_words import Words, mine_or_only, task_wor
 if TYPE_CHECKING:
     from orchestrator import Orchestrator
     from orchestrator.core.events import Recorded
-    from orchestrator.domain.event_log import EventObject
     from orchestrator.domain.merges.records import Submission
     from orchestrator.domain.tasks.blockers import Blocker, Edge
-    from orchestrator.domain.tasks.records import Evidence, Task
     from orchestrator.domain.tasks.relations import Signal
 
 
