@@ -8,9 +8,9 @@ thread of :meth:`Notifier.run` decides and uses the board; a thread for each not
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
@@ -29,7 +29,13 @@ from orchestrator.notices.sending import LEASE, send
 from orchestrator.notices.texts import LISTED, NoticeText, compose
 from orchestrator.reports.sentences import Sentences
 from orchestrator.reports.timeline import tasks_in
-from orchestrator.supervisor.event_work import records
+from orchestrator.supervisor.event_reading import (
+    ReaderMemory,
+    WaitingEvents,
+    records,
+    remembered,
+    scan,
+)
 from orchestrator.supervisor.log_watch import LogWatch
 from orchestrator.supervisor.places import board_name
 
@@ -65,24 +71,19 @@ class _Ended(msgspec.Struct, frozen=True):
     rule_queue: "_RuleQueue"
     attempt: Attempt
     notice: NoticeText
-    count: int
     reason: str
 
 
-class _RuleQueue(msgspec.Struct, eq=False):
+class _RuleQueue(WaitingEvents, kw_only=True, eq=False):
     """The events of a rule that wait for a notice.
 
     Attributes:
-        position: Up to here its subscriber has settled every event; ``pending`` begins after it.
-        pending: The events that fit, up to the last one that was read.
         batch: The events of the notice that waits for its next attempt, if this process began it.
         is_sending: A thread sends a notice.
     """
 
     name: str
     rule: Rule
-    position: int
-    pending: deque[int] = msgspec.field(default_factory=deque)
     batch: tuple[int, ...] = ()
     is_sending: bool = False
 
@@ -92,17 +93,13 @@ class _RuleQueue(msgspec.Struct, eq=False):
         return subscriber_of(self.name)
 
 
-class _NotifierMemory(msgspec.Struct, frozen=True):
+class _NotifierMemory(ReaderMemory, frozen=True, kw_only=True):
     """What the notifier before this one kept: where the events that wait begin, for each rule.
 
     Attributes:
-        event: The last event that it had read.
-        ts: The time of this event, by which a log that was restored is recognized.
         begins: By rule: the key of its filters, and the event after which its events may wait.
     """
 
-    event: int = 0
-    ts: str = ""
     begins: dict[str, tuple[str, int]] = {}
 
 
@@ -211,7 +208,7 @@ class Notifier:
     def _load(self, state: State) -> None:
         """Take over the rules of the file; those that are new begin where their subscribers are."""
         if self._memory is None:
-            self._memory = self._remembered(state)
+            self._memory = remembered(self._orc, _READER, _NotifierMemory, state.event)
             self._head = state.event
         known = self._rules.all()
         queues: dict[str, _RuleQueue] = {}
@@ -222,9 +219,9 @@ class Notifier:
                 position = self._orc.subscriptions.open(subscriber_of(name)).position
                 begin = max(position, self._begin_of(name, rule))
                 rule_queue = _RuleQueue(
-                    name,
-                    rule,
-                    position,
+                    name=name,
+                    rule=rule,
+                    position=position,
                     is_sending=rule_queue is not None and rule_queue.is_sending,
                 )
                 changed.append((rule_queue, begin))
@@ -237,13 +234,9 @@ class Notifier:
         key, begin = self._memory.begins.get(name, ("", 0))
         return begin if key == _key(rule) else 0
 
-    def _scan(self, state: State, queues: list[tuple[_RuleQueue, int]]) -> None:
+    def _scan(self, state: State, begins: Iterable[tuple[_RuleQueue, int]]) -> None:
         """Queue the events that fit: for each rule those after its event, up to the last event read."""
-        first = min((begin for _, begin in queues), default=self._head)
-        for record in records(self._orc, first, self._head):
-            for rule_queue, begin in queues:
-                if record.id > begin:
-                    self._note(state, rule_queue, record)
+        scan(self._orc, begins, self._head, partial(self._note, state))
 
     def _read(self, state: State) -> None:
         """Read new events, once for all rules; everything again if the log was replaced by an older one."""
@@ -265,7 +258,8 @@ class Notifier:
     def _begin(self, rule_queue: _RuleQueue, state: State) -> None:
         """Begin the next notice of a rule, if it may begin now."""
         subscriber = state.subscriptions[rule_queue.id]
-        self._settle(rule_queue, subscriber, state)
+        if rule_queue.settle(subscriber.position):
+            self._scan(state, [(rule_queue, rule_queue.position)])
         now = self._orc.engine.now()
         if pause_of(subscriber, NO_LIMITS, now) is not None:
             return
@@ -294,19 +288,9 @@ class Notifier:
         if attempt is not None:
             self._start(rule_queue, attempt)
 
-    def _settle(self, rule_queue: _RuleQueue, subscriber: Subscriber, state: State) -> None:
-        """Bring a rule to the position of its subscriber, which others may have moved."""
-        if subscriber.position < rule_queue.position:
-            rule_queue.pending.clear()
-            rule_queue.position = subscriber.position
-            self._scan(state, [(rule_queue, rule_queue.position)])
-        rule_queue.position = subscriber.position
-        while rule_queue.pending and rule_queue.pending[0] <= rule_queue.position:
-            rule_queue.pending.popleft()
-
     def _start(self, rule_queue: _RuleQueue, attempt: Attempt) -> None:
         """Let a thread send a notice."""
-        notice, count = self._notice(rule_queue, attempt)
+        notice = self._notice(rule_queue, attempt)
         rule, now = rule_queue.rule, self._orc.engine.now()
         until = time.time() + clock.between(now, attempt.until)  # by the clock of this machine
 
@@ -315,14 +299,14 @@ class Notifier:
                 reason = self._send(rule, notice, until)
             except Exception as error:  # noqa: BLE001  the attempt must end; the text may hold an address
                 reason = f"sending failed with {type(error).__name__}"
-            self._inbox.put(_Ended(rule_queue, attempt, notice, count, reason))
+            self._inbox.put(_Ended(rule_queue, attempt, notice, reason))
 
         rule_queue.is_sending = True
         self._sending += 1
         threading.Thread(target=work, name=f"send-{rule_queue.name}", daemon=True).start()
 
-    def _notice(self, rule_queue: _RuleQueue, attempt: Attempt) -> tuple[NoticeText, int]:
-        """The notice of an attempt, and the number of its events.
+    def _notice(self, rule_queue: _RuleQueue, attempt: Attempt) -> NoticeText:
+        """The notice of an attempt.
 
         If another process has begun it, its events are those that fit now, and its last one in any case.
         """
@@ -342,10 +326,14 @@ class Notifier:
 
         shown = [self._orc.engine.event(number) for number in rule_queue.batch[:LISTED]]
         templates = rule_queue.rule.title, rule_queue.rule.body
-        count = len(rule_queue.batch)
         return compose(
-            rule_queue.name, templates, shown, lambda record: {**as_dict(record)}, fields_of, count
-        ), count
+            rule_queue.name,
+            templates,
+            shown,
+            lambda record: {**as_dict(record)},
+            fields_of,
+            len(rule_queue.batch),
+        )
 
     def _end(self, ended: _Ended) -> None:
         """Record how an attempt has ended."""
@@ -375,7 +363,7 @@ class Notifier:
             NoticeReport(
                 rule=rule_queue.name,
                 title=ended.notice.title,
-                events=ended.count,
+                events=len(ended.notice.events) + ended.notice.more,
                 attempt=attempt.number,
                 reason=reason,
                 is_last=is_last,
@@ -414,16 +402,6 @@ class Notifier:
 
     # The memory for the next notifier
 
-    def _remembered(self, state: State) -> _NotifierMemory:
-        """The memory that the notifier before this one kept; an empty one if it is of another log."""
-        try:
-            text = self._orc.engine.cursors.read(_READER)
-            memory = msgspec.json.decode(text or "{}", type=_NotifierMemory)
-            known = memory.event and self._orc.engine.event(memory.event).ts
-        except (msgspec.MsgspecError, NotFound):
-            return _NotifierMemory()
-        return memory if known == memory.ts and memory.event <= state.event else _NotifierMemory()
-
     def _save(self) -> None:
         """Keep for the next notifier from where on events may wait; without it, more of the log is read."""
         if self._memory is None or not self._head:
@@ -436,7 +414,8 @@ class Notifier:
             for rule_queue in self._queues.values()
         }
         with suppress(OrchestratorError):
-            memory = _NotifierMemory(self._head, self._orc.engine.event(self._head).ts, begins)
+            ts = self._orc.engine.event(self._head).ts
+            memory = _NotifierMemory(event=self._head, ts=ts, begins=begins)
             self._orc.engine.cursors.write(_READER, msgspec.json.encode(memory).decode())
 
 

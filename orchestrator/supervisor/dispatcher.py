@@ -21,7 +21,8 @@ from orchestrator.core.trust import Trust
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.limits import Pause, pause_of
 from orchestrator.supervisor.attempts import Attempts, Ended
-from orchestrator.supervisor.event_work import EventWork, records
+from orchestrator.supervisor.event_reading import records
+from orchestrator.supervisor.event_work import EventWork
 from orchestrator.supervisor.log_watch import LogWatch
 from orchestrator.supervisor.processes import GRACE, AgentLog, runner_folder
 from orchestrator.supervisor.schedules import LONGEST_WAIT, Schedules

@@ -3,45 +3,39 @@
 
 import os
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 
 import msgspec
 
 from orchestrator.api import Orchestrator
 from orchestrator.core import clock
-from orchestrator.core.errors import NotFound
 from orchestrator.core.events import Recorded
 from orchestrator.core.machine import this_machine
 from orchestrator.domain.event_log import queue_event
 from orchestrator.domain.state import State
 from orchestrator.domain.subscriptions.patterns import hears
-from orchestrator.domain.subscriptions.records import DUE, Attempt, Subscriber
+from orchestrator.domain.subscriptions.records import DUE, Attempt
 from orchestrator.engine import cause_mark
 from orchestrator.runtimes.output import AttemptResult
 from orchestrator.supervisor.agent_files import AgentFile
+from orchestrator.supervisor.event_reading import ReaderMemory, WaitingEvents, remembered, scan
 from orchestrator.supervisor.schedules import is_due_for, schedule_of
 from orchestrator.supervisor.sources import AttemptInput, Check, Offer
 from orchestrator.supervisor.workers import Worker
 
 _SAVE = 5000  # events after which what waits is kept although the runner goes on
-_BATCH = 500  # events that are read at once
 
 
-class _Ear(msgspec.Struct):
+class _Ear(WaitingEvents, kw_only=True):
     """What an agent hears under its file.
 
     Attributes:
         key: What decides which events it hears.
-        position: Up to here its subscriber has settled every event; ``pending`` begins after it.
-        pending: The events that it hears, up to the last one that was read.
     """
 
     file: AgentFile
     key: str
-    position: int
-    pending: deque[int] = msgspec.field(default_factory=deque)
 
     def listens(self, type: str) -> bool:
         """Whether events of a type may start it."""
@@ -72,11 +66,9 @@ class _Known(msgspec.Struct, frozen=True):
     pending: tuple[int, ...]
 
 
-class _Memory(msgspec.Struct, frozen=True):
-    """What a former runner knew of all agents, up to an event of this time."""
+class _Memory(ReaderMemory, frozen=True, kw_only=True):
+    """What a former runner knew of all agents."""
 
-    event: int = 0
-    ts: str = ""
     agents: dict[str, _Known] = {}
 
 
@@ -103,7 +95,7 @@ class EventWork:
         """Hear for these agents; for those that are new or changed from their positions on."""
         self._head = head
         if self._saved < 0:
-            self._memory = self._remembered()
+            self._memory = remembered(self._orc, self._reader, _Memory, self._head)
             self._saved = self._memory.event
         ears: dict[str, _Ear] = {}
         changed: list[tuple[_Ear, int]] = []
@@ -135,7 +127,8 @@ class EventWork:
         if self._saved == self._head or not self._head:
             return
         known = {id: _Known(e.key, e.position, tuple(e.pending)) for id, e in self._ears.items()}
-        memory = _Memory(self._head, self._orc.engine.event(self._head).ts, known)
+        ts = self._orc.engine.event(self._head).ts
+        memory = _Memory(event=self._head, ts=ts, agents=known)
         self._orc.engine.cursors.write(self._reader, msgspec.json.encode(memory).decode())
         self._saved = self._head
 
@@ -143,23 +136,13 @@ class EventWork:
         if self._head - self._saved >= _SAVE:
             self.save()
 
-    def _remembered(self) -> _Memory:
-        """What was kept, if it is of this log."""
-        try:
-            text = self._orc.engine.cursors.read(self._reader)
-            memory = msgspec.json.decode(text or "{}", type=_Memory)
-            known = memory.event and self._orc.engine.event(memory.event).ts
-        except (msgspec.MsgspecError, NotFound):
-            return _Memory()
-        return memory if known == memory.ts and memory.event <= self._head else _Memory()
-
     def _ear(self, worker: Worker) -> tuple[_Ear, int]:
         """What an agent hears, and after which event to look for more."""
         position = self._orc.subscriptions.open(worker.id).position
         settings = worker.file.settings
         heard_by = (settings.listen, settings.ignore_self, schedule_of(worker.file))
         key = msgspec.json.encode(heard_by).decode()
-        ear = _Ear(worker.file, key, position)
+        ear = _Ear(file=worker.file, key=key, position=position)
         known = self._memory.agents.get(worker.id)
         if (
             known is None
@@ -187,7 +170,8 @@ class EventWork:
         if subscriber is None:
             return None
         ear = self._ears[worker.id]
-        self._settle(ear, subscriber)
+        if ear.settle(subscriber.position):
+            self._scan([(ear, ear.position)])
         now = self._orc.engine.now() if subscriber.attempts else ""
         for attempt in subscriber.attempts:
             is_here = attempt.event in worker.running or attempt.task
@@ -244,36 +228,9 @@ class EventWork:
             default=float("inf"),
         )
 
-    def _settle(self, ear: _Ear, subscriber: Subscriber) -> None:
-        """Bring an agent to the position of its subscriber, which others may have moved."""
-        if subscriber.position == ear.position:
-            return
-        is_back = subscriber.position < ear.position
-        ear.position = subscriber.position
-        if is_back:
-            ear.pending.clear()
-            self._scan([(ear, ear.position)])
-        while ear.pending and ear.pending[0] <= ear.position:
-            ear.pending.popleft()
-
-    def _scan(self, ears: list[tuple[_Ear, int]]) -> None:
+    def _scan(self, begins: Iterable[tuple[_Ear, int]]) -> None:
         """Keep the events that agents hear, each after an event, up to the last one that was read."""
-        first = min((begin for _, begin in ears), default=self._head)
-        for record in records(self._orc, first, self._head):
-            for ear, begin in ears:
-                if record.id > begin:
-                    ear.note(record)
-
-
-def records(orc: Orchestrator, after: int, until: int) -> Iterator[Recorded]:
-    """The events of the log after one, up to another."""
-    while after < until:
-        batch: Iterable[Recorded] = orc.events.read(since=after, first=min(until - after, _BATCH))
-        for record in batch:
-            yield record
-            after = record.id
-        if not batch:
-            return
+        scan(self._orc, begins, self._head, _Ear.note)
 
 
 def _wait(attempt: Attempt, now: str) -> float:
