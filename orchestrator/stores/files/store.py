@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
+from itertools import islice
 
 from orchestrator.core import paths, system
 from orchestrator.core.errors import Damage
@@ -181,11 +182,13 @@ class FileStore:
 
     def _note(self, records: list[Recorded]) -> None:
         """Keep small records that were read or written: a process that follows the log asks for them."""
+        recent = self._recent
         for record in records[-_RECENT:]:
-            if memoryview(record.payload).nbytes <= _SMALL:
-                self._recent[record.id] = record
-        while len(self._recent) > _RECENT:
-            del self._recent[next(iter(self._recent))]
+            if len(record.payload) <= _SMALL:
+                recent[record.id] = record
+        # All at once: each look for the first key passes over the places of the removed ones.
+        for number in [*islice(recent, max(0, len(recent) - _RECENT))]:
+            del recent[number]
 
     def _sync_after_crashed_writer(self) -> None:
         """Sync the data of the last holder, which may have been killed between its write and its sync.
