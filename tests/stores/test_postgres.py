@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -241,27 +241,116 @@ def test_a_commit_that_is_longer_than_a_page_is_read_as_a_whole(
 # Messages to the server
 
 
+def _sent_by(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A list of the statements that a store sends from now on."""
+    sent: list[str] = []
+    connection = store._connection
+
+    def noting(run: Callable[..., object]) -> Callable[..., object]:
+        def note(query: str, *values: object) -> object:
+            sent.append(query)
+            return run(query, *values)
+
+        return note
+
+    for name in "post", "execute":  # each other method calls one of them
+        monkeypatch.setattr(connection, name, noting(getattr(connection, name)))
+    return sent
+
+
 def test_a_command_costs_three_messages_also_if_others_have_written_meanwhile(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock, which brings the new events; the commit; the release, which announces the commit."""
-    monkeypatch.setattr(snapshot_schedule, "PAUSE", 3600.0)  # a slow machine would save a snapshot
+    # A slow machine would save a snapshot, and a sign of life.
+    monkeypatch.setattr(snapshot_schedule, "PAUSE", 3600.0)
+    monkeypatch.setattr("orchestrator.stores.postgres.rows._FRESH", 3600.0)
     orc, other = Orchestrator.open(url), Orchestrator.open(url)
     orc.workstreams.create("build")
     store = orc.engine.store
     assert isinstance(store, PostgresStore)
-    execute, sent = store._connection.execute, list[str]()
-
-    def count(query: str, values: object = None) -> object:
-        sent.append(query)
-        return execute(query, values)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(store._connection, "execute", count)
-    for _ in range(3):
-        other.tasks.add("build", title="of another")
+    sent = _sent_by(store, monkeypatch)
+    for number in range(3):
+        task = other.tasks.add("build", title="of another").id
+        other.tasks.claim(task, agent="ann")
         sent.clear()
         orc.tasks.add("build", title="mine")
         assert len(sent) == 3, sent
+        sent.clear()
+        orc.tasks.complete(task)
+        assert number == 0 or len(sent) == 3, sent  # the first one reads the settings
+
+
+def test_under_the_lock_a_document_is_read_once_until_one_is_changed_or_a_commit_has_happened(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = PostgresStore(url), PostgresStore(url)
+    sent = _sent_by(store, monkeypatch)
+    for text in (b"a", b"b"):
+        other.documents.write("config.toml", text)
+        for messages in (3, 2):
+            sent.clear()
+            with store.locked("test", WAIT):
+                assert store.documents.read("config.toml") == text
+            assert len(sent) == messages, sent
+    with store.locked("test", WAIT):
+        add(store, START, "a")
+        other.documents.write("config.toml", b"c")
+        assert store.documents.read("config.toml") == b"c"
+        store.documents.write("config.toml", b"d")
+        assert store.documents.read("config.toml") == b"d"
+    other.documents.delete("config.toml")
+    assert store.documents.read("config.toml") is None
+    with store.locked("test", WAIT):
+        assert store.documents.read("config.toml") is None
+
+
+def test_a_statement_that_does_not_fit_into_the_buffer_of_the_system_is_sent_in_parts(
+    url: str,
+) -> None:
+    store = PostgresStore(url)
+    fill(store, ["x" * (15 << 20)], ["b"])
+    assert [len(text) for text in texts_of(store)] == [15 << 20, 1]
+
+
+def test_a_posted_statement_that_fails_or_ends_with_its_connection_does_not_disturb_the_next_one(
+    url: str, admin: psycopg.Connection
+) -> None:
+    connection = PostgresStore(url)._connection
+    connection.post("SELECT 1 / $1::integer", 0)
+    assert connection.quick("SELECT $1::text", "a") == ["a"]
+    connection.post("SELECT 1 / $1::integer", 0)
+    assert connection.value("SELECT 2") == 2
+    connection.post("SELECT 1")
+    _break_all(admin)
+    assert connection.value("SELECT 3") == 3
+    with pytest.raises(InputOutputError, match="division by zero"):
+        connection.quick("SELECT 1 / $1::integer", 0)
+    assert connection.quick("SELECT 1 WHERE false") == []
+
+
+def test_an_interrupt_ends_the_wait_for_a_lock_and_the_statement_in_the_server(
+    url: str, admin: psycopg.Connection
+) -> None:
+    store, other = PostgresStore(url), PostgresStore(url)
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+    def interrupt() -> None:
+        while admin.execute(waiting).fetchone() == (0,):
+            pass
+        signal.raise_signal(signal.SIGINT)
+
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with other.locked("test", WAIT):
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt), store.locked("test", WAIT):
+            pass
+        thread.join()
+        while admin.execute(waiting).fetchone() != (0,):
+            pass
+    signal.signal(signal.SIGINT, usual)
+    fill(store, ["a"])
 
 
 def test_a_commit_whose_writer_was_killed_before_its_announcement_ends_a_wait_all_the_same(
@@ -345,20 +434,20 @@ def test_a_commit_whose_answer_is_lost_is_found_out(
     store = PostgresStore(url)
     (end,) = fill(store, ["a"])
     connection = store._connection
-    execute = connection.execute
+    quick = connection.quick
 
-    def lose_the_answer(query: object, values: object = None) -> object:
-        answer = execute(query, values)  # type: ignore[arg-type]
-        if "moved" in str(query):
+    def lose_the_answer(query: str, *values: object) -> object:
+        answer = quick(query, *values)
+        if "moved" in query:
             monkeypatch.undo()
             assert connection._open is not None
             pid = connection._open.info.backend_pid
             with psycopg.connect(store.address.database, autocommit=True) as admin:
                 admin.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
-            return execute("SELECT 1")
+            return quick("SELECT 1")
         return answer
 
-    monkeypatch.setattr(connection, "execute", lose_the_answer)
+    monkeypatch.setattr(connection, "quick", lose_the_answer)
     with store.locked("test", WAIT):
         end = add(store, end, "b")
         add(store, end, "c")  # the lock was taken again
@@ -370,22 +459,22 @@ def test_the_outcome_is_found_out_although_the_connection_breaks_again_and_anoth
 ) -> None:
     store, other = PostgresStore(url), PostgresStore(url)
     (end,) = fill(store, ["a"])
-    execute, line = store._connection.execute, store._line
+    quick, line = store._connection.quick, store._line
 
-    def lose_the_answer(query: object, values: object = None) -> object:
-        answer = execute(query, values)  # type: ignore[arg-type]
-        if "moved" in str(query):
-            monkeypatch.setattr(store._connection, "execute", execute)
+    def lose_the_answer(query: str, *values: object) -> object:
+        answer = quick(query, *values)
+        if "moved" in query:
+            monkeypatch.setattr(store._connection, "quick", quick)
             _break_all(admin)
             fill(other, ["of another"])
-            return execute("SELECT 1")
+            return quick("SELECT 1")
         return answer
 
     def broken(_number: int) -> bytes | None:
         monkeypatch.setattr(store, "_line", line)
         raise InputOutputError("The connection broke again")
 
-    monkeypatch.setattr(store._connection, "execute", lose_the_answer)
+    monkeypatch.setattr(store._connection, "quick", lose_the_answer)
     monkeypatch.setattr(store, "_line", broken)
     with store.locked("test", WAIT):
         end = add(store, end, "b")
@@ -633,17 +722,17 @@ def test_a_group_whose_answer_is_lost_is_found_out_as_a_whole(
     orc, settled = _with_stream(url), list[BaseException | None]()
     store = orc.engine.store
     assert isinstance(store, PostgresStore)
-    connection, execute = store._connection, store._connection.execute
+    connection, quick = store._connection, store._connection.quick
 
-    def lose_the_answer(query: str, values: object = None) -> object:
-        answer = execute(query, values)  # type: ignore[arg-type]
+    def lose_the_answer(query: str, *values: object) -> object:
+        answer = quick(query, *values)
         if "moved" in query:
-            monkeypatch.setattr(connection, "execute", execute)
+            monkeypatch.setattr(connection, "quick", quick)
             _break_all(admin)
-            return execute("SELECT 1")
+            return quick("SELECT 1")
         return answer
 
-    monkeypatch.setattr(connection, "execute", lose_the_answer)
+    monkeypatch.setattr(connection, "quick", lose_the_answer)
     with orc.engine.grouped(settled.append):
         orc.tasks.add("build", title="one")
         orc.tasks.add("build", title="two")
@@ -683,15 +772,19 @@ def test_a_commit_after_which_the_server_warns_is_not_acknowledged_before_anothe
     """The warning says that it has given up to wait for its synchronous replica."""
     store = PostgresStore(url)
     (end,) = fill(store, ["a"])
-    connection, execute, warned = store._connection, store._connection.execute, [True, True, False]
+    connection, warned = store._connection, [True, True, False]
 
-    def warn(query: str, values: object = None) -> object:
-        answer = execute(query, values)  # type: ignore[arg-type]
-        if query.strip().startswith(("WITH moved", "UPDATE")):
-            connection.has_warned = warned.pop(0)
-        return answer
+    def warning(run: Callable[..., object]) -> Callable[..., object]:
+        def warn(query: str, *values: object) -> object:
+            answer = run(query, *values)
+            if query.strip().startswith(("WITH moved", "UPDATE")):
+                connection.has_warned = warned.pop(0)
+            return answer
 
-    monkeypatch.setattr(connection, "execute", warn)
+        return warn
+
+    for name in "quick", "execute":
+        monkeypatch.setattr(connection, name, warning(getattr(connection, name)))
     with store.locked("test", WAIT):
         add(store, end, "b")
     assert warned == []

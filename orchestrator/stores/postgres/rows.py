@@ -1,5 +1,6 @@
 """What a database keeps beside the log: presence, documents and the positions of readers."""
 
+import threading
 import time
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,20 @@ _PRESENT = """
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     ) FROM orchestrator.attendance WHERE board = %s AND kind = %s
 """
+
+_WRITE = """
+    WITH counted AS (UPDATE orchestrator.boards SET documents = documents + 1 WHERE id = %(board)s)
+    INSERT INTO orchestrator.documents VALUES (%(board)s, %(path)s, %(data)s)
+    ON CONFLICT (board, path) DO UPDATE SET data = excluded.data
+"""
+
+_DELETE = """
+    WITH counted AS (UPDATE orchestrator.boards SET documents = documents + 1 WHERE id = %(board)s)
+    DELETE FROM orchestrator.documents WHERE board = %(board)s AND path = %(path)s
+"""
+
+_SMALL = 64 << 10
+"""The largest document in bytes that is kept in memory."""
 
 
 class RowPresence:
@@ -114,12 +129,29 @@ class RowPresence:
 
 
 class RowDocuments:
-    """Texts by their path."""
+    """Texts by their path.
+
+    Before the commit of a command, its thread reads a document once as long as no document of the board is
+    changed: the lock tells how often that has happened.
+    """
 
     def __init__(self, board: int, connection: Connection, address: BoardAddress) -> None:
         self._board = board
         self._connection = connection
         self._address = address
+        self._thread = 0
+        self._changes = (0, 0)
+        self._known: dict[str, bytes | None] = {}
+
+    def begin(self, changes: tuple[int, int]) -> None:
+        """The calling thread has the lock; what it has read is known if ``changes`` are the same."""
+        if changes != self._changes:
+            self._known.clear()
+        self._thread, self._changes = threading.get_ident(), changes
+
+    def end(self) -> None:
+        """From here on, documents are read again."""
+        self._thread = 0
 
     def where(self, path: str) -> str:
         return f"{path} in {self._address}"
@@ -141,21 +173,21 @@ class RowDocuments:
 
     def read(self, path: str) -> bytes | None:
         question = "SELECT data FROM orchestrator.documents WHERE board = %s AND path = %s"
+        is_stable = self._thread == threading.get_ident()
+        if is_stable and path in self._known:
+            return self._known[path]
         data: bytes | None = self._connection.value(question, (self._board, path))
+        if is_stable and len(data or b"") <= _SMALL:
+            self._known[path] = data
         return data
 
     def write(self, path: str, data: bytes) -> None:
-        self._connection.repeatable(
-            "INSERT INTO orchestrator.documents VALUES (%s, %s, %s)"
-            " ON CONFLICT (board, path) DO UPDATE SET data = excluded.data",
-            (self._board, path, data),
-        )
+        self.end()
+        self._connection.repeatable(_WRITE, {"board": self._board, "path": path, "data": data})
 
     def delete(self, path: str) -> None:
-        self._connection.repeatable(
-            "DELETE FROM orchestrator.documents WHERE board = %s AND path = %s",
-            (self._board, path),
-        )
+        self.end()
+        self._connection.repeatable(_DELETE, {"board": self._board, "path": path})
 
 
 class RowCursors:

@@ -5,7 +5,7 @@ All boards of a database share one schema, ``orchestrator``. Its tables are:
 - ``boards``: each board, with the id and the checksum of its last event;
 - ``events``: the log, one row for each line; the lines are those of the files of a board;
 - ``parts``: the first event of each part of the log but the first, and ``checkpoints``: the state near there;
-- ``documents`` and ``cursors``: texts beside the log;
+- ``documents`` and ``cursors``: texts beside the log; a board counts the changes of its documents;
 - ``snapshots``, ``cold_files``, ``presence`` and ``attendance``: caches and signs of life. They are unlogged:
   they cost no write-ahead log, and are empty after a crash of the server.
 """
@@ -116,7 +116,8 @@ _VERSIONS: tuple[LiteralString, ...] = (
     # of an older version that have a board open: its answer lets them refuse it.
     """
     ALTER TABLE orchestrator.boards
-        ADD COLUMN bytes bigint NOT NULL DEFAULT 0, ADD COLUMN part bigint NOT NULL DEFAULT 1;
+        ADD COLUMN bytes bigint NOT NULL DEFAULT 0, ADD COLUMN part bigint NOT NULL DEFAULT 1,
+        ADD COLUMN documents bigint NOT NULL DEFAULT 0;
     CREATE TABLE orchestrator.parts (
         board integer NOT NULL REFERENCES orchestrator.boards,
         first bigint NOT NULL,
@@ -144,16 +145,18 @@ _VERSIONS: tuple[LiteralString, ...] = (
         _class integer, _board integer, _holder text, _patience text,
         _seen bigint, _most integer, _bytes bigint,
         OUT version integer, OUT head bigint, OUT crc bigint, OUT bytes bigint, OUT part bigint,
-        OUT seconds double precision, OUT snapshot_age double precision, OUT lines text[]
+        OUT documents bigint, OUT seconds double precision, OUT snapshot_age double precision,
+        OUT lines text[]
     ) LANGUAGE plpgsql VOLATILE AS $$
     BEGIN
         PERFORM set_config('lock_timeout', _patience, false), set_config('application_name', _holder, false);
         PERFORM pg_advisory_lock(_class, _board);
-        SELECT boards.head, boards.crc, boards.bytes, boards.part, extract(epoch FROM clock_timestamp()),
+        SELECT boards.head, boards.crc, boards.bytes, boards.part, boards.documents,
+            extract(epoch FROM clock_timestamp()),
             (SELECT number FROM orchestrator.version),
             (SELECT extract(epoch FROM clock_timestamp() - saved_at)
              FROM orchestrator.snapshots WHERE board = _board)
-        INTO STRICT head, crc, bytes, part, seconds, version, snapshot_age
+        INTO STRICT head, crc, bytes, part, documents, seconds, version, snapshot_age
         FROM orchestrator.boards WHERE id = _board;
         IF head > _seen THEN
             lines := ARRAY(SELECT orchestrator.lines_from(_board, _seen + 1, _most, _bytes));

@@ -72,28 +72,31 @@ _KEPT = 100
 _LOOK = 5.0
 """Seconds after which a wait looks at the log itself: a program that was killed has announced nothing."""
 
-_LOCK: LiteralString = "SELECT * FROM orchestrator.acquire_board(%s, %s, %s, %s, %s, %s, %s)"
+_LOCK: LiteralString = r"""
+    SELECT version, head, crc, bytes, part, documents, seconds, snapshot_age, array_to_string(lines, E'\n')
+    FROM orchestrator.acquire_board($1, $2, $3, $4, $5, $6, $7)
+"""
 
 _UNLOCK: LiteralString = "SELECT pg_advisory_unlock_all()"
 """All: who looks for the outcome of a commit may have taken it twice."""
 
-_UNLOCK_AND_ANNOUNCE: LiteralString = "SELECT pg_advisory_unlock_all(), pg_notify(%s, %s)"
+_UNLOCK_AND_ANNOUNCE: LiteralString = "SELECT pg_advisory_unlock_all(), pg_notify($1, $2)"
 
-_APPEND: LiteralString = """
+_APPEND: LiteralString = r"""
     WITH moved AS (
-        UPDATE orchestrator.boards SET head = %(head)s, crc = %(crc)s, bytes = %(bytes)s, part = %(part)s
-        WHERE id = %(board)s AND head = %(after)s AND crc = %(after_crc)s RETURNING id
+        UPDATE orchestrator.boards SET head = $4, crc = $5, bytes = $6, part = $7
+        WHERE id = $1 AND head = $2 AND crc = $3 RETURNING id
     ), added AS (
         INSERT INTO orchestrator.events
-        SELECT moved.id, line.number + %(after)s, line.text
-        FROM moved, unnest(%(lines)s::text[]) WITH ORDINALITY AS line (text, number)
+        SELECT moved.id, line.number + $2, line.text
+        FROM moved, unnest(string_to_array($8, E'\n')) WITH ORDINALITY AS line (text, number)
     )
     SELECT id FROM moved
 """
 
 _APPEND_PART: LiteralString = _APPEND.replace(
     "SELECT id FROM moved",
-    ", begun AS (INSERT INTO orchestrator.parts SELECT id, %(part)s FROM moved) SELECT id FROM moved",
+    ", begun AS (INSERT INTO orchestrator.parts SELECT id, $7 FROM moved) SELECT id FROM moved",
 )
 
 _FORWARD: LiteralString = "SELECT orchestrator.lines_from(%s, %s, %s, %s)"
@@ -149,7 +152,8 @@ class PostgresStore:
         self.is_new = False
         self._board = self._find_board(create)
         self.presence: Presence = RowPresence(self._board, self._connection, self.address)
-        self.documents: Documents = RowDocuments(self._board, self._connection, self.address)
+        self._documents = RowDocuments(self._board, self._connection, self.address)
+        self.documents: Documents = self._documents
         self.cursors: Cursors = RowCursors(self._board, self._connection)
         self.cold: ColdFiles | None = RowColdFiles(self._board, self._connection)
         self._checkpoints = RowCheckpoints(self._board, self._connection)
@@ -162,7 +166,7 @@ class PostgresStore:
         self._part_size = part_size
         self._size = 0
         self._seen: Cursor | None = None
-        self._tail: tuple[Cursor, list[bytes]] = (START, [])
+        self._tail: tuple[Cursor, bytes] = (START, b"")
         self._latest: list[Recorded] = []
         self._is_announced = True
         self._saved = float("-inf")
@@ -219,7 +223,7 @@ class PostgresStore:
             left = max(1, round(1000 * (deadline - time.monotonic())))
             values = (schema.WRITERS, self._board, name, f"{left}ms", seen.id, _PAGE, _PAGE_BYTES)
             try:
-                row = self._connection.execute(_LOCK, values).fetchone()
+                row = self._connection.quick(_LOCK, *values)
             except Lost:
                 if attempt:
                     raise
@@ -230,24 +234,24 @@ class PostgresStore:
                 raise
             break
         self._locked_on = self._connection.number
-        assert row is not None
-        version, head, crc, self._size, part, seconds, snapshot_age, lines = row
-        schema.check(version)
-        self._head = RowCursor(head, crc)
-        self._checkpoints.newest = part
-        self._tail = (seen, [line.encode() for line in lines or ()])
-        self._set_clock(seconds)
-        self._saved = float("-inf") if snapshot_age is None else self._asked - abs(snapshot_age)
+        version, head, crc, size, part, changes, seconds, snapshot_age, lines = row
+        schema.check(int(version or 0))
+        self._head, self._size = RowCursor(int(head or 0), int(crc or 0)), int(size or 0)
+        self._checkpoints.newest = int(part or 1)
+        self._documents.begin((self._connection.number, int(changes or 0)))
+        self._tail = (seen, (lines or "").encode())
+        self._set_clock(float(seconds or 0))
+        self._saved = self._asked - abs(float(snapshot_age or "inf"))
 
     def _release(self) -> None:
+        self._documents.end()
         announces, self._is_announced = not self._is_announced, True
         if self._connection.is_open:
             with suppress(OrchestratorError):  # a broken connection has lost the lock already
                 if announces:
-                    values = (self._channel, str(self._head.id))
-                    self._connection.execute(_UNLOCK_AND_ANNOUNCE, values)
+                    self._connection.post(_UNLOCK_AND_ANNOUNCE, self._channel, self._head.id)
                 else:
-                    self._connection.execute(_UNLOCK)
+                    self._connection.post(_UNLOCK)
 
     def _describe_holder(self) -> str:
         with suppress(OrchestratorError):
@@ -364,24 +368,17 @@ class PostgresStore:
         end = RowCursor(records[-1].id, crc)
         begins_part = after.id > 0 and size // self._part_size > self._size // self._part_size
         part = records[0].id if begins_part else self._checkpoints.newest
-        values = {
-            "board": self._board,
-            "head": end.id,
-            "crc": end.crc,
-            "after": after.id,
-            "after_crc": before,
-            "bytes": size,
-            "part": part,
-            "lines": lines,
-        }
+        text = "\n".join(lines)
+        values = (self._board, after.id, before, end.id, end.crc, size, part, text)
         try:
             if not self._connection.is_open or self._connection.number != self._locked_on:
                 raise InputOutputError(
                     f"The connection to {self.address.database} broke, and the right to write with it",
                     hint="Nothing was changed. Repeat the command.",
                 )
+            self._documents.end()
             statement = _APPEND_PART if begins_part else _APPEND
-            moved = self._connection.execute(statement, values).rowcount
+            moved = self._connection.quick(statement, *values)
             if self._connection.has_warned:  # it ended the wait for its synchronous replica
                 raise Lost(f"The replica of {self.address.database} has not confirmed the commit")
         except Lost as error:
@@ -505,9 +502,9 @@ class PostgresStore:
             connection.close()
 
 
-def _whole(lines: list[bytes], position: Position) -> Chunk | None:
+def _whole(lines: bytes, position: Position) -> Chunk | None:
     """The commits in lines that follow a position; None if they do not follow it."""
-    parsed = parse(b"\n".join([*lines, b""]), position)
+    parsed = parse(lines + b"\n", position)
     if not parsed.events:
         return None
     return Chunk(parsed.events, RowCursor(parsed.end.id, parsed.end.crc))
