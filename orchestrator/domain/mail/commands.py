@@ -267,6 +267,23 @@ class Mail(Noun[State]):
 
         return self._desk.run(name, body, shows, arguments)
 
+    def _marked(
+        self,
+        name: str,
+        message: int,
+        agent: str | None,
+        mark: Callable[[Transaction[State], str], None],
+    ) -> Letter:
+        """Run a command of an agent that marks a message in the agent's mailbox, and return the message."""
+
+        def marked(tx: Transaction[State]) -> int:
+            mark(tx, act_now(tx, agent, needed=True))
+            return message
+
+        letter = self._run(name, (message, agent), marked)
+        assert letter is not None
+        return letter
+
     def take(self, queue: str, *, agent: str | None = None, wait: float | str = 0) -> Letter | None:
         """Take the oldest message of a queue; no other agent gets it.
 
@@ -287,17 +304,13 @@ class Mail(Noun[State]):
             NotFound: There was never such a message.
         """
 
-        def mark(tx: Transaction[State]) -> int:
-            actor = act_now(tx, agent, needed=True)
+        def mark(tx: Transaction[State], actor: str) -> None:
             find(tx.state, message, tx.event)
             box = tx.state.mail.mailbox(actor)
             if message in box and message not in box.read:
                 tx.record(MessageRead(message=message))
-            return message
 
-        letter = self._run("mail.read", (message, agent), mark)
-        assert letter is not None
-        return letter
+        return self._marked("mail.read", message, agent, mark)
 
     def peek(self, message: int) -> Letter:
         """Return any message with its text, archived or not; nothing is marked.
@@ -314,16 +327,12 @@ class Mail(Noun[State]):
             NotFound: It is not in the mailbox (``message_not_found``).
         """
 
-        def mark(tx: Transaction[State]) -> int:
-            box = _box(tx.state, act_now(tx, agent, needed=True), [message])
-            receipt = box.receipt(message)
+        def mark(tx: Transaction[State], actor: str) -> None:
+            receipt = _box(tx.state, actor, [message]).receipt(message)
             if receipt is not None and receipt.acknowledged_at is None:
                 tx.record(MessageAcknowledged(message=message))
-            return message
 
-        letter = self._run("mail.acknowledge", (message, agent), mark)
-        assert letter is not None
-        return letter
+        return self._marked("mail.acknowledge", message, agent, mark)
 
     def unread(self, message: int, *, agent: str | None = None) -> Letter:
         """Mark a message in the own mailbox as not read; one that is not read stays as it is.
@@ -332,15 +341,11 @@ class Mail(Noun[State]):
             NotFound: It is not in the mailbox (``message_not_found``).
         """
 
-        def mark(tx: Transaction[State]) -> int:
-            box = _box(tx.state, act_now(tx, agent, needed=True), [message])
-            if message in box.read:
+        def mark(tx: Transaction[State], actor: str) -> None:
+            if message in _box(tx.state, actor, [message]).read:
                 tx.record(MessageMarkedUnread(message=message))
-            return message
 
-        letter = self._run("mail.unread", (message, agent), mark)
-        assert letter is not None
-        return letter
+        return self._marked("mail.unread", message, agent, mark)
 
     @command(released_message)
     def release(self, tx: Transaction[State], message: int, *, agent: str | None = None) -> None:
