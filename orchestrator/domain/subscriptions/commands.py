@@ -160,9 +160,7 @@ class Subscriptions(EventReaders):
             _check_new(subscriber, event, after, concurrency)
             attempts = 0
         else:
-            _check_again(known, tx.now)
-            if known.status == "running":
-                known = _interrupted(tx, agent, known, "its lease has ended")
+            known = _again(tx, agent, known)
             if known is None:
                 return
             attempts, most = known.number, known.most
@@ -292,9 +290,7 @@ class Subscriptions(EventReaders):
                 raise Refused(f"{subscriber.agent} waits until {due}", code="not_due", until=due)
             number = 0
         else:
-            _check_again(known, tx.now)
-            if known.status == "running":
-                known = _interrupted(tx, rule, known, "its lease has ended")
+            known = _again(tx, rule, known)
             if known is None:
                 return
             number, most, first = known.number, known.most, known.first
@@ -541,10 +537,12 @@ def _check_room(subscriber: Subscriber, concurrency: int) -> None:
         raise Refused(f"{subscriber.agent} has {amount(count, 'attempt')} in work", code="busy")
 
 
-def _check_again(attempt: Attempt, now: str) -> None:
-    if attempt.may_begin(now):
-        return
-    if attempt.status == "running":
+def _again(tx: Transaction[State], agent: str, attempt: Attempt) -> Attempt | None:
+    """Return an attempt that may be made again; None if its lease has ended, and it was the last one."""
+    runs = attempt.status == "running"
+    if attempt.may_begin(tx.now):
+        return _interrupted(tx, agent, attempt, "its lease has ended") if runs else attempt
+    if runs:
         raise Refused(f"Attempt {attempt.number} at event {attempt.event} runs", code="in_work")
     raise Refused(f"Event {attempt.event} waits until {attempt.due}", code="not_due")
 
