@@ -493,14 +493,10 @@ class Schedule:
                 heappop(queue)
                 continue
             task = self._tasks[queue[0][2]]
-            if own and not (task.status in HELD and task.assigned_to == agent):
-                heappop(queue)  # it was taken from the agent, and is in another queue
-                continue
             elsewhere = workstream not in (None, task.workstream)
-            if elsewhere and not own:
-                heappop(queue)  # it was moved, and is in another queue
-                continue
-            if filter is not None and not filter.fits(task):
+            # It was taken from the agent, or moved, and is in another queue.
+            is_gone = not (task.status in HELD and task.assigned_to == agent) if own else elsewhere
+            if is_gone or (filter is not None and not filter.fits(task)):
                 heappop(queue)
                 continue
             is_active = self._workstreams[task.workstream].status == "active"
