@@ -153,12 +153,9 @@ def _look(path: str) -> dict[str, Any]:
 def _file(path: str) -> tuple[int, str]:
     import hashlib
 
-    digest, size = hashlib.sha256(), 0
     with open(system.open_file(path, os.O_RDONLY, follow=True), "rb") as file:
-        while chunk := file.read(1024 * 1024):
-            digest.update(chunk)
-            size += len(chunk)
-    return size, digest.hexdigest()
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), digest
 
 
 def _folder(path: str) -> tuple[int, str]:
