@@ -119,19 +119,23 @@ class _Asked:
             state, now = self._engine.read(), self._engine.now()
             if state.schedule.best(self._workstream, self._agent, now, review=self._review) is None:
                 break  # else work came in between, and the answer would be wrong
+        from orchestrator.planning.standstill import standstill, work_at_hand
+
         counts = self._counts(state)
         is_ended = bool(counts) and counts.keys() <= {*ENDED}
-        last = last or self._has_work(state, now)
+        # With work that it can go on with, waiting would be wrong.
+        last = last or any(work_at_hand(state, self._agent, now))
         if not (last or mail or is_ended) and not counts.keys().isdisjoint(IN_WORK):
             return None
-        standstill = self._standstill(state, now)
+        waiters = self._engine.presence.waiting()
+        reasons = standstill(state, self._agent, self._workstream, now, waiters)
         if is_ended:
-            return self._answer("ended", mail=mail, standstill=standstill)
+            return self._answer("ended", mail=mail, standstill=reasons)
         if mail:
-            return self._answer("mail", mail=mail, standstill=standstill)
+            return self._answer("mail", mail=mail, standstill=reasons)
         # If all wait, no agent learns that a decision is needed.
-        is_over = last or standstill.needs_decision
-        return self._answer("none", standstill=standstill) if is_over else None
+        is_over = last or reasons.needs_decision
+        return self._answer("none", standstill=reasons) if is_over else None
 
     def _answer(
         self, kind: Literal["task", "review", "mail", "none", "ended"], **facts: object
@@ -143,18 +147,6 @@ class _Asked:
             waited=self.waited if kind == "none" else 0.0,
             **facts,  # type: ignore[arg-type]
         )
-
-    def _has_work(self, state: State, now: str) -> bool:
-        """Whether it has work that it can go on with, so that waiting would be wrong."""
-        from orchestrator.planning.standstill import work_at_hand
-
-        return any(work_at_hand(state, self._agent, now))
-
-    def _standstill(self, state: State, now: str) -> "Standstill":
-        from orchestrator.planning.standstill import standstill
-
-        waiters = self._engine.presence.waiting()
-        return standstill(state, self._agent, self._workstream, now, waiters)
 
     def _counts(self, state: State) -> Counter[str]:
         """The number of tasks of each status in the requested workstream."""
