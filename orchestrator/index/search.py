@@ -118,8 +118,13 @@ def search(
         *([] if since is None else [("ts >= :since", {"since": moment(since, now, is_past=True)})]),
         *_about_task("status", tuple(status)),
         *_about_task("workstream", () if workstream is None else (workstream,)),
-        *_passing(where, now),
     ]
+    if where is not None:
+        from orchestrator.index.filters import (
+            passing_task,
+        )  # imported late: it needs all facts of tasks
+
+        conditions.append(passing_task(where, now, "texts.task"))
 
     def ask(database: sqlite3.Connection) -> list[TextMatch]:
         matches = _Matches(database, table, query, words)
@@ -139,16 +144,6 @@ def search(
 def _one_of(column: str, values: Sequence[str]) -> list[Condition]:
     named = {f"{column}{number}": value for number, value in enumerate(values)}
     return [(f"{column} IN (:{', :'.join(named)})", named)] if named else []
-
-
-def _passing(where: "Filter | None", now: str) -> list[Condition]:
-    if where is None:
-        return []
-    from orchestrator.index.filters import (
-        passing_task,
-    )  # imported late: it needs all facts of tasks
-
-    return [passing_task(where, now, "texts.task")]
 
 
 def _about_task(column: str, values: Sequence[str]) -> list[Condition]:

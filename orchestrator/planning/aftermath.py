@@ -124,12 +124,10 @@ def _freed_by(state: State, ended: Task, now: str) -> Iterator[Task]:
     parents = state.tasks.present([ended.parent or ""])
     yield from (task for task in parents if _can_begin(state, task, now, since))
     waiting = {ended.id: ended}
+    users_of = {"done": state.tasks.needed_by, "failed": state.tasks.failure_needed_by}
     for current in (order := [ended]):
-        needing = state.tasks.present(state.tasks.needed_by.get(current.id, ()))
-        if current.status != "done":
-            needing = []
-        if current.status == "failed":
-            needing = state.tasks.present(state.tasks.failure_needed_by.get(current.id, ()))
+        users = users_of.get(current.status, {})
+        needing = state.tasks.present(users.get(current.id, ()))
         for dependant in (*needing, *_gates_opened_by(state, current)):
             if dependant.completes_itself and dependant.ended_at == ended.ended_at:
                 if dependant.id not in waiting:

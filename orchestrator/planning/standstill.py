@@ -124,12 +124,8 @@ class Standstill(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def at_hand(self) -> bool:
         """Whether the agent has work that it can go on with."""
-        return any(named.command for named in (*self.mine.tasks, *self.own_reviews))
-
-    @property
-    def own_reviews(self) -> tuple[NamedTask, ...]:
-        """The named reviews that the agent has."""
-        return tuple(named for named in self.in_review.tasks if named.agent == self.agent)
+        reviews = (named for named in self.in_review.tasks if named.agent == self.agent)
+        return any(named.command for named in (*self.mine.tasks, *reviews))
 
     @property
     def holds_up(self) -> NamedTask | None:
@@ -355,7 +351,8 @@ class _Groups:
             return who, "", f'approve {task.id} "what you looked at"' if is_mine else ""
         if self.agent in task.all_workers:
             return who, "another agent must review it", ""
-        suits = self._suits(task)
+        record = self.state.agents.get(self.agent)
+        suits = record is None or record.suits(task)
         return who, "" if suits else "it is of a kind that your capabilities leave out", ""
 
     def _merge(self, task: Task) -> tuple[dict[str, str], str]:
@@ -365,10 +362,6 @@ class _Groups:
         if submission is not None and submission.is_being_merged(self.now):
             who |= {"agent": submission.runner, "until": submission.until}
         return who, f"merge show {task.id}"
-
-    def _suits(self, task: Task) -> bool:
-        record = self.state.agents.get(self.agent)
-        return record is None or record.suits(task)
 
     def _obstacle(self, task: Task) -> tuple[str, str]:
         """Return the first blocker of a task, and the command that removes it."""

@@ -48,7 +48,9 @@ def steps(state: State, now: str, found: Iterable[PatrolFinding], limits: Patrol
         else:
             escalations.append(finding)
     return Steps(
-        lapses=_has_lapses(state, now),
+        lapses=bool(
+            lapsed_tasks(state, now) or ended_reviews(state, now) or ended_holds(state, now)
+        ),
         settled=tuple(watch for key, watch in state.patrols.items() if key not in keys),
         nudges=nudges,
         escalations=escalations,
@@ -80,7 +82,3 @@ def next_step(
 def ended_reviews(state: State, now: str) -> list[Task]:
     """The tasks whose review has ended by its lease."""
     return [task for task in state.schedule.reviews.reviewed() if task.review_until <= now]
-
-
-def _has_lapses(state: State, now: str) -> bool:
-    return bool(lapsed_tasks(state, now) or ended_reviews(state, now) or ended_holds(state, now))

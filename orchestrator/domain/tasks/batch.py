@@ -204,13 +204,13 @@ class _Run:
         if above is not None and above not in self._ids:
             return
         is_new = _is_new(entry)
-        self._ids[number] = self._add(number) if is_new else self._live(fields["id"]).id
+        self._ids[number] = self._add(number) if is_new else find_live(self._state, fields["id"]).id
 
     def _add(self, number: int) -> str:
         given = self._given(number)
         stream = given.pop("workstream", None) or self._workstream
         if given.get("parent"):
-            stream = stream or self._live(given["parent"]).workstream
+            stream = stream or find_live(self._state, given["parent"]).workstream
         if stream is None:
             raise UsageError("it belongs to no workstream: say `workstream`, or --ws for all")
         if stream not in self._state.workstreams:
@@ -243,7 +243,7 @@ class _Run:
             return
         before = len(self._tx.events)
         to = self._state.agents.aliases.get(agent, agent)
-        task = self._live(self._ids[number])
+        task = find_live(self._state, self._ids[number])
         check_load(self._state, task, to)
         task = assign(self._tx, task, to)
         if len(self._tx.events) > before:
@@ -265,9 +265,6 @@ class _Run:
             task = self._id_of(of) if of else ""
             given["waits_for"] = "" if task is None else f"{how}{colon}{task}"
         return given
-
-    def _live(self, text: str) -> Task:
-        return find_live(self._state, text)
 
     def _id_of(self, text: str) -> str | None:
         """Return the id that a key, an id or a prefix names; None if its entry has a problem.

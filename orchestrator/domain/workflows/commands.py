@@ -457,9 +457,6 @@ def _end_children(tx: Transaction[State], task: Task) -> None:
     state, reason = tx.state, f"the signal was given: {task.until}"[:LONGEST_TITLE]
     for child in state.tasks.children.get(task.id, []):
         live = state.tasks.present((child, *descendants(state, child)))
-        if not any(map(_is_started, live)):
+        begun = ("in_progress", "in_review", "done", "failed")
+        if not any(each.attempt or each.status in begun for each in live):
             automation.cancel(tx, live, reason)
-
-
-def _is_started(task: Task) -> bool:
-    return task.attempt > 0 or task.status in ("in_progress", "in_review", "done", "failed")

@@ -204,7 +204,7 @@ class _Reporter:
                 status=task.status,
                 agent=task.assigned_to,
                 since=since[task.id],
-                age=_between(self._lives[task.id].last.moment, self._end),
+                age=round(max(0.0, self._end - self._lives[task.id].last.moment), 3),
             )
             for task in tasks[:SHOWN]
         ]
@@ -408,7 +408,3 @@ def _spread(lengths: Iterable[float]) -> Spread:
     numbers = spread(lengths, p85=0.85)
     del numbers["mean"]
     return Spread(**numbers)
-
-
-def _between(begin: float, end: float) -> float:
-    return round(max(0.0, end - begin), 3)
