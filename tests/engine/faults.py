@@ -1,7 +1,8 @@
-"""Faults at every system call of a command: the call fails, writes only half, or the process dies."""
+"""Faults at every system call of a command: the call fails, writes only half, or the process is killed."""
 
 import errno
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -96,17 +97,17 @@ def short_write(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> 
 
 
 def dies_before(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    os._exit(9)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def dies_after(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     try:
         real(*args, **kwargs)
     finally:
-        os._exit(9)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def dies_halfway(name: str, real: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     if name == "write":
         real(args[0], args[1][: len(args[1]) // 2])
-    os._exit(9)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -312,6 +312,14 @@ def test_a_map_with_cold_records_is_the_dict_that_it_was(
     assert (repr(cold), [*cold.keys()]) == (repr(plain), [*plain])
 
 
+def test_a_map_all_of_whose_records_are_in_memory_asks_no_file(monkeypatch: pytest.MonkeyPatch):
+    """Also after the last cold one was read, and for keys that it never had."""
+    records = cooled({1: [1], 2: [2]}, {1})
+    assert records[1] == [1]
+    monkeypatch.setattr(Lines, "find", lambda *_: pytest.fail("a file was asked"))
+    assert (3 in records, records.get(4), records.pop(1), 1 in records) == (False, None, [1], False)
+
+
 # Files: crashes, damage, other processes
 
 
@@ -416,9 +424,8 @@ def _flip_index(path: Path) -> None:
 
 def _flip_filter(path: Path) -> None:
     data = bytearray(path.read_bytes())
-    data[data[:-1].rindex(b"\n") - 9] ^= (
-        1  # the last character but a few of the line before the index
-    )
+    at = data[:-1].rindex(b"\n") - 300  # in the last page of the filter
+    data[at] = ord("B" if data[at] == ord("A") else "A")
     path.write_bytes(data)
 
 

@@ -7,13 +7,15 @@ works, repeating the request has a single effect, and the state is the fold of t
 import os
 import shutil
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import pytest
-from boards import SettableClock, as_text, check_law
+from boards import SettableClock, as_text, check_law, saved_state
 
 from orchestrator import InputOutputError, Orchestrator, OutcomeUnknown
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
@@ -23,6 +25,7 @@ from orchestrator.stores.memory import MemoryStore
 
 from . import faults
 from .faults import Action, Faults, injected
+from .test_cold import cold_at_once
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -36,6 +39,7 @@ class Scene:
     Attributes:
         is_one_write: The command does what "one event" does to the disk, and has faults where its own
             events are written only.
+        is_cold: The board has cold files, and the command moves records to them.
     """
 
     command: Callable[[Orchestrator], object]
@@ -44,6 +48,7 @@ class Scene:
     segment_size: int = 64 << 20
     request: bool = True
     is_one_write: bool = False
+    is_cold: bool = False
 
 
 def prepare(orc: Orchestrator) -> None:
@@ -136,6 +141,23 @@ WISP = CompiledFormula(
 )
 
 
+def prepare_history(orc: Orchestrator) -> None:
+    """Ended tasks and read mail in several cold files, and one that is written before they are merged."""
+    prepare_team(orc)
+    for number in range(5):
+        task = orc.tasks.add("build", title=f"ended {number}")
+        orc.tasks.claim(task.id, agent="ann")
+        orc.tasks.complete(task.id, agent="ann")
+        orc.mail.read(orc.mail.send("ann", "s", agent="bob").id, agent="ann")
+
+
+def end_tasks(orc: Orchestrator) -> None:
+    """Its records go to a new cold file, older files are merged, and removed after the snapshot."""
+    with orc.transaction():
+        for task in orc.tasks.all(open=True):
+            orc.tasks.cancel(task.id)
+
+
 def merge(orc: Orchestrator) -> object:
     return merge_board(orc.engine, other_board().engine, name="other")
 
@@ -194,6 +216,7 @@ SCENES = {
     "behind a torn tail": Scene(add, prepare, tear),
     "behind a lost newline": Scene(add, prepare, take_newline),
     "without a snapshot": Scene(add, prepare, drop_snapshot),
+    "cold files": Scene(end_tasks, prepare_history, request=False, is_cold=True),
 }
 
 
@@ -230,6 +253,9 @@ class Stage:
         assert self.after > self.before
         if self.scene.is_one_write:
             assert [name for name in self.calls if name not in ("open", "mkdir")] == ONE_WRITE
+        if self.scene.is_cold:
+            assert self.calls.count("replace") >= 3, "two cold files and the snapshot"
+            assert self.calls.count("unlink") >= 2, "two cold files were merged"
 
     def points(self, *names: str) -> list[tuple[int, str]]:
         """The number and name of each call that has faults; of calls with these names only."""
@@ -246,6 +272,10 @@ class Stage:
 
     def check(self, folder: Path, outcome: str, *, repeat: bool = True) -> None:
         """The board after a fault: ``outcome`` is done, nothing or unknown."""
+        if self.scene.is_cold:
+            assert saved_state(FileStore(folder, warn=pytest.fail)) is not None, (
+                "the snapshot has all of its files"
+            )
         orc = open_board(folder, self.scene)
         orc.engine.read()
         orc.agents.heartbeat("doctor")  # a command under the lock: it tidies up what the fault left
@@ -265,6 +295,8 @@ class Stage:
             orc.knowledge.append("findings", "more\n")
             assert (orc.knowledge.read("findings") or "").split() == [*was.split(), "more"]
         check_law(orc)
+        if self.scene.is_cold:
+            assert cold_files(folder) == named_cold_files(folder), "nothing is left behind"
         assert as_text(open_board(folder, self.scene).engine.read(), orc.engine.position) == (
             as_text(orc.engine.read(), orc.engine.position)
         )
@@ -281,9 +313,20 @@ class Stage:
                 assert document.version == len(topic.versions)
 
 
+def cold_files(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "state" / "cold").glob("*.jsonl")}
+
+
+def named_cold_files(folder: Path) -> set[str]:
+    """The cold files that the snapshot needs."""
+    text = (folder / "state" / "state.json").read_bytes()
+    return {file["name"] for file in msgspec.json.decode(text)["cold"]["files"]}
+
+
 @pytest.fixture(params=SCENES)
-def stage(request: pytest.FixtureRequest, memory_path: Path) -> Stage:
-    return Stage(request.param, memory_path)
+def stage(request: pytest.FixtureRequest, memory_path: Path) -> Iterator[Stage]:
+    with cold_at_once() if SCENES[request.param].is_cold else nullcontext():
+        yield Stage(request.param, memory_path)
 
 
 def outcome_of(stage: Stage, folder: Path, fault: Faults) -> str:

@@ -6,6 +6,7 @@ gives what it would have given without the fault.
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -244,4 +245,4 @@ def died(command: Callable[[], object], fault: Faults) -> bool:
                 command()
         finally:
             os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
