@@ -39,6 +39,7 @@ from orchestrator.snapshot_schedule import SnapshotSchedule
 from orchestrator.stores.files import FileStore
 from orchestrator.stores.memory import MemoryStore
 from orchestrator.stores.postgres import PostgresStore
+from orchestrator.stores.postgres.rows import OpenRows
 from tests.postgres_server import Server
 
 from .test_model import Board
@@ -614,6 +615,18 @@ def test_a_board_in_a_database_has_its_cold_files_in_rows(postgres: Server):
         merge_files(orc)
         assert {*old} - {*files.names()}
         assert answers(reader) == answers(plain(orc))
+        with pytest.MonkeyPatch.context() as patch:
+            read = OpenRows.read
+            reads: list[int] = []
+
+            def counted(opened: OpenRows, parts: Sequence[FilePart]) -> list[bytes]:
+                reads.append(len(parts))
+                return read(opened, parts)
+
+            patch.setattr(OpenRows, "read", counted)
+            state = Orchestrator(PostgresStore(url), now=orc.engine._clock).engine.read()
+            assert "nowhere" not in state.tasks
+            assert reads == [len(files.names())], "one statement asks all files"
         for name in files.names():
             [begin] = files.open([name]).read([FilePart(name, 0, 9)])
             files.write(name, begin + b"?")
