@@ -27,11 +27,10 @@ PROCESSES, THREADS = 4, 50
 _LINE = 400
 """About the bytes of the events of a command."""
 
-_WAITING = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE query LIKE 'SELECT head%%' AND state = 'idle' AND state_change > %s
-"""
-"""How many connections have looked at the head of the log after a moment, and wait now."""
+_WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT head%' AND state = 'idle'"
+)
+"""How many connections have looked at the head of the log, and listen now."""
 
 
 def server(boards: Boards) -> AbstractContextManager[Server]:
@@ -147,13 +146,13 @@ def waking(boards: Boards, *, quick: bool) -> Iterator[Figure]:
         worst: list[float] = []
         with Orchestrator.open(url) as orc, psycopg.connect(database.url, autocommit=True) as admin:
             for _ in range(rounds):
-                moment = admin.execute("SELECT clock_timestamp()").fetchone()
                 ready.wait(60)
-                while admin.execute(_WAITING, moment).fetchone() != (PROCESSES * THREADS,):
+                sleep(0.5)
+                while admin.execute(_WAITING).fetchone() != (PROCESSES * THREADS,):
                     sleep(0.05)
                 begun = monotonic()
                 orc.events.log("ann", "said", text="wake up")
-                late = [times.get(timeout=60) - begun for _ in range(PROCESSES * THREADS)]
+                late = [called - begun for _ in processes for called in times.get(timeout=60)]
                 worst.append(1000 * quantiles(late, n=100)[-1])
         for process in processes:
             process.join(60)
@@ -167,24 +166,28 @@ def waking(boards: Boards, *, quick: bool) -> Iterator[Figure]:
     )
 
 
-def _wait(url: str, rounds: int, ready: Barrier, times: "Queue[float]") -> None:
+def _wait(url: str, rounds: int, ready: Barrier, times: "Queue[list[float]]") -> None:
     """Follow the log with many connections; tell when each was called with the event."""
     boards = [Orchestrator.open(url) for _ in range(THREADS)]
-    called = threading.Barrier(THREADS + 1)
+    together, late = threading.Barrier(THREADS + 1), list[float]()
 
     def follow(orc: Orchestrator) -> None:
         events = orc.events.follow(type="said", since=orc.engine.read().event)
         for _ in range(rounds):
-            called.wait()
+            together.wait()
             next(events)
-            times.put(monotonic())
+            late.append(monotonic())
+            together.wait()
 
     threads = [threading.Thread(target=follow, args=(orc,), daemon=True) for orc in boards]
     for thread in threads:
         thread.start()
     for _ in range(rounds):
-        called.wait()
+        together.wait()
         ready.wait(60)
+        together.wait()
+        times.put(late)
+        late = []
     for thread in threads:
         thread.join(60)
 

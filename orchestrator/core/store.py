@@ -431,7 +431,11 @@ class Store(Protocol):
         """What is equal to an earlier mark only if the log has not changed since; it reads no events."""
 
     def wait(self, after: Cursor, timeout: float) -> bool:
-        """Block until the log continues after ``after`` (True) or ``timeout`` seconds have passed."""
+        """Block until the log continues after ``after`` (True) or ``timeout`` seconds have passed.
+
+        The next :meth:`read` of this thread may end with the commit that has ended the wait, although there
+        are newer ones.
+        """
 
     def open_snapshot(self) -> StoredFile | None:
         """The last saved snapshot; None if there is none."""

@@ -94,8 +94,9 @@ class Events(Noun[State], name="journal"):
         """Yield events as they are committed, without end; from after the event ``since``, else from now."""
         last = self._state.event if since is None else since
         while True:
-            wait = self._desk.watch()
-            head = self._state.event
+            with self._desk.query():  # no other thread may read more before the wait begins there
+                head = self._state.event
+                wait = self._desk.watch()
             for number in range(last + 1, head + 1):
                 record = self._desk.event(number)
                 if _matches(record, agent, type):

@@ -36,5 +36,6 @@ def wait_for(desk: Desk[State], attempt: Callable[[], R | None], patience: float
             remaining = min(remaining, max(clock.between(now, change), 0.001))
         desk.pause()
         wait(remaining)
+        desk.read()  # else the attempt reads what the next wait waits for, and is made twice
         wait = desk.watch()
     return result

@@ -26,7 +26,7 @@ from orchestrator.core.errors import (
     TimedOut,
     UsageError,
 )
-from orchestrator.core.store import START
+from orchestrator.core.store import START, Chunk
 from orchestrator.interfaces.cli.main import main
 from orchestrator.stores.files.lines import crc_of
 from orchestrator.stores.postgres import PostgresStore, address, schema
@@ -356,7 +356,7 @@ def test_an_interrupt_ends_the_wait_for_a_lock_and_the_statement_in_the_server(
 def test_a_commit_whose_writer_was_killed_before_its_announcement_ends_a_wait_all_the_same(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.stores.postgres.store._LOOK", 0.05)
+    monkeypatch.setattr("orchestrator.stores.postgres.listening._LOOK", 0.05)
     store, other = PostgresStore(url), PostgresStore(url)
     (end,) = fill(store, ["a"])
     with other.locked("test", WAIT):
@@ -370,6 +370,62 @@ def test_a_commit_whose_writer_was_killed_before_its_announcement_ends_a_wait_al
         add(other, last, "d")
         assert woken.wait(WAIT)
     thread.join()
+
+
+def test_a_commit_that_wakes_many_boards_of_a_process_is_read_once(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = PostgresStore(url)
+    (end,) = fill(writer, ["a"])
+    stores = [PostgresStore(url) for _ in range(4)]
+    read: list[Chunk] = []
+
+    def follow(store: PostgresStore) -> None:
+        assert store.wait(end, WAIT)
+        read.extend(store.read(end))
+
+    for store in stores:
+        assert not store.wait(end, 0)  # it listens from here on
+    sent = [_sent_by(store, monkeypatch) for store in stores]
+    with ThreadPoolExecutor(4) as pool:
+        waits = [pool.submit(follow, store) for store in stores]
+        fill(writer, ["b"])
+    assert [each.exception() for each in waits] == [None] * 4
+    assert len(read) == 4
+    assert {chunk.end.id for chunk in read} == {2}
+    assert sum(map(len, sent)) == 1
+    fill(writer, ["c"])
+    assert [texts_of(store)[-1] for store in stores] == ["c"] * 4
+
+
+def test_what_strangers_announce_ends_a_wait_at_most_and_changes_nothing(
+    url: str, admin: psycopg.Connection
+) -> None:
+    """Every role of a database may notify on every channel."""
+    store = PostgresStore(url)
+    (end,) = fill(store, ["a"])
+    assert not store.wait(end, 0)
+    for text in "", "x", "-1", "0", "9" * 30:
+        admin.execute("SELECT pg_notify(%s, %s)", (store._channel, text))
+    if store.wait(end, 0.5):
+        assert list(store.read(end)) == []
+    assert not store.wait(end, 0)
+    assert texts_of(store) == ["a"]
+
+
+def test_a_read_after_a_wait_that_is_long_over_reads_the_log(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = PostgresStore(url), PostgresStore(url)
+    (end,) = fill(store, ["a"])
+    fill(other, ["b"])
+    assert store.wait(end, WAIT)
+    assert len(list(store.read(end))) == 1
+    assert store.wait(end, WAIT)
+    fill(other, ["c"])
+    later = time.monotonic() + 2
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert sum(len(chunk.events) for chunk in store.read(end)) == 2
 
 
 # Connections that break

@@ -46,6 +46,7 @@ from orchestrator.stores.postgres import address as addresses
 from orchestrator.stores.postgres import schema
 from orchestrator.stores.postgres.address import BoardAddress
 from orchestrator.stores.postgres.connection import Connection, Lost
+from orchestrator.stores.postgres.listening import Listener, latest_commits
 from orchestrator.stores.postgres.rows import (
     RowCheckpoints,
     RowColdFiles,
@@ -69,8 +70,8 @@ _AGAIN = 0.2
 _KEPT = 100
 """The most events of a page that are kept: who follows the log asks for what it has just read."""
 
-_LOOK = 5.0
-"""Seconds after which a wait looks at the log itself: a program that was killed has announced nothing."""
+_FRESH = 1.0
+"""Seconds after a wait in which the next read of the thread is a part of it."""
 
 _LOCK: LiteralString = r"""
     SELECT version, head, crc, bytes, part, documents, seconds, snapshot_age, array_to_string(lines, E'\n')
@@ -116,8 +117,6 @@ _HOLDER: LiteralString = """
 """
 
 _NOW: LiteralString = "SELECT extract(epoch FROM clock_timestamp())::float8"
-
-_HEAD: LiteralString = "SELECT head FROM orchestrator.boards WHERE id = %s"
 
 _ONE: LiteralString = "SELECT line FROM orchestrator.events WHERE board = %s AND id = %s"
 
@@ -173,7 +172,9 @@ class PostgresStore:
         self._channel = schema.NEW_COMMITS.format(self._board)
         self._asked = float("-inf")
         self._offset = 0.0
-        self._listening: list[Connection] = []
+        self._listeners: list[Listener] = []
+        self._latest_commits = latest_commits(self.address)
+        self._woken = threading.local()
 
     def _find_board(self, create: bool) -> int:
         question = "SELECT id FROM orchestrator.boards WHERE name = %s"
@@ -279,6 +280,19 @@ class PostgresStore:
                 yield self._noted(chunk)
             if position == _position(self._head):
                 return
+        elif chunks := self._known_to_the_process(after):
+            yield from map(self._noted, chunks)
+            return
+        yield from self._read(position)
+
+    def _known_to_the_process(self, after: Cursor) -> list[Chunk]:
+        """What has just woken this thread; other threads of the process may have read it already."""
+        last, self._woken.by = getattr(self._woken, "by", 0), 0
+        if last <= after.id or time.monotonic() > self._woken.at + _FRESH:
+            return []
+        return self._latest_commits.read(after, last, lambda: self._read(_position(after)))
+
+    def _read(self, position: Position) -> Iterator[Chunk]:
         most, is_first = _PAGE, position.id > 0
         while True:
             limit = _PAGE_BYTES * most // _PAGE
@@ -286,7 +300,7 @@ class PostgresStore:
             lines = self._lines(_FORWARD, position.id + (not is_first), most, limit)
             is_end = len(lines) < most and sum(map(len, lines)) <= limit
             if is_first and (not lines or crc_of(lines.pop(0)) != position.crc):
-                raise self._behind(after.id)
+                raise self._behind(position.id)
             is_first = False
             parsed = parse(b"\n".join([*lines, b""]), position) if lines else None
             if parsed is not None and parsed.events:
@@ -451,26 +465,16 @@ class PostgresStore:
         self._offset = seconds - self._asked
 
     def wait(self, after: Cursor, timeout: float) -> bool:
-        deadline = time.monotonic() + timeout
-        connection = self._listening.pop() if self._listening else Connection(self.address)
         try:
-            while True:
-                try:
-                    if not connection.is_open:
-                        connection.execute(f"LISTEN {self._channel}")
-                    (head,) = connection.execute(_HEAD, (self._board,)).fetchone() or (0,)
-                    left = deadline - time.monotonic()
-                    if head != after.id or left <= 0:
-                        return bool(head != after.id)
-                    if any(int(head) > after.id for head in connection.notified(min(left, _LOOK))):
-                        return True
-                except InputOutputError:
-                    # The server restarts: wait for it as long as for the commit.
-                    if time.monotonic() + _AGAIN >= deadline:
-                        raise
-                    time.sleep(_AGAIN)
+            listener = self._listeners.pop()
+        except IndexError:
+            listener = Listener(self.address, self._board, self._channel)
+        try:
+            last = listener.wait(after.id, timeout)
         finally:
-            self._listening.append(connection)
+            self._listeners.append(listener)
+        self._woken.by, self._woken.at = last, time.monotonic()
+        return last > 0
 
     # The snapshot
 
@@ -498,8 +502,9 @@ class PostgresStore:
         self._saved = time.monotonic()
 
     def close(self) -> None:
-        for connection in (self._connection, *self._listening):
-            connection.close()
+        self._connection.close()
+        for listener in self._listeners:
+            listener.close()
 
 
 def _whole(lines: bytes, position: Position) -> Chunk | None:

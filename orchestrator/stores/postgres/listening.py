@@ -1,0 +1,124 @@
+"""Waiting for commits of a board in a database, and reading once what wakes many boards of a process."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from weakref import WeakValueDictionary
+
+from orchestrator.core.errors import InputOutputError, OrchestratorError
+from orchestrator.core.store import START, Chunk, Cursor
+from orchestrator.stores.postgres.address import BoardAddress
+from orchestrator.stores.postgres.connection import Connection
+
+_LOOK = 5.0
+"""Seconds after which a wait looks at the log itself: a program that was killed has announced nothing."""
+
+_AGAIN = 0.2
+"""Seconds between two tries to reach a server that does not answer."""
+
+_LARGEST = 100
+"""The most events that a process keeps for its other boards."""
+
+
+class Listener:
+    """A connection on which the commits of a board are announced.
+
+    Args:
+        address: The address of the board.
+        board: Its number.
+        channel: The channel of its announcements.
+    """
+
+    def __init__(self, address: BoardAddress, board: int, channel: str) -> None:
+        self._connection = Connection(address)
+        self._board = board
+        self._channel = channel
+        self._announced = 0
+        self._looked = float("-inf")
+
+    def wait(self, after: int, timeout: float) -> int:
+        """Wait until the log does not end with the event ``after``.
+
+        Returns:
+            The last event that is known; 0 if the time is over.
+
+        Raises:
+            InputOutputError: The server does not answer until the time is over.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                if last := self._look(after, deadline - time.monotonic()):
+                    return last
+                if (left := deadline - time.monotonic()) <= 0:
+                    return 0
+                until_look = self._looked + _LOOK - time.monotonic()
+                notices = self._connection.notified(max(0.0, min(left, until_look)))
+                self._announced = max((int(n) for n in notices if n.isdecimal()), default=0)
+                if self._announced > after:
+                    return self._announced
+            except InputOutputError:
+                # The server restarts: wait for it as long as for the commit.
+                if time.monotonic() + _AGAIN >= deadline:
+                    raise
+                time.sleep(_AGAIN)
+
+    def _look(self, after: int, left: float) -> int:
+        """The end of the log if it is not ``after``, unless announcements tell it.
+
+        They do not if some are older than this wait or may be missing. Every answer that there was no commit
+        is that of the log.
+        """
+        if not self._connection.is_open:
+            self._connection.execute(f"LISTEN {self._channel}")
+        elif self._announced <= after and left > 0 and time.monotonic() < self._looked + _LOOK:
+            return 0
+        (head,) = self._connection.quick(_HEAD, self._board) or ("0",)
+        self._looked, self._announced = time.monotonic(), 0
+        return int(head or 0) if int(head or 0) != after else 0
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+_HEAD = "SELECT head FROM orchestrator.boards WHERE id = $1"
+
+
+class LatestCommits:
+    """The commits that a process has read last from a log, for all its boards that are woken by them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._after = START
+        self._chunks: list[Chunk] = []
+
+    def read(self, after: Cursor, last: int, read: Callable[[], Iterator[Chunk]]) -> list[Chunk]:
+        """The commits after a position, at least up to an event.
+
+        Args:
+            after: The position.
+            last: The event.
+            read: Reads them from the log, if no other board of this process has done so.
+
+        Returns:
+            The commits; empty if they must be read without help.
+        """
+        with self._lock:
+            chunks = self._chunks
+            if self._after != after or not chunks or chunks[-1].end.id < last:
+                try:
+                    chunks = [*read()]
+                except OrchestratorError:
+                    return []
+                is_small = sum(len(chunk.events) for chunk in chunks) <= _LARGEST
+                self._after, self._chunks = after, chunks if is_small else []
+            return chunks
+
+
+_known: WeakValueDictionary[BoardAddress, LatestCommits] = WeakValueDictionary()
+
+
+def latest_commits(address: BoardAddress) -> LatestCommits:
+    """What all stores of a board share in this process."""
+    return _known.setdefault(address, LatestCommits())
