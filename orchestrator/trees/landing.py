@@ -286,7 +286,7 @@ class Target:
             for tree in self._worktrees_on_it():
                 new = self.tip()
                 self._check_free(tree, old, new)
-                self._read_tree(tree, old, new)
+                self._read_tree(Git(tree, settings=UNATTENDED), old, new)
             self._update([f"delete {self._behind}\0\0"])
         self._may_be_behind = False
 
@@ -316,10 +316,7 @@ class Target:
         """
         git = Git(tree, settings=UNATTENDED)
         git.run("update-index", "-q", "--refresh", accepted=None)
-        try:
-            git.run("read-tree", "-m", "-u", "-n", old, new)
-        except GitFailed as error:
-            raise self._in_the_way(tree, error.message) from None
+        self._read_tree(git, "-n", old, new)
         # Git itself would overwrite what it ignores, such as a file with settings.
         added = git.parts("diff-tree", "-r", "-z", "--name-only", "--diff-filter=A", old, new)
         there = [path for path in added if os.path.lexists(os.path.join(tree, path))]
@@ -329,12 +326,11 @@ class Target:
             names = first_of(ignored, _SHOWN, escape)
             raise self._in_the_way(tree, f"untracked files are in the way: {names}")
 
-    def _read_tree(self, tree: str, old: str, new: str) -> None:
-        git = Git(tree, settings=UNATTENDED)
+    def _read_tree(self, git: Git, *words: str) -> None:
         try:
-            git.run("read-tree", "-m", "-u", old, new)
+            git.run("read-tree", "-m", "-u", *words)
         except GitFailed as error:
-            raise self._in_the_way(tree, error.message) from None
+            raise self._in_the_way(git.folder, error.message) from None
 
     def _in_the_way(self, tree: str, why: str) -> TargetInUse:
         return TargetInUse(

@@ -320,7 +320,8 @@ class MergeBatch:
         self._give_back_missing()
         for _ in range(_MOST_MOVES):
             try:
-                self._report_landed()
+                changes = [self._changes[number] for number in self._held]
+                self._report_merged(self._target.take(changes))
                 while self._held:
                     self._merge_upon(self._target.seen)
                 return
@@ -362,11 +363,6 @@ class MergeBatch:
         for number in missing:
             commit = self._changes[number].commit
             self._return(number, "invalid", f"The repository has no commit {commit[:12]} any more")
-
-    def _report_landed(self) -> None:
-        """Take the changes, and report what the target contains already."""
-        found = self._target.take([self._changes[number] for number in self._held])
-        self._report_merged(found)
 
     def _merge_upon(self, base: str) -> None:
         """Merge and test on a commit of the target, move the target, and give back what is not merged."""

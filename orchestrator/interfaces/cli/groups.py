@@ -202,7 +202,7 @@ class Command(_Everywhere):
         try:
             return super().parse_args(ctx, _arguments_last(self, list(args)))
         except click.NoSuchOption:
-            return super().parse_args(ctx, ctx.obj.in_our_words(self, ctx, args))
+            return super().parse_args(ctx, ctx.obj.leading.in_our_words(self, ctx, args))
 
     def invoke(self, ctx: click.Context) -> int:
         """Run the command, and return the exit status."""
@@ -315,7 +315,7 @@ class Group(_Everywhere, click.Group):
         word, *rest = args
         command = self.get_command(ctx, word)
         if command is None and not ctx.resilient_parsing:
-            command, rest = ctx.obj.command_of(self, ctx, args)
+            command, rest = ctx.obj.leading.command_of(self, ctx, args)
         return word, command, rest
 
     def _command_of(self, words: list[str]) -> str:

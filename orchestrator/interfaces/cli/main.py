@@ -66,14 +66,10 @@ def _run(top: Group, words: Sequence[str], run: Run, prog: str) -> int:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return UsageError.exit_status
     except click.ClickException as error:
-        from orchestrator.interfaces.cli import leading
-
-        raise leading.refusal(error, prog) from None
+        raise run.leading.refusal(error, prog) from None
     except OrchestratorError as error:
         if error.code in _LED and run.context is not None:
-            from orchestrator.interfaces.cli import leading
-
-            error.hint = leading.workstream_meant(error, run.context)
+            error.hint = run.leading.workstream_meant(error, run.context)
         raise
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
+from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import msgspec
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from orchestrator.board import Opened
     from orchestrator.core.store import Store
     from orchestrator.index.database import IndexFile
-    from orchestrator.interfaces.cli.groups import Command, Group
+    from orchestrator.interfaces.cli.groups import Command
 
 T = TypeVar("T")
 
@@ -184,21 +185,12 @@ class Run:
 
         return help_pages.page(command, context)
 
-    def command_of(
-        self, group: "Group", context: "click.Context", args: Sequence[str]
-    ) -> "tuple[click.Command, list[str]]":
-        """The command of a line whose first word the group does not know, and the words after it."""
+    @property
+    def leading(self) -> ModuleType:
+        """What reads lines with the words of other tools, and says what a refused line means."""
         from orchestrator.interfaces.cli import leading
 
-        return leading.command_of(group, context, args)
-
-    def in_our_words(
-        self, command: "Command", context: "click.Context", args: list[str]
-    ) -> list[str]:
-        """The words after a command, with the options of other tools replaced."""
-        from orchestrator.interfaces.cli import leading
-
-        return leading.in_our_words(command, context, args)
+        return leading
 
     def _is_unsigned(self) -> bool:
         """Whether this run recorded an event without a named agent."""

@@ -188,26 +188,17 @@ def escalate(run: Run, topic: str, message: str, to: str, **facts: Any) -> "Answ
 
 def _changed_files(board: str | None) -> tuple[str, ...]:
     """Uncommitted files of the git worktree here, without files of the board; none without git."""
-    import shutil
+    from orchestrator.core import repository
+    from orchestrator.core.git import Git
 
-    from orchestrator.core import processes, repository
-
-    git = shutil.which("git")
-    if git is None:
-        return ()
-    words = [git, "status", "--porcelain=v1", "-z", "--no-renames"]
-    variables = {**processes.passed_on(os.environ), "GIT_OPTIONAL_LOCKS": "0"}
+    words = ("status", "--porcelain=v1", "-z", "--no-renames")
     try:
-        result = processes.run(words, folder=os.getcwd(), variables=variables, timeout=10)
-    except OSError:
-        return ()
-    # The first name of a long list may be cut.
-    names = result.output.split("\0")[int(len(result.output) >= processes.TAIL // 2) :]
-    if result.status != 0:
+        entries = Git(os.getcwd()).parts(*words, timeout=10)
+    except OrchestratorError:
         return ()
     place = repository.here(os.getcwd())
     own = _own_names(board, place.root) if board and place else ()
-    changed = (name[3:] for name in names if name)
+    changed = (os.fsencode(entry[3:]).decode("utf-8", "replace") for entry in entries)
     return tuple(name for name in changed if not f"{name}/".startswith(own))[:_FILES]
 
 
