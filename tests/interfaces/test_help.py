@@ -68,7 +68,7 @@ def test_only_the_last_argument_takes_many_words(path: str, command: Command) ->
 
 def test_no_two_commands_answer_to_one_word() -> None:
     def check(group: Group) -> None:
-        words = [word for name in group.list_commands(None) for word in group.names_of(name)]
+        words = [word for name in group.list_commands(None) for word in group.words[name]]
         words += group.verbs
         assert len(words) == len(set(words))
         for inner in group.groups:

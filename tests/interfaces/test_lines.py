@@ -24,7 +24,7 @@ def commands(group: Group, path: tuple[Names, ...] = ()) -> list[tuple[tuple[Nam
     for inner in group.groups:
         collected += commands(inner, (*path, inner.names))
     for command in group.declared:
-        collected.append(((*path, group.names_of(command.name)), command))
+        collected.append(((*path, group.words[command.name]), command))
         if command.name == group.otherwise:
             collected.append((path, command))
     return collected

@@ -6,7 +6,7 @@ commands, and it loads the help and the words of other tools when a line needs t
 # ruff: noqa: ARG002 -- the signatures are click's
 
 import importlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -224,6 +224,9 @@ class Group(_Everywhere, click.Group):
         default: The command of a line without one: ``task`` is ``task list``.
         otherwise: The command for any other word: ``lock git`` is ``lock acquire git``.
         local: Whether all of them are about this machine.
+
+    Attributes:
+        words: Every word that means a command or a group here, with all the words for the same.
     """
 
     command_class = Command
@@ -253,11 +256,11 @@ class Group(_Everywhere, click.Group):
         self.groups = groups
         self.verbs = verbs or {}
         self._modules: dict[str, str] = {}
-        self._words = {word: group.names for group in groups for word in group.names}
+        self.words = {word: group.names for group in groups for word in group.names}
         for module, commands in modules.items():
             for entry in commands.split():
                 spelled = tuple(entry.split("/"))
-                self._words |= dict.fromkeys(spelled, spelled)
+                self.words |= dict.fromkeys(spelled, spelled)
                 self._modules[spelled[0]] = module
 
     def get_command(self, ctx: click.Context | None, cmd_name: str) -> click.Command | None:
@@ -265,23 +268,14 @@ class Group(_Everywhere, click.Group):
         if cmd_name in self.verbs:
             group, name = self.verbs[cmd_name]
             return group.get_command(ctx, name)
-        name, *_ = self._words.get(cmd_name, ("",))
+        name, *_ = self.words.get(cmd_name, ("",))
         if name in self._modules and name not in self.commands:
             importlib.import_module(f"{__package__}.{self._modules[name]}")
         return self.commands.get(name)
 
     def list_commands(self, ctx: click.Context | None) -> list[str]:
         """The names of the groups and commands, in the order of the table."""
-        return list(dict.fromkeys(names[0] for names in self._words.values()))
-
-    @property
-    def words(self) -> Collection[str]:
-        """Every word that means a command or a group here."""
-        return self._words.keys()
-
-    def names_of(self, name: str) -> tuple[str, ...]:
-        """The word for a command and its short forms."""
-        return self._words[name]
+        return list(dict.fromkeys(names[0] for names in self.words.values()))
 
     @property
     def declared(self) -> list[Command]:
@@ -303,7 +297,7 @@ class Group(_Everywhere, click.Group):
         i = 0
         while i < len(args) and (option := flags.get(args[i].partition("=")[0])) is not None:
             i += 1 if option.is_flag or "=" in args[i] else 2
-        if i < len(args) and (args[i] in HELP.opts or args[i] in self._words):
+        if i < len(args) and (args[i] in HELP.opts or args[i] in self.words):
             return args
         command = self._command_of(args[i:])
         return [command, *args] if command else args

@@ -72,7 +72,7 @@ def _example(command: Command, context: click.Context) -> str:
 
 def _group_page(group: Group, context: click.Context) -> str:
     shown = group.list_commands(context)
-    listed = [(", ".join(group.names_of(name)), _summary(group, name)) for name in shown]
+    listed = [(", ".join(group.words[name]), _summary(group, name)) for name in shown]
     listed += [(verb, _summary(group, verb)) for verb in group.verbs]
     return "\n".join(
         [

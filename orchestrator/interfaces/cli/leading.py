@@ -93,7 +93,7 @@ def _paths(group: Group = BOARD, lead: str = "") -> Iterator[tuple[str, str]]:
     for inner in reversed(group.groups):
         yield from _paths(inner, f"{lead}{inner.name} ")
     for name in [*group.list_commands(None), *group.verbs]:
-        words = (name,) if name in group.verbs else group.names_of(name)
+        words = (name,) if name in group.verbs else group.words[name]
         yield from ((word, f"{lead}{name}") for word in words)
 
 
@@ -334,5 +334,5 @@ def _short(path: str) -> str:
     for full, verb in verbs.items():
         if path == full or path.startswith(f"{full} "):
             return verb + path.removeprefix(full)
-    names = BOARD.names_of(group) if group in BOARD.list_commands(None) else (group,)
+    names = BOARD.words[group] if group in BOARD.list_commands(None) else (group,)
     return f"{(*names[1:], group)[0]} {rest}".rstrip() if rest else path

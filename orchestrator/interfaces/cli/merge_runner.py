@@ -71,7 +71,8 @@ def run_(
         if watch:
             queue.watch()
         done = queue.round()
-    text = "\n".join([*map(_line, done.ended), *_reasons(done)]) or "Nothing waits to be merged."
+    waiting = [f"{escape(target)} waits: {escape(why)}" for target, why in done.waiting.items()]
+    text = "\n".join([*map(_line, done.ended), *waiting]) or "Nothing waits to be merged."
     return say(done, text, int(bool(done.waiting)))
 
 
@@ -116,7 +117,3 @@ def _line(submission: "Submission") -> str:
     if submission.status == "merged":
         return f"Merged {names} as {submission.merge_commit[:12]}"
     return f"Returned {names}: {escape(submission.reason)}"
-
-
-def _reasons(done: "QueueRound") -> list[str]:
-    return [f"{escape(target)} waits: {escape(why)}" for target, why in done.waiting.items()]

@@ -59,7 +59,11 @@ def query(
         from orchestrator.index.named import named_queries
 
         queries = named_queries(run.store.documents)
-        columns = ("name", ("parameters", _parameters), "about")
+        columns = (
+            "name",
+            ("parameters", lambda named: [f"--{name}" for name in named.parameters]),
+            "about",
+        )
         return Answer(queries, lambda: _listed(queries, how["format"], *columns))
     if schema:
         from orchestrator.index.description import overview
@@ -70,10 +74,6 @@ def query(
     if not words:
         raise UsageError("There is nothing to answer", hint="`query --list` shows named queries.")
     return _asked(run, words, agent, **how)
-
-
-def _parameters(named: Any) -> list[str]:
-    return [f"--{name}" for name in named.parameters]
 
 
 def _listed(records: Sequence[Any], format: str, *columns: Column) -> str:

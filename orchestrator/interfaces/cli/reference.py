@@ -41,7 +41,7 @@ def write(folder: str) -> None:
 
 def _index() -> str:
     rows = [
-        (f"[`{node.name}`]({page})", ", ".join(BOARD.names_of(node.name)[1:]), node.summary)
+        (f"[`{node.name}`]({page})", ", ".join(BOARD.words[node.name][1:]), node.summary)
         for node, page in (
             *((group, f"{group.name}.md") for group in BOARD.groups),
             *((command, f"whole-board.md#{command.name}") for command in BOARD.declared),
@@ -105,7 +105,7 @@ def _section(group: Group, command: Command, lead: tuple[str, str], title: str) 
     may_be_left_out = command.name in (group.default, group.otherwise)
     named = f"[{command.name}]" if may_be_left_out else command.name
     short_forms = [
-        *group.names_of(command.name)[1:],
+        *group.words[command.name][1:],
         *(f"orc {verb}" for verb, meant in BOARD.verbs.items() if meant == (group, command.name)),
     ]
     aliases = f" Also `{'`, `'.join(short_forms)}`." if short_forms else ""

@@ -60,7 +60,8 @@ def list_(run: Run) -> "Answer[list[TerminalView]]":
 def peek(run: Run, agent: str, lines: int) -> "Answer[dict[str, str | list[str]]]":
     """Print the last lines in the terminal of an agent, also when its command has ended."""
     shown = run.orc.terminals.peek(agent, lines)
-    return Answer({"agent": agent, "lines": shown}, lambda: _joined(shown))
+    text = escape_lines("\n".join(shown)) if shown else "(nothing yet)"
+    return say({"agent": agent, "lines": shown}, text)
 
 
 @TERMINAL.command("nudge", example='nudge ann "Read your mail, please."')
@@ -114,10 +115,6 @@ def reap(run: Run) -> "Answer[list[Terminal]]":
         lambda t: f"{escape(t.agent)}: {t.outcome}{_status(t)}",
         empty="No other terminal has ended.",
     )
-
-
-def _joined(shown: list[str]) -> str:
-    return escape_lines("\n".join(shown)) if shown else "(nothing yet)"
 
 
 def _state(view: "TerminalView") -> str:
