@@ -18,7 +18,7 @@ from orchestrator.core.decoding import whole_number
 from orchestrator.core.errors import Damage, NotFound, OrchestratorError, Refused, UsageError
 from orchestrator.core.events import Cause, Event, Recorded, RequestMark, caused_by, decode
 from orchestrator.core.interrupts import Interrupts
-from orchestrator.core.machine import this_machine
+from orchestrator.core.machine import VARIABLE, note_presence, this_machine
 from orchestrator.core.progress import ShowProgress, no_progress
 from orchestrator.core.store import Chunk, Cursor, LocalFiles, Store
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
@@ -187,6 +187,18 @@ class Engine:
     def _past(self) -> CommitGroup | Store:
         """The events that are committed, and the documents."""
         return self._group or self.store
+
+    def note_machine(self) -> None:
+        """Note in a shared board that this machine uses it, and warn if another one has the same name."""
+        if not self.machine:
+            return
+        seen = note_presence(self.cursors, self.machine, self._clock())
+        if seen is not None:
+            self.warn(
+                f"Another machine has the name {self.machine} too, and used this board at"
+                f" {clock.timestamp(seen)}. Both count as one machine until you set {VARIABLE} on one of"
+                " them to a name of its own."
+            )
 
     def pause(self) -> None:
         """Prepare for a long action between commands: deliver signals, release the board to other threads.

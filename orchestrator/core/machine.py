@@ -1,9 +1,13 @@
 """The name of this machine, by which agents on several machines are told apart."""
 
 import os
+import time
 from typing import Final
 
-from orchestrator.core import names
+import msgspec
+
+from orchestrator.core import names, system
+from orchestrator.core.store import Cursors
 
 VARIABLE: Final = "ORC_MACHINE"
 """Names this machine in place of its host name."""
@@ -27,6 +31,30 @@ def this_machine() -> str:
 def are_apart(machine: str, other: str) -> bool:
     """Whether two machines differ; an empty name, of an unknown or the only machine, differs from none."""
     return bool(machine and other) and machine != other
+
+
+def note_presence(cursors: Cursors, machine: str, now: float) -> float | None:
+    """Note that this machine uses the board; return when another machine of this name did, if one does.
+
+    A machine is told by the id of its boot, so all folders and users of a machine are the same one. Another
+    id may be that of an earlier boot of this machine. It is another machine if it was noted while this one
+    ran: since this one was noted last, else since it booted. Only Linux has such ids; elsewhere nothing is
+    noted.
+
+    Args:
+        cursors: Where the database of the board keeps texts.
+        machine: The name of this machine.
+        now: The time of the board in seconds since 1970.
+    """
+    if not (boot := system.identity()[1]):
+        return None
+    reader = f"machine/{machine}"
+    noted = msgspec.json.decode(cursors.read(reader) or "{}", type=dict[str, float])
+    since = noted.pop(boot, now - time.monotonic())  # it counts from the boot, or from later
+    other = max(noted, key=noted.__getitem__, default=None)
+    latest = {other: noted[other]} if other is not None else {}
+    cursors.write(reader, msgspec.json.encode({**latest, boot: now}).decode())
+    return noted[other] if other is not None and noted[other] > since else None
 
 
 def check(text: str) -> str:

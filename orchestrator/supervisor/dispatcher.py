@@ -227,6 +227,7 @@ class Dispatcher:
         if not self._is_ready:
             self._head = self._orc.engine.read().event  # the follower hears what recovering records
             self._attempts.recover()
+            self._orc.engine.note_machine()
         self._attempts.record(self._ended)
         self._attempts.renew()
         self._push_changes()

@@ -37,6 +37,46 @@ def refused(act: Callable[[], object]) -> str:
 # Names
 
 
+@pytest.fixture
+def boots(monkeypatch: pytest.MonkeyPatch, clock: SettableClock) -> Callable[[str, float], None]:
+    """Makes this process one of a boot that began so many seconds ago."""
+
+    def boot(name: str, ago: float) -> None:
+        monkeypatch.setattr("orchestrator.core.system.identity", lambda: (1, name))
+        began = clock() - ago
+        monkeypatch.setattr("orchestrator.core.machine.time.monotonic", lambda: clock() - began)
+
+    return boot
+
+
+def test_another_machine_of_the_same_name_is_noticed_and_a_reboot_or_a_second_clone_is_none(
+    clock: SettableClock, boots: Callable[[str, float], None]
+) -> None:
+    store, warnings = MemoryStore(), list[str]()
+
+    def noted(machine: str = "mill") -> bool:
+        warnings.clear()
+        Orchestrator(store, now=clock, machine=machine, warn=warnings.append).engine.note_machine()
+        clock.advance(60)
+        return bool(warnings)
+
+    boots("a", 3600)
+    assert [noted(), noted()] == [False, False], "two clones, two users: one machine"
+    boots("a2", 10)
+    assert not noted(), "the machine was rebooted"
+    boots("b", 7200)
+    assert noted(), "it ran while the other one was here"
+    assert "ORC_MACHINE" in warnings[0]
+    boots("a2", 200)
+    assert noted(), "the first one notices, too"
+    assert [noted(), noted("forge")] == [False, False], "the other one has got another name"
+    boots("c", 5)
+    assert not noted(), "it may be the first one, rebooted"
+    boots("a2", 300)
+    assert noted(), "it was not"
+    assert [noted(""), noted("")] == [False, False], "a board of files has no machines"
+
+
 def test_a_machine_has_its_host_name_unless_a_variable_names_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -752,7 +752,12 @@ def test_folders_of_two_machines_have_the_documents_as_files_and_adopt_edits(
     assert orc("forge", "agent", "register", "fay") == 0
     capsys.readouterr()
     assert orc("mill", "agent", "list") == 0
-    assert "forge" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "forge" in printed.out
+    assert printed.err == ""
+    monkeypatch.setattr("orchestrator.core.system.identity", lambda: (1, "of another machine"))
+    assert orc("mill", "session", "start", "ann") == 0
+    assert "Another machine has the name mill too" in capsys.readouterr().err
 
 
 # Groups of commits

@@ -57,6 +57,7 @@ def init(
 
         known = not lead_to(made, url)
         with Orchestrator.open(made, warn=warn) as orc:
+            orc.engine.note_machine()
             orc.knowledge.sync()
         verb = "Found" if known else "Made"
         text = f"{verb} the board {escape(url)}: commands in {escape(made)} use it"

@@ -118,6 +118,7 @@ def sync(run: Run) -> "Answer[list[DocumentChange]]":
     The exit status is 1 if a file could not be adopted.
     """
     orc = run.orc
+    orc.engine.note_machine()
     changes = orc.knowledge.sync()
     nothing = (
         "The documents of this board are files already: there is nothing to synchronise."

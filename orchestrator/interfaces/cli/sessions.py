@@ -30,6 +30,7 @@ _AGENT = argument("[agent]", "The agent; else who acts.", types.AGENT_NAME)
 @_AGENT
 def start(run: Run, agent: str | None) -> "Answer[Session]":
     """Begin a session: from now on commands of the agent's earlier sessions are refused."""
+    run.orc.engine.note_machine()
     session = run.orc.sessions.start(run.actor(agent))
     return say(
         session,
