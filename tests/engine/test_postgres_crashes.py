@@ -3,6 +3,8 @@
 import os
 import signal
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from boards import as_text, fold
@@ -38,24 +40,31 @@ def end_task_and_die(url: str, task: str, place: int, death: str, sent: int) -> 
     orc.engine.read()
     store = orc.engine.store
     assert isinstance(store, PostgresStore)
-    execute, count = store._connection.execute, 0
+    count, is_inside = 0, False
 
-    def dying(query: str, values: object = None) -> object:
-        nonlocal count
-        if query.split()[0] == "SELECT" and "unlock" not in query:
-            return execute(query, values)  # type: ignore[arg-type]
-        os.write(sent, f"{' '.join(query.split())[:60]}\n".encode())
-        here, count = count == place, count + 1
-        if here and death == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if here and death == "during":
-            threading.Timer(0.0003, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        answer = execute(query, values)  # type: ignore[arg-type]
-        if here:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return answer
+    def dying(call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(query: str, *values: object) -> object:
+            nonlocal count, is_inside
+            is_read = query.split()[0] == "SELECT" and "unlock" not in query
+            if is_read or is_inside:  # `quick` calls `post`
+                return call(query, *values)
+            os.write(sent, f"{' '.join(query.split())[:60]}\n".encode())
+            here, count = count == place, count + 1
+            if here and death == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if here and death == "during":
+                threading.Timer(0.0003, os.kill, (os.getpid(), signal.SIGKILL)).start()
+            is_inside = True
+            answer = call(query, *values)
+            is_inside = False
+            if here:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
 
-    store._connection.execute = dying  # type: ignore[assignment,method-assign]
+        return called
+
+    for name in ("execute", "quick", "post"):
+        setattr(store._connection, name, dying(getattr(store._connection, name)))
     with orc.request(f"end {task}"):
         orc.tasks.cancel(task)
     orc.close()
@@ -105,7 +114,7 @@ def test_a_killed_program_has_done_its_command_or_nothing_and_repeating_it_has_o
                 orc.close()
             ended += 1
         check_kept(url)
-    for written in ("cold_files", "checkpoints", "snapshots", "WITH moved"):
+    for written in ("cold_files", "checkpoints", "snapshots", "WITH moved", "unlock"):
         assert any(written in statement for statement in seen), written
 
 
