@@ -12,7 +12,7 @@ from orchestrator.core.errors import NotFound, UsageError, did_you_mean
 from orchestrator.core.printable import TOKEN, times
 from orchestrator.core.transaction import Desk
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import blockers, ways_out
+from orchestrator.domain.tasks.blockers import REASONS, blockers, ways_out
 from orchestrator.domain.tasks.commands import Tasks
 from orchestrator.domain.tasks.lookup import nearest
 from orchestrator.domain.tasks.records import ENDED, Task
@@ -22,9 +22,6 @@ from orchestrator.planning.brief_sections import sections
 from orchestrator.planning.page import lay_out
 from orchestrator.planning.quoting import quote_line, writer
 from orchestrator.planning.survey import best_of, survey
-
-REASONS = 5
-"""How many tasks that a task waits for the first lines of its brief name."""
 
 
 def write_brief(

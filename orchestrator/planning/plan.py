@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from orchestrator.core.multimap import multimap
 from orchestrator.core.printable import one_line, shortened
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import blockers, open_needs
+from orchestrator.domain.tasks.blockers import REASONS, blockers, open_needs
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.tasks.stages import is_kept_back
 from orchestrator.planning import records
@@ -19,9 +19,6 @@ from orchestrator.planning.queues import serial_groups
 from orchestrator.planning.records import DESCRIPTION, SHOWN
 from orchestrator.planning.survey import Survey, about, best_of, survey
 from orchestrator.planning.teams import assign
-
-REASONS = 5
-"""How many sentences explain why a task waits."""
 
 
 def make_plan(

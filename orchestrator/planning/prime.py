@@ -26,27 +26,21 @@ from orchestrator.domain.mail.announced import announce
 from orchestrator.domain.mail.matters import unread_messages
 from orchestrator.domain.mail.records import Message
 from orchestrator.domain.state import State
-from orchestrator.domain.tasks.blockers import blockers, ways_out
+from orchestrator.domain.tasks.blockers import REASONS, blockers, ways_out
 from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.engine import Engine
 from orchestrator.planning.page import PageBlock, Section, lay_out
 from orchestrator.planning.quoting import quote, quote_line, writer
-from orchestrator.planning.standstill import Standstill, standstill
+from orchestrator.planning.standstill import TITLE, Standstill, standstill
 
 BUDGET = 1000
 """The default budget of the text, in tokens."""
-
-REASONS = 5
-"""How many reasons are given for blocked work on the hook."""
 
 LISTED = 5
 """How many tasks, messages and agents are listed; the others are counted."""
 
 TOPICS = 20
 """How many topics of knowledge are named."""
-
-TITLE = 80
-"""Characters of a title in a list."""
 
 
 class Prime(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,8 +221,8 @@ class _Page:
         lapsed = [(self._lapse(task), f"show {task.id}") for task in self._lapsed()]
         title = f"Leases that lapsed ({len(lapsed)}): `{self.prog} next` gives such work too"
         yield self._section(title, 0.05, "status", *lapsed[:LISTED])
-        yield from self._permissions()
-        yield from self._dead_letters()
+        yield self._permissions()
+        yield self._dead_letters()
         here = "\n".join(map(self._neighbour, self._here()))
         yield self._section("Who is here", 0.05, "a list", (here, "a list") if here else None)
         yield from self._topics()
@@ -236,11 +230,10 @@ class _Page:
         if board.open or not board.ended:
             yield self._section("The loop", 0.0, "--help", (self._loop(), "--help"))
 
-    def _permissions(self) -> Iterator[Section]:
-        """Yield the section of requests for permission, unless events start the agent."""
-        pending = self.state.permissions.pending(self.now)
-        if not pending or self.agent in self.state.subscriptions:
-            return
+    def _permissions(self) -> Section:
+        """Return the requests for permission, which agents that events start cannot answer."""
+        is_started = self.agent in self.state.subscriptions
+        pending = [] if is_started else self.state.permissions.pending(self.now)
         prog, command = self.prog, "permission list"
         texts = (
             f"{request.id}: {escape(request.agent)} asks to use {escape(one_line(request.tool, TITLE))}"
@@ -248,10 +241,10 @@ class _Page:
             for request in pending[:LISTED]
         )
         title = f"Permissions asked ({len(pending)}): `{prog} permission allow ID`, or `deny ID`"
-        yield self._section(title, 0.05, command, *((text, command) for text in texts))
+        return self._section(title, 0.05, command, *((text, command) for text in texts))
 
-    def _dead_letters(self) -> Iterator[Section]:
-        """Yield the section of events that agents could not work, the newest first, if there are any."""
+    def _dead_letters(self) -> Section:
+        """Return the events that agents could not work, the newest first."""
         letters = sorted(
             (
                 letter
@@ -260,8 +253,6 @@ class _Page:
             ),
             key=lambda letter: -letter.number,
         )
-        if not letters:
-            return
         prog, command = self.prog, "events dead"
         texts = (
             f"{letter.number}: {letter.subscriber} gave up {letter.work}:"
@@ -270,7 +261,7 @@ class _Page:
             for letter in letters[:LISTED]
         )
         title = f"Dead letters ({len(letters)}): work that an agent could not do"
-        yield self._section(title, 0.05, command, *((text, command) for text in texts))
+        return self._section(title, 0.05, command, *((text, command) for text in texts))
 
     def _loop(self) -> str:
         prog = self.prog

@@ -34,15 +34,12 @@ from orchestrator.domain.tasks.lookup import outline, outlines, resolve_all
 from orchestrator.domain.tasks.records import Task
 from orchestrator.domain.validation import LONGEST_TITLE, check_line
 
-REASONS = 5
-"""How many reasons why a task waits the status of a convoy gives."""
-
 
 class ConvoyStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A convoy with its progress: tasks by status, and the percentage that has ended.
 
     Attributes:
-        waits: For each task that cannot be taken, the reasons in words; at most :data:`REASONS` of them.
+        waits: For each task that cannot be taken, the first reasons in words.
     """
 
     convoy: Convoy
@@ -207,7 +204,7 @@ class Convoys(Noun[State]):
         Raises:
             NotFound: There is none of this name.
         """
-        from orchestrator.domain.tasks.blockers import blockers
+        from orchestrator.domain.tasks.blockers import REASONS, blockers
         from orchestrator.domain.tasks.stages import is_kept_back
 
         state, now = self._state, self._desk.now()

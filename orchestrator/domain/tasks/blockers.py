@@ -25,6 +25,9 @@ SHOWN = 200
 NAMED = 5
 """How many tasks a sentence names."""
 
+REASONS = 5
+"""How many reasons why a task waits are given."""
+
 WAYS = 3
 """How many commands are named for a blocked task."""
 
