@@ -854,6 +854,37 @@ def test_a_commit_after_which_the_server_warns_is_not_acknowledged_before_anothe
         add(store, end_of(store), "c")
 
 
+def test_a_replica_answers_what_only_reads_and_refuses_the_rest_until_it_is_promoted(
+    mortal: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    orc = _with_stream(mortal.url)
+    orc.tasks.add("build", title="first")
+    orc.engine.save()
+    with running(copy_of=mortal) as replica:
+        assert main(["--board", replica.url, "status"]) == 0
+        reader = Orchestrator.open(replica.url, agent="ann")
+        assert [task.title for task in reader.tasks.all()] == ["first"]
+        end = reader.engine.position
+        assert not reader.engine.store.wait(end, 0)
+        orc.tasks.add("build", title="second")
+        assert reader.engine.store.wait(end, WAIT)
+        assert [task.title for task in reader.tasks.all()] == ["first", "second"]
+        assert reader.agents.all() == []
+        capsys.readouterr()
+        assert main(["--board", replica.url, "t", "next", "build", "bob"]) == 1
+        assert "is read-only" in capsys.readouterr().err
+        assert main(["--board", f"{replica.url}?board=new", "ws", "create", "x"]) == 1
+        with pytest.raises(Refused, match="read-only") as raised:
+            reader.tasks.add("build", title="third")
+        assert raised.value.code == "read_only"
+        mortal.kill()
+        with psycopg.connect(replica.url, autocommit=True) as admin:
+            assert admin.execute("SELECT pg_promote()").fetchone() == (True,)
+        reader.tasks.add("build", title="third")
+        reader.engine.save()
+        assert [task.title for task in Orchestrator.open(replica.url).tasks.all()][-1] == "third"
+
+
 def test_commits_that_are_lost_with_their_server_are_told_to_who_has_read_them(
     url: str, admin: psycopg.Connection
 ) -> None:

@@ -26,7 +26,7 @@ _OPTIONS: Final = (
 
 _CHECKED: Final = """
     SELECT current_setting('server_encoding'), current_setting('fsync'),
-           current_setting('synchronous_commit')
+           current_setting('synchronous_commit'), pg_is_in_recovery()
 """
 
 _KEEPALIVE: Final[dict[str, Any]] = {
@@ -65,6 +65,7 @@ class Connection:
         patience: The same.
         number: How many connections were opened; a lock of an earlier one is gone.
         has_warned: Whether the server gave a warning with its last answer.
+        is_replica: Whether the server is a replica, which has no unlogged tables and no notifications.
     """
 
     def __init__(self, address: BoardAddress, patience: float = 10.0) -> None:
@@ -82,6 +83,7 @@ class Connection:
         self._pid = 0
         self.number = 0
         self.has_warned = False
+        self.is_replica = False
         self._is_joined = False
         self._turn = threading.RLock()
         self._prepared: dict[str, bytes] = {}
@@ -143,7 +145,7 @@ class Connection:
         return missing | {"options": _OPTIONS.format(tcp_user_timeout=patience)}
 
     def _check(self, settings: Any) -> None:
-        encoding, fsync, commit = settings
+        encoding, fsync, commit, self.is_replica = settings
         problem = ""
         if encoding != "UTF8":
             problem = f"its encoding is {encoding}, not UTF8"
@@ -363,7 +365,29 @@ class Connection:
         """Whether an error says that a lock was not free in time."""
         return isinstance(error.__cause__, self._psycopg.errors.LockNotAvailable)
 
-    def _translated(self, error: Exception) -> InputOutputError:
+    def check_writable(self) -> None:
+        """Check that the server is no replica, unless it was promoted since the connection was opened.
+
+        Raises:
+            InputOutputError: The server does not answer.
+            Refused: It is one.
+        """
+        self.connect()
+        if self.is_replica:
+            self.is_replica = self.value("SELECT pg_is_in_recovery()")
+        if self.is_replica:
+            raise self._read_only()
+
+    def _read_only(self) -> Refused:
+        return Refused(
+            f"The database {self._address.database} is read-only",
+            code="read_only",
+            hint="Commands that change the board need the primary server.",
+        )
+
+    def _translated(self, error: Exception) -> InputOutputError | Refused:
+        if isinstance(error, self._psycopg.errors.ReadOnlySqlTransaction):
+            return self._read_only()
         text = f"The database {self._address.database} refused a statement: {_first_line(error)}"
         if self.is_open:
             return InputOutputError(text)

@@ -13,6 +13,9 @@ from orchestrator.stores.postgres.connection import Connection
 _LOOK = 5.0
 """Seconds after which a wait looks at the log itself: a program that was killed has announced nothing."""
 
+_LOOK_AT_REPLICA = 0.5
+"""The same for a replica, which announces nothing."""
+
 _AGAIN = 0.2
 """Seconds between two tries to reach a server that does not answer."""
 
@@ -52,7 +55,8 @@ class Listener:
                     return last
                 if (left := deadline - time.monotonic()) <= 0:
                     return 0
-                until_look = self._looked + _LOOK - time.monotonic()
+                pause = _LOOK_AT_REPLICA if self._connection.is_replica else _LOOK
+                until_look = self._looked + pause - time.monotonic()
                 notices = self._connection.notified(max(0.0, min(left, until_look)))
                 self._announced = max((int(n) for n in notices if n.isdecimal()), default=0)
                 if self._announced > after:
@@ -69,9 +73,12 @@ class Listener:
         They do not if some are older than this wait or may be missing. Every answer that there was no commit
         is that of the log.
         """
+        pause = _LOOK_AT_REPLICA if self._connection.is_replica else _LOOK
         if not self._connection.is_open:
-            self._connection.execute(f"LISTEN {self._channel}")
-        elif self._announced <= after and left > 0 and time.monotonic() < self._looked + _LOOK:
+            self._connection.connect()
+            if not self._connection.is_replica:
+                self._connection.execute(f"LISTEN {self._channel}")
+        elif self._announced <= after and left > 0 and time.monotonic() < self._looked + pause:
             return 0
         (head,) = self._connection.quick(_HEAD, self._board) or ("0",)
         self._looked, self._announced = time.monotonic(), 0

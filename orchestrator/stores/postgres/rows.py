@@ -53,7 +53,8 @@ class RowPresence:
 
     def touch(self, agent: str) -> None:
         now = time.monotonic()
-        if now - self._touched.get(agent, -_FRESH) < _FRESH:
+        is_fresh = now - self._touched.get(agent, -_FRESH) < _FRESH
+        if is_fresh or self._connection.is_replica:
             return
         with suppress(
             OrchestratorError
@@ -67,7 +68,7 @@ class RowPresence:
 
     def knows(self, agent: str) -> bool:
         """See :class:`orchestrator.core.store.Presence`."""
-        if agent in self._touched:
+        if agent in self._touched or self._connection.is_replica:  # which does not know
             return True
         question = "SELECT 1 FROM orchestrator.presence WHERE board = %s AND agent = %s"
         return self._connection.value(question, (self._board, agent)) is not None

@@ -201,6 +201,7 @@ class PostgresStore:
     def locked(self, command: str, timeout: float) -> Iterator[None]:
         if self._owner == threading.get_ident():
             raise RuntimeError("this thread holds the lock of the board already")
+        self._connection.check_writable()
         deadline = time.monotonic() + timeout
         if not self._threads.acquire(timeout=min(max(timeout, 0), threading.TIMEOUT_MAX)):
             raise self._timed_out(self._holder, timeout)
@@ -479,6 +480,8 @@ class PostgresStore:
     # The snapshot
 
     def open_snapshot(self) -> StoredFile | None:
+        if self._connection.is_replica:  # the log and its checkpoints are all that it has
+            return None
         question = "SELECT data FROM orchestrator.snapshots WHERE board = %s"
         data: bytes | None = self._connection.value(question, (self._board,))
         return BytesFile(data) if data is not None else None
