@@ -4,10 +4,11 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Barrier
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Barrier, Event
 from statistics import median, quantiles
 from time import monotonic, sleep
 
@@ -24,6 +25,8 @@ from tests.postgres_server import Server, is_here, running
 PROCESSES, THREADS = 4, 50
 """How many processes act together, and how many connections wait in each."""
 
+_CONNECTIONS = "max_connections=600"
+
 _LINE = 400
 """About the bytes of the events of a command."""
 
@@ -38,7 +41,7 @@ def server(boards: Boards) -> AbstractContextManager[Server]:
     if not is_here():
         raise RuntimeError("no PostgreSQL server is installed here")
     # Not in the folder of the run, which the user of the server cannot read.
-    return running("max_connections=600", folder=os.path.dirname(boards.folder))
+    return running(_CONNECTIONS, folder=os.path.dirname(boards.folder))
 
 
 def filled(boards: Boards, database: Server, tasks: int) -> str:
@@ -190,6 +193,81 @@ def _wait(url: str, rounds: int, ready: Barrier, times: "Queue[list[float]]") ->
         late = []
     for thread in threads:
         thread.join(60)
+
+
+def replicating(boards: Boards, *, quick: bool) -> Iterator[Figure]:
+    """Commits on a server whose replica answers questions in SQL, and on one whose replica only follows."""
+    seconds, rounds = (1.0, 3) if quick else (3.0, 6)
+    with (
+        server(boards) as primary,
+        running(_CONNECTIONS, folder=os.path.dirname(boards.folder), copy_of=primary) as replica,
+    ):
+        url = filled(boards, primary, 10_000)
+        with Orchestrator.open(url) as orc, psycopg.connect(replica.url, autocommit=True) as copy:
+
+            def asked() -> tuple[float, list[float], int]:
+                with _questions(replica.url) as count:
+                    rate, lags = _commits(orc, copy, seconds)
+                return rate, lags, count.value
+
+            idle, busy = interleave(rounds, lambda: (*_commits(orc, copy, seconds), 0), asked)
+    rates = [[rate for rate, _, _ in run] for run in (busy, idle)]
+    lags = [[lag for _, some, _ in run for lag in some] for run in (busy, idle)]
+    yield Figure(
+        name="database-replica",
+        what="PostgreSQL, commits while SQL reads a replica: rate against an idle replica",
+        measured=ratio(*rates),
+        detail=f"{median(rates[0]):.0f}/s against {median(rates[1]):.0f}/s,"
+        f" {sum(count for _, _, count in busy) / rounds / seconds:.0f} questions a second",
+    )
+    yield Figure(
+        name="database-replica",
+        what="PostgreSQL, from the answer to a commit until a replica that is read shows it: 99th percentile",
+        measured=1000 * quantiles(lags[0], n=100)[-1],
+        unit=" ms",
+        detail=f"median {ms(lags[0])}; idle replica {ms(lags[1])}",
+    )
+
+
+def _commits(
+    orc: Orchestrator, copy: psycopg.Connection, seconds: float
+) -> tuple[float, list[float]]:
+    """Commits a second, and the seconds until a replica has each tenth of them."""
+    number, took, lags = 0, 0.0, list[float]()
+    while took < seconds:
+        took += lap(lambda: orc.events.log("ann", "said", text="x"))
+        number += 1
+        if number % 10 == 0:
+            begun, head = monotonic(), (orc.engine.position.id,)
+            while copy.execute("SELECT max(head) FROM orchestrator.boards").fetchone() != head:
+                pass
+            lags.append(monotonic() - begun)
+    return number / took, lags
+
+
+@contextmanager
+def _questions(url: str) -> "Iterator[Synchronized[int]]":
+    """A process that asks a server how many events there are of each type, again and again."""
+    fresh = multiprocessing.get_context("spawn")
+    count, begun = fresh.Value("i"), fresh.Event()
+    process = fresh.Process(target=_ask, args=(url, count, begun), daemon=True)
+    process.start()
+    begun.wait(60)
+    try:
+        yield count
+    finally:
+        process.kill()
+        process.join()
+
+
+def _ask(url: str, count: "Synchronized[int]", begun: Event) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        while True:
+            connection.execute(
+                "SELECT line::json ->> 'type', count(*) FROM orchestrator.events GROUP BY 1"
+            ).fetchall()
+            begun.set()
+            count.value += 1
 
 
 def writing(boards: Boards, *, quick: bool) -> Iterator[Figure]:

@@ -85,6 +85,7 @@ ALL: dict[str, Measurement] = {
     "database-race": databases.racing,
     "database-wake": databases.waking,
     "database-writers": databases.writing,
+    "database-replica": databases.replicating,
 }
 
 
