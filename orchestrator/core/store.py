@@ -245,7 +245,7 @@ class Upkeep(Protocol):
 
         Raises:
             BadName: The path of the folder is not allowed.
-            Refused: The folder does not exist, or has files of another board.
+            Refused: The folder does not exist, or has files of another board, or git keeps this board.
             UsageError: A package that compresses is not installed.
         """
 

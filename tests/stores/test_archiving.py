@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from orchestrator.index.database import IndexFile
 from orchestrator.maintenance.archiving import archive_log
 from orchestrator.maintenance.copying import copy_board
 from orchestrator.maintenance.doctor import examine
-from orchestrator.stores.files import FileStore
+from orchestrator.stores.files import FileStore, layout
 from orchestrator.stores.files.archived import TYPE
 from orchestrator.stores.files.lines import Position, crc_of, parse
 from orchestrator.stores.files.segments import Segments
@@ -288,6 +289,42 @@ def test_what_is_no_file_in_place_of_a_compressed_segment_is_damage(board: Path,
             whole_log(board)
         assert found(board)["log"] == "damage"
         remove(path)
+
+
+def git(folder: Path, *words: str) -> None:
+    user = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    subprocess.run(["git", *user, *words], cwd=folder, check=True, capture_output=True)
+
+
+def test_a_board_that_git_keeps_is_whole_in_each_clone(board: Path, disk: Path):
+    """So nothing is moved to a folder that a clone does not have; compressed segments are in git."""
+    archive(board, folder=str(disk), keep=2)
+    git(board, "init", "-q")
+    layout.make(str(board), versioned=True)
+    (warning,) = (f for f in examine(open_board(board).engine).findings if f.level != "ok")
+    assert (warning.check, str(disk) in warning.message) == ("git", True)
+    git(board, "add", "-A")
+    git(board, "commit", "-qm", "moved")
+    git(board.parent, "clone", "-q", str(board), "lacking")
+    disk.rename(board.parent / "unplugged")
+    with pytest.raises(ArchiveMissing, match=str(disk)):
+        whole_log(board.parent / "lacking")
+    (board.parent / "unplugged").rename(disk)
+    archive(board, undo=True)
+    assert found(board) == {}
+    for options in ({}, {"compress": True}):
+        with pytest.raises(Refused) as refused:
+            archive(board, folder=str(disk), **options)
+        assert refused.value.code == "archive_versioned"
+    assert files(disk) == []
+    archive(board, compress=True)
+    assert found(board) == {}
+    git(board, "add", "-A")
+    git(board, "commit", "-qm", "compressed")
+    git(board.parent, "clone", "-q", str(board), "clone")
+    assert whole_log(board.parent / "clone") == whole_log(board)
+    (board.parent / "clone/knowledge").mkdir()  # git keeps no empty folder
+    assert set(found(board.parent / "clone")) <= {"snapshot"}
 
 
 def test_a_damaged_segment_is_not_moved(board: Path, disk: Path):

@@ -242,6 +242,12 @@ def checked_folder(text: str, log: str) -> str:
     return folder
 
 
+def folders_elsewhere(segments: Segments) -> list[str]:
+    """The folders of archived segments but that of the log."""
+    found = [located[0] for located in map(segments.find, segments.numbers()[:-1]) if located]
+    return sorted({os.path.dirname(segment.path) for segment in found} - {segments.folder})
+
+
 def unused_copies(segments: Segments) -> list[str]:
     """The copies of segments, also in folders of archived ones, that the log does not use."""
     sealed = segments.numbers()[:-1]

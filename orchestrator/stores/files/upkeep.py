@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 
 from orchestrator.core import paths, system
-from orchestrator.core.errors import Damage, OrchestratorError
+from orchestrator.core.errors import Damage, OrchestratorError, Refused
 from orchestrator.core.events import Recorded
 from orchestrator.core.git import Git
 from orchestrator.core.printable import amount
@@ -124,6 +124,12 @@ class FileUpkeep:
                     repair=lambda path=path, missing=missing: _append_lines(path, missing),  # type: ignore[misc]
                     touches=(path,),
                 )
+        for place in self._archive_folders():
+            yield Problem(
+                check="git",
+                message=f"Git keeps no events that are in {place}: a clone of this board cannot read them",
+                hint="`events archive --undo` takes them back; `events archive --compress` makes them small.",
+            )
         if _is_unmerged(self._state):
             yield Problem(
                 check="git",
@@ -131,12 +137,24 @@ class FileUpkeep:
                 hint=f"{OTHER_BOARD} Then `git add` ends the conflict.",
             )
 
+    def _archive_folders(self) -> list[str]:
+        try:
+            return archiving.folders_elsewhere(self._segments)
+        except Damage:
+            return []  # the check of the log reports it
+
     def log_check(self, known: str) -> LogCheck:
         return FileLogCheck(self._segments, known)
 
     def archive(
         self, *, folder: str | None, compress: bool, keep: int, undo: bool
     ) -> list[Callable[[], ArchivedPart]]:
+        if folder is not None and layout.git_care(self._folder) == "versioned":
+            raise Refused(
+                "Git keeps this board, and a clone would have no events from another folder",
+                code="archive_versioned",
+                hint="`events archive --compress` makes the files smaller where they are, so git keeps them.",
+            )
         moves = archiving.moves(
             self._segments, folder=folder, compress=compress, keep=keep, undo=undo
         )
