@@ -210,6 +210,16 @@ class Boards:
             Orchestrator.open(path).engine.refold(whole=True)
         return path
 
+    def logged(self, number: int, segments: int) -> str:
+        """A board with a number of events that agents logged, in so many segments, with checkpoints."""
+        path = f"{self.folder}/logged-{number}-in-{segments}"
+        if not os.path.exists(path):
+            most = size(self.history(number)) // segments + 1
+            writer = Writer(path, folds=False, segment_size=most)
+            writer.write((f"agent-{n % 20}", None) for n in range(number))
+            Orchestrator.open(path).engine.refold(whole=True)
+        return path
+
     def history(self, number: int) -> str:
         """A board with a number of events that agents logged."""
         path = f"{self.folder}/history-{number}"

@@ -171,9 +171,14 @@ def whole_maps(state: State) -> dict[str, dict[Any, Any]]:
     whole = {n: value.copy() for n, value in state.fields().items() if isinstance(value, ColdMap)}
     boxes = state.mail.mailboxes
     if any(isinstance(box.read, ColdMap) for box in boxes.values()):
-        read = {agent: box.read.copy() for agent, box in boxes.items()}
-        whole["mailboxes"] = {a: Mailbox(b.new, b.unread, read[a]) for a, b in boxes.items()}
+        whole["mailboxes"] = whole_mailboxes(state)
     return whole
+
+
+def whole_mailboxes(state: State) -> dict[str, Mailbox]:
+    """The mailboxes with their cold receipts."""
+    boxes = state.mail.mailboxes
+    return {a: Mailbox(b.new, b.unread, b.read.copy()) for a, b in boxes.items()}
 
 
 class Split(msgspec.Struct):

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from boards import check_law, fold
+from msgspec.structs import replace
 
 from orchestrator import Damage, NotFound, Orchestrator, checkpoints, current_state, snapshot
 from orchestrator.core.cold_map import ColdDamage
@@ -19,6 +20,7 @@ from orchestrator.domain.state import State
 from orchestrator.maintenance.archiving import archive_log
 from orchestrator.maintenance.backup import export_board
 from orchestrator.maintenance.doctor import examine
+from orchestrator.maintenance.log_reading import equal
 from orchestrator.stores.files import FileStore, disk, reading
 from orchestrator.stores.files.checkpoints import FileCheckpoints
 from orchestrator.stores.files.lines import Position
@@ -429,6 +431,24 @@ def test_the_doctor_says_what_it_did_not_read_and_reads_it_if_asked(
     segments_read.clear()
     assert message(full=True) == ""
     assert len(segments_read) == len(sealed(board)) + 1
+
+
+def test_states_are_equal_only_if_all_records_and_their_order_are(board: Path):
+    def state() -> State:
+        saved = snapshot.decode(gzip.decompress(files(board)[-1].read_bytes()), Position)
+        assert saved is not None
+        return saved[0]
+
+    assert equal(state(), state())
+    changed = [state() for _ in range(4)]
+    first = next(iter(changed[0].tasks.tasks))
+    changed[0].tasks.tasks[first] = replace(changed[0].tasks.tasks[first], title="other")
+    changed[1].tasks.tasks[first] = changed[1].tasks.tasks.pop(first)
+    del changed[2].tasks.tasks[[*changed[2].tasks.tasks][-1]]
+    changed[3].event += 1
+    for other in changed:
+        assert not equal(state(), other)
+        assert not equal(other, state())
 
 
 def test_the_doctor_removes_a_useless_checkpoint_only_if_it_is_asked_to(board: Path):
