@@ -7,7 +7,8 @@ from functools import partial
 import msgspec
 
 from orchestrator.core import clock
-from orchestrator.core.errors import OrchestratorError
+from orchestrator.core.errors import ArchiveMissing, OrchestratorError
+from orchestrator.core.events import Recorded
 from orchestrator.core.printable import amount, escape, few, first_of
 from orchestrator.domain.agents.commands import Agents, AgentView
 from orchestrator.domain.event_log import EventObject, as_dict
@@ -212,7 +213,7 @@ def status(engine: Engine, at: int | None = None) -> Status:
         agents = Agents.views(state, now, {})
     streams = sorted(state.workstreams.values(), key=lambda s: (s.priority, s.name))
     first = max(1, state.event - RECENT + 1)
-    recent = [engine.event(number) for number in range(first, state.event + 1)]
+    recent = _recent(engine, first, state.event)
     sentences = Sentences(engine, lambda moment: clock.local_time(moment, now))
     return Status(
         event=state.event,
@@ -230,6 +231,17 @@ def status(engine: Engine, at: int | None = None) -> Status:
         ],
         permissions=[view_of(engine, request) for request in state.permissions.pending(now)],
     )
+
+
+def _recent(engine: Engine, first: int, last: int) -> list[Recorded]:
+    """The latest events, without those on a disk that is not there: the rest of the status needs none."""
+    try:
+        return [engine.event(number) for number in range(first, last + 1)]
+    except ArchiveMissing as error:
+        engine.warn(f"Some of the latest events are not shown: {error.message}.")
+        away = error.details["last"]
+        assert isinstance(away, int)
+        return _recent(engine, away + 1, last)
 
 
 def _review(task: Task, now: str) -> ReviewStatus:

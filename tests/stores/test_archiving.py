@@ -177,6 +177,24 @@ def test_a_folder_that_is_not_there_is_named_and_no_answer_is_made_up(
     }
 
 
+def test_the_status_needs_no_archived_event_and_says_which_ones_it_does_not_show(
+    board: Path, disk: Path
+):
+    archive(board, folder=str(disk))
+    count = len(sealed(board))
+    with open_board(board) as orc:
+        while len(sealed(board)) == count:
+            orc.tasks.add("build", title="x" * 100)
+        first = orc.engine.read().event
+    archive(board, folder=str(disk))
+    disk.rename(board.parent / "unplugged")
+    orc = open_board(board)
+    orc.engine.warn = (warned := list[str]()).append
+    assert [event["id"] for event in orc.status().events] == [first]
+    assert "Some of the latest events are not shown" in warned[0]
+    assert str(disk) in warned[0]
+
+
 @pytest.mark.parametrize("compress", [False, True])
 def test_every_damage_of_an_archived_segment_is_found(board: Path, disk: Path, compress: bool):
     random.seed(7)
