@@ -241,7 +241,11 @@ class _Doctor:
 
     def index(self) -> Iterator[Problem]:
         """Check that the index can be used; the next question would build it anew too."""
-        status = self.index_file.status()
+        try:
+            status = self.index_file.status()
+        except ArchiveMissing as error:  # it cannot be compared with the log
+            yield _problem("index", error)
+            return
         if status.problem:
             message = f"{status.path} is of no use: {status.problem}"
             yield Problem(check="index", message=message, repair=self.index_file.build)
