@@ -70,7 +70,16 @@ class StatesOfThePast:
         Raises:
             NotFound: The log has no such event.
         """
-        state, position = self.newest(number)
+        return self.fold_on(*self.newest(number), number)
+
+    def fold_on(self, state: State, position: Cursor, number: int) -> State:
+        """Fold the log up to an event, from an earlier state and its position.
+
+        Raises:
+            NotFound: The log has no such event.
+        """
+        if position.id == number:
+            return state
         for chunk in self._store.read(position):
             state.fold(record for record in chunk.events if record.id <= number)
             if chunk.end.id >= number:

@@ -1,13 +1,14 @@
 """The state of a board in memory: loaded from its snapshot, folded on to the end of the log, saved again."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from orchestrator import snapshot
 from orchestrator.checkpoints import COLD_AT_ONCE, StatesOfThePast
 from orchestrator.cold.tree import ColdTree
 from orchestrator.core.cold_map import ColdDamage
 from orchestrator.core.errors import Damage
-from orchestrator.core.store import START, Chunk, Cursor, Store
+from orchestrator.core.store import START, Chunk, Cursor, Store, StoredFile
 from orchestrator.domain.state import State
 from orchestrator.snapshot_schedule import SnapshotSchedule
 
@@ -85,6 +86,21 @@ class CurrentState:
             raise
         return state, None
 
+    def at(self, number: int) -> State:
+        """The state right after an event, folded from the snapshot or from a checkpoint, whichever is nearer.
+
+        Unlike a checkpoint, a snapshot is small, because it does not have the records of ended work.
+
+        Raises:
+            NotFound: The log has no such event.
+        """
+        nearest = max((kept for kept in self.past.numbers() if kept <= number), default=0)
+        with suppress(Damage, ColdDamage):
+            saved = self._read_snapshot(self._store.open_snapshot())
+            if saved is not None and nearest <= saved.cursor.id <= number:
+                return self.past.fold_on(saved.state, saved.cursor, number)
+        return self.past.fold_to(number)
+
     def forget(self) -> None:
         """Forget the state; the next use loads it again."""
         self.state = self._cold = None
@@ -110,13 +126,16 @@ class CurrentState:
     def _open_snapshot(self) -> None:
         """Take the state of the snapshot, if there is one that can be used."""
         file = self._store.open_snapshot()
-        if file is None:
-            return
-        files, restored = self._store.cold, self.past.fold_to
-        saved = snapshot.load(file, self._store.cursor_type, files, restored, self._warn)
-        if saved is not None:
+        saved = self._read_snapshot(file)
+        if file is not None and saved is not None:
             self.state, self.position, self._cold = saved.state, saved.cursor, saved.tree
             self.schedule.saved(file.size, saved.state.event)
+
+    def _read_snapshot(self, file: StoredFile | None) -> snapshot.LoadedSnapshot | None:
+        if file is None:
+            return None
+        files, restored = self._store.cold, self.past.fold_to
+        return snapshot.load(file, self._store.cursor_type, files, restored, self._warn)
 
     def _begin_fold(self) -> State:
         """Begin with the newest state of the past, or with an empty one before the first event."""

@@ -170,7 +170,7 @@ class Engine:
         with self._owner:
             self._flush()
             present = self.read()
-        return present if number == present.event else self.past_states.fold_to(number)
+        return present if number == present.event else self._current.at(number)
 
     def event(self, number: int) -> Recorded:
         """One event by its id, of the log or of the open transaction."""

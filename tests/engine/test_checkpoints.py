@@ -131,6 +131,40 @@ def test_a_past_state_is_folded_from_the_nearest_checkpoint(board: Path, segment
         assert len(segments_read) <= 2, (number, segments_read)
 
 
+def test_a_repeated_request_begins_with_the_snapshot_if_that_is_nearer_than_a_checkpoint(
+    board: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A checkpoint has all records of ended work, the snapshot only those of open work."""
+    with open_board(board) as orc:
+        orc.engine.save()
+    with open_board(board) as orc:
+        with orc.request("once"):
+            first = orc.tasks.add("build", title="once")
+        orc.tasks.edit(first.id, title="later")
+        states = true_states(board)
+        event = orc.engine.read().event
+        monkeypatch.setattr(FileCheckpoints, "load", pytest.fail)
+        with orc.request("once"):
+            assert orc.tasks.add("build", title="once") == first
+        assert as_bytes(orc.engine.state_at(event - 1)) == states[event - 1]
+
+
+def test_a_snapshot_that_is_older_than_a_checkpoint_is_not_folded_on(
+    board: Path, segments_read: set[int]
+):
+    snapshot_of_then = (board / "state" / "state.json").read_bytes()
+    with open_board(board) as orc:
+        for number in range(60):
+            orc.tasks.add("build", title=f"later {number}")
+    states = true_states(board)
+    (board / "state" / "state.json").write_bytes(snapshot_of_then)
+    orc = open_board(board)
+    event = orc.engine.read().event
+    segments_read.clear()
+    assert as_bytes(orc.engine.state_at(event - 1)) == states[event - 1]
+    assert len(segments_read) <= 2
+
+
 def test_a_board_without_its_snapshot_is_opened_from_the_last_checkpoint(
     board: Path, segments_read: set[int]
 ):

@@ -138,5 +138,5 @@ class TaskQueries(Noun[State]):
             since=since,
             facts=facts,
         )
-        tasks = state.tasks.open() if open or ready else state.tasks.values()
+        tasks = state.tasks.open() if open or ready or overdue else state.tasks.values()
         return [task for task in tasks if passes(task)]
