@@ -2,9 +2,10 @@
 
 import shlex
 from collections.abc import Iterator
-from heapq import nlargest
+from itertools import islice
 
 from orchestrator.core.clock import local_time, spoken
+from orchestrator.core.events import decode
 from orchestrator.core.printable import escape, times
 from orchestrator.domain.knowledge.commands import Knowledge
 from orchestrator.domain.tasks.blockers import ancestors
@@ -18,6 +19,9 @@ from orchestrator.planning.survey import place
 
 EVENTS = 10
 """How many events of the workstream a brief shows."""
+
+LATEST = 1000
+"""How many of the latest events of the board a brief looks at for them."""
 
 NEIGHBOURS = 10
 """How many running tasks a brief shows."""
@@ -192,15 +196,15 @@ def _neighbours(context: BriefContext) -> Iterator[PageBlock]:
 
 
 def _events(context: BriefContext) -> list[PageBlock]:
-    """Return the last events about tasks of the workstream, newest first, so that a cut takes the oldest.
-
-    The tasks know their events, so no log is searched.
-    """
-    tasks = (t for t in context.state.tasks.values() if t.workstream == context.task.workstream)
-    numbers = ((number, task.id) for task in tasks for number in task.events[-EVENTS:])
-    lines = []
-    for number, task_id in nlargest(EVENTS, numbers):
-        record = context.desk.event(number)
-        when = local_time(record.ts, context.now)
-        lines.append(f"- {when} {writer(record.agent)}: {record.type} {task_id}")
+    """Return recent events about tasks of the workstream, newest first, so that a cut takes the oldest."""
+    state, workstream = context.state, context.task.workstream
+    lines: list[str] = []
+    for record in islice(context.desk.read_backwards(), LATEST):
+        task_id = getattr(decode(record, state.board.format_at(record.id)), "task", None)
+        task = state.tasks.get(task_id) if task_id else None
+        if task is not None and task.workstream == workstream and record.id in task.events:
+            when = local_time(record.ts, context.now)
+            lines.append(f"- {when} {writer(record.agent)}: {record.type} {task.id}")
+        if len(lines) == EVENTS:
+            break
     return [PageBlock("\n".join(lines), f"{context.prog} events --last 50")] if lines else []

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator import Orchestrator
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledGate, CompiledStep
+from orchestrator.planning import brief_sections
 from orchestrator.planning.brief import write_brief
 from orchestrator.planning.page import PageBlock, Section, lay_out
 from orchestrator.planning.quoting import quote, writer
@@ -218,6 +219,18 @@ def test_the_last_ten_events_about_tasks_of_the_workstream_are_shown_newest_firs
     lines = section(orc.brief(task), "Recent events of build").split("\n")
     assert len(lines) == 10
     assert lines[0] == f"- 06:13 ann: task.noted {task}"
+
+
+def test_events_of_the_workstream_are_looked_for_among_the_latest_of_the_board(
+    orc: Orchestrator, monkeypatch: pytest.MonkeyPatch
+):
+    task = add(orc, "Any")
+    monkeypatch.setattr(brief_sections, "LATEST", 3)
+    for _ in range(2):
+        orc.events.log("ann", "said", text="no task")
+    assert "task.added" in section(orc.brief(task), "Recent events of build")
+    orc.events.log("ann", "said", text="no task")
+    assert "Recent events" not in orc.brief(task)
 
 
 # Knowledge
