@@ -155,7 +155,6 @@ def load(
         return LoadedSnapshot(state, cursor, None)
     if files is None:
         return None
-    tree = ColdTree(files, part)
     folded: State | None = None
 
     def restore(error: Exception) -> State:
@@ -166,7 +165,11 @@ def load(
             folded = restored(cursor.id)
         return folded
 
-    install(state, tree, restore)
+    try:
+        tree = ColdTree(files, part)
+        install(state, tree, restore)
+    except (LookupError, ValueError):
+        return None  # its cold part does not fit its records, so no snapshot was saved with it
     return LoadedSnapshot(state, cursor, tree)
 
 

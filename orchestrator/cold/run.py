@@ -225,6 +225,10 @@ class ColdRun:
         return ColdDamage(f"{self._where} is damaged")
 
     def _read(self, offset: int, length: int) -> bytes:
+        if (
+            not 0 <= offset <= offset + length <= self.name.size
+        ):  # as the index or the snapshot says
+            raise self._damaged()
         return self._files.read([FilePart(self.name.name, offset, length)])[0]
 
 

@@ -1,6 +1,8 @@
 """Past records leave the snapshot for cold files, and no answer changes with that."""
 
+import base64
 import errno
+import functools
 import itertools
 import os
 import zlib
@@ -525,6 +527,50 @@ def test_a_cold_file_that_cannot_be_read_now_changes_no_answer_and_stays_until_i
         assert answers(after) == answers(plain(after))
         assert told == []
         check_law(after)
+
+
+@pytest.mark.parametrize("change", ["long block", "spans", "boxes", "name"])
+def test_a_made_snapshot_or_cold_file_with_right_checksums_ends_no_command(
+    memory_path: Path, change: str
+):
+    """They may come with a board of another person: they may not take all memory, nor close the board."""
+    with cold_at_once():
+        store = new_store(memory_path / "b")
+        orc = board_of(store)
+        expected = answers(plain(orc))
+        made = msgspec.json.decode(saved_bytes(store))
+        for name in made["cold"]["files"] if change == "long block" else ():
+            path = memory_path / "b/state/cold" / name["name"]
+            data = path.read_bytes()
+            filter_size = run._PAGE_LINE * run._pages(name["lines"])
+            blocks = [
+                (*block[:3], 1 << 60, block[4])
+                for block in msgspec.json.decode(data[name["index"] :])
+            ]
+            index = msgspec.json.encode(blocks)
+            name["checksum"] = zlib.crc32(index)
+            bits = b"\xff" * run._PAGE
+            check = functools.partial(run._page_checksum, bits, checksum=name["checksum"])
+            pages = [
+                b'"%b"\n' % base64.b64encode(bits + check(number))
+                for number in range(run._pages(name["lines"]))
+            ]
+            data = b"".join((data[: name["index"] - filter_size], *pages, index, b"\n"))
+            path.write_bytes(data)
+            name["size"] = len(data)
+        if change == "spans":
+            made["cold"]["maps"]["tasks"]["spans"] = [0, 1 << 60]
+        elif change == "boxes":
+            made["cold"]["boxes"]["nobody"] = 1
+        elif change == "name":
+            made["cold"]["files"][0]["name"] = "a\0b"
+        del made["checksum"]
+        body = msgspec.json.format(msgspec.json.encode(made), indent=2)[2:] + b"\n"
+        store.save_snapshot(snapshot._HEAD % zlib.crc32(body) + body)
+        told: list[str] = []
+        assert answers(again(orc, told.append)) == expected
+        assert all(".jsonl is damaged" in sentence for sentence in told)
+        assert bool(told) == (change == "long block")
 
 
 def test_a_link_in_place_of_a_cold_file_is_damage(memory_path: Path):
