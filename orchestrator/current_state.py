@@ -97,7 +97,8 @@ class CurrentState:
         nearest = max((kept for kept in self.past.numbers() if kept <= number), default=0)
         with suppress(Damage, ColdDamage):
             saved = self._read_snapshot(self._store.open_snapshot())
-            if saved is not None and nearest <= saved.cursor.id <= number:
+            is_nearer = saved is not None and nearest <= saved.cursor.id <= number
+            if saved is not None and is_nearer and self.past.is_in_log(saved.cursor):
                 return self.past.fold_on(saved.state, saved.cursor, number)
         return self.past.fold_to(number)
 

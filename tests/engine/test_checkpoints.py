@@ -131,6 +131,21 @@ def test_a_past_state_is_folded_from_the_nearest_checkpoint(board: Path, segment
         assert len(segments_read) <= 2, (number, segments_read)
 
 
+def test_a_snapshot_of_another_log_is_no_state_of_the_past(board: Path, tmp_path: Path):
+    """Also right after the event that it ends with, where nothing of the log is folded."""
+    (tmp_path / "other").mkdir()
+    with open_board(make_board(tmp_path / "other", tasks=50)) as other:
+        other.engine.save()
+        event = other.engine.read().event
+    states = true_states(board)
+    with open_board(board) as orc:
+        orc.engine.read()
+        saved = (tmp_path / "other/state/state.json").read_bytes()
+        (board / "state/state.json").write_bytes(saved)
+        for number in (event - 1, event, event + 1):
+            assert as_bytes(orc.engine.state_at(number)) == states[number]
+
+
 def test_a_repeated_request_begins_with_the_snapshot_if_that_is_nearer_than_a_checkpoint(
     board: Path, monkeypatch: pytest.MonkeyPatch
 ):
