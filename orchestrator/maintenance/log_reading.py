@@ -74,8 +74,10 @@ class LogReading:
         """The position of a checkpoint, which is read again only if it has changed."""
         known, data = self._before.checkpoints.get(number, ("", b""))
         if mark and known == mark:
-            position = msgspec.json.decode(data, type=self._store.cursor_type)
-            return position if self._past.is_in_log(position) else None
+            with suppress(msgspec.MsgspecError):  # of another version: it is read
+                position = msgspec.json.decode(data, type=self._store.cursor_type)
+                if self._past.is_in_log(position):
+                    return position
         return self._past.position(number)
 
     def read(self) -> Iterator[Problem]:

@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from engine.test_checkpoints import files as checkpoint_files
 from engine.test_checkpoints import make_board, open_board, sealed
 
 from orchestrator.core.errors import InputOutputError
+from orchestrator.maintenance import log_reading
 from orchestrator.maintenance.archiving import archive_log
 from orchestrator.maintenance.doctor import examine
 from orchestrator.stores.files import chain, segment
@@ -270,6 +272,39 @@ def test_without_what_was_noted_or_with_damage_in_it_everything_is_read(board: P
     _edit(sealed(board)[1])
     note.unlink()
     assert look(board)[0]["log"] == "damage"
+
+
+def test_what_another_version_noted_is_not_used(board: Path, read: Read):
+    look(board)
+    note = board / "state/cursors/doctor"
+    known = msgspec.json.decode(note.read_text().partition(" ")[2])
+    marks = {number: [mark, None] for number, (mark, _) in known["checkpoints"].items()}
+    for other in ({"log": "more"}, {"log": '[{"part": 1}]'}, {"checkpoints": marks}):
+        text = msgspec.json.encode(known | other).decode()
+        note.write_text(f"{log_reading._checksum(text)} {text}")
+        read.clear()
+        assert look(board)[0] == {}
+        assert read.segments if "log" in other else len(read.checkpoints) > 1
+
+
+def test_a_segment_that_is_no_part_of_the_log_is_found_and_does_not_count_as_read(
+    board: Path, read: Read
+):
+    """Commands find events by the names of the files, so they would read it."""
+    look(board)
+    place, lines = sealed(board)[1], sealed(board)[1].read_bytes().splitlines(keepends=True)
+    surplus = place.with_name(f"events-{numbers([place])[0] + 1}.jsonl")
+    for data in (b"".join(lines[1:]), sealed(board)[3].read_bytes()):
+        surplus.write_bytes(data)
+        every = len(sealed(board)) - 1
+        for _ in range(2):
+            found, said = look(board)
+            assert found["log"] == "damage"
+            assert f"{every} sealed segments have not changed" in said
+            assert f"{surplus} is no part of the log" in said
+            assert look(board, full=True)[0]["log"] == "damage"
+        surplus.unlink()
+        assert look(board)[0] == {}
 
 
 def test_what_was_noted_for_another_log_or_before_it_was_copied_is_not_used(

@@ -234,6 +234,21 @@ def check_complete(segments: Segments) -> None:
         after = end_of(segments, number).id + 1
 
 
+def surplus(segments: Segments) -> list[int]:
+    """The segments that are no part of the log, because the one before has their first event.
+
+    Raises:
+        Damage: The last line of a segment is no event.
+    """
+    found, after = [], 1
+    for number in segments.numbers()[:-1]:
+        if number < after:
+            found.append(number)
+        else:
+            after = end_of(segments, number).id + 1
+    return found
+
+
 def is_continued(log: Segments, by: Segments) -> bool:
     """Whether another log begins with all events of this log."""
     for last in read_backward(log, None):

@@ -68,7 +68,9 @@ class FileLogCheck:
         self._segments = segments
         self._began = time.time_ns()
         self._parts = sealed_parts(segments)
-        self._known = msgspec.json.decode(known, type=list[CheckedPart]) if known else []
+        self._known: list[CheckedPart] = []
+        with suppress(msgspec.MsgspecError):  # of another version: everything is read
+            self._known = msgspec.json.decode(known, type=list[CheckedPart]) if known else []
         parts = set(self._parts.values())
         self._unchanged = [checked for checked in self._known if checked.part in parts]
 
@@ -96,15 +98,17 @@ class FileLogCheck:
 def sealed_parts(segments: Segments) -> dict[int, SealedPart | None]:
     """The sealed segments by number, up to the first damaged one; None if the data are not there."""
     parts: dict[int, SealedPart | None] = {}
-    before = 0
+    last = before = 0
     with suppress(Damage):  # reading reports it
         for number in segments.numbers()[:-1]:
+            if number <= last:
+                continue  # it is no part of the log, so it is not read
             segment, _ = segments.needed(number)
             end, files = end_of(segments, number), _files(segment)
             parts[number] = (
                 SealedPart(number, before, end.id, end.end, end.crc, files) if files else None
             )
-            before = end.crc
+            last, before = end.id, end.crc
     return parts
 
 

@@ -16,6 +16,7 @@ from orchestrator.core.store import ArchivedPart, Cursor, LogCheck, Problem, Sto
 from orchestrator.stores.files import archiving, disk, layout, salvage
 from orchestrator.stores.files.damage import OTHER_BOARD
 from orchestrator.stores.files.lines import Position
+from orchestrator.stores.files.reading import surplus
 from orchestrator.stores.files.sealed_parts import FileLogCheck
 from orchestrator.stores.files.segments import Segments
 
@@ -36,6 +37,7 @@ class FileUpkeep:
     def problems(self, end: Cursor) -> Iterator[Problem]:
         with disk.naming("examine", self._folder):
             yield from self._torn_tail(end)
+            yield from self._surplus()
             yield from self._leftovers()
             yield from self._unused_copies()
             yield from self._modes()
@@ -68,6 +70,21 @@ class FileUpkeep:
         with self._store.locked("doctor", 10.0):
             for _ in self._store.read(end):
                 pass
+
+    def _surplus(self) -> Iterator[Problem]:
+        """Check that no file has the name of a segment between two segments of the log."""
+        try:
+            numbers = surplus(self._segments)
+        except Damage:
+            return  # the check of the log reports it
+        for number in numbers:
+            yield Problem(
+                check="log",
+                level="damage",
+                message=f"{self._segments.sealed_path(number)} is no part of the log: another file has event"
+                f" {number}",
+                hint="Move it to another folder: commands may read it in place of the other file.",
+            )
 
     def _leftovers(self) -> Iterator[Problem]:
         """Check that no temporary file of an interrupted write is left."""
