@@ -353,6 +353,47 @@ def test_an_interrupt_ends_the_wait_for_a_lock_and_the_statement_in_the_server(
     fill(store, ["a"])
 
 
+def test_threads_that_take_the_lock_do_not_read_the_answers_of_each_other(
+    url: str, admin: psycopg.Connection
+) -> None:
+    store, other = PostgresStore(url), PostgresStore(url)
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+    def take() -> None:
+        with store.locked("test", WAIT):
+            pass
+
+    with ThreadPoolExecutor(2) as pool:
+        with other.locked("test", WAIT):
+            first = pool.submit(take)
+            while admin.execute(waiting).fetchone() == (0,):
+                pass
+            with pytest.raises(TimedOut, match="by another thread"), store.locked("test", 0.1):
+                pass
+            second = pool.submit(take)
+        assert [each.exception(WAIT) for each in (first, second)] == [None, None]
+
+
+@pytest.mark.parametrize("place", ["_checked", "_flush", "_wait"])
+def test_an_interrupt_of_a_statement_leaves_nothing_for_the_next_one(
+    url: str, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    connection = PostgresStore(url)._connection
+    usual = getattr(connection, place)
+
+    def interrupted(*values: object) -> None:
+        usual(*values)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(connection, place, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        connection.quick("SELECT $1::text FROM pg_sleep(0.01)", "a")
+    assert connection.quick("SELECT $1::text FROM pg_sleep(0.01)", "b") == ["b"]
+    assert connection.quick("SELECT $1::text", "b") == ["b"]
+    assert connection.value("SELECT 1") == 1
+
+
 def test_a_commit_whose_writer_was_killed_before_its_announcement_ends_a_wait_all_the_same(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,7 +446,7 @@ def test_what_strangers_announce_ends_a_wait_at_most_and_changes_nothing(
     store = PostgresStore(url)
     (end,) = fill(store, ["a"])
     assert not store.wait(end, 0)
-    for text in "", "x", "-1", "0", "9" * 30:
+    for text in "", "x", "-1", "0", "9" * 30, "9" * 5000:
         admin.execute("SELECT pg_notify(%s, %s)", (store._channel, text))
     if store.wait(end, 0.5):
         assert list(store.read(end)) == []

@@ -103,39 +103,44 @@ class Connection:
             InputOutputError: The server cannot be reached.
             Refused: It could lose what it has acknowledged.
         """
-        if self._is_posted and self.is_open:
-            with suppress(self._psycopg.Error):
-                self._answer()
-        if self.is_open:
-            return
-        if self._open is not None and self._pid != os.getpid():
-            _abandoned.append(self._open)
-        if self._is_joined:
-            raise Lost(f"The connection to {self._address.database} broke in a transaction")
-        self.number += 1
-        self._pid = os.getpid()
-        self._prepared, self._is_posted, self._notices = {}, False, []
-        try:
-            self._open = self._psycopg.connect(
-                self._address.database,
-                autocommit=True,
-                application_name="orc",
-                prepare_threshold=2,
-                **self._settings(),
-            )
-            self._open.add_notice_handler(self._note)
-            self._open.add_notify_handler(lambda notice: self._notices.append(notice.payload))
-            self._socket = selectors.DefaultSelector()
-            self._socket.register(self._open.fileno(), selectors.EVENT_READ)
-            settings = self._open.execute(_CHECKED).fetchone()
-        except self._psycopg.Error as error:
-            self.close()
-            raise InputOutputError(
-                f"The database {self._address.database} cannot be used: {_first_line(error)}",
-                hint="Check the address, the server, and PGPASSWORD or the password file. If there is no "
-                "such database, createdb makes it.",
-            ) from None
-        self._check(settings)
+        with self._turn:
+            if self._is_posted and self.is_open:
+                with suppress(self._psycopg.Error):
+                    self._answer()
+            if self.is_open:
+                return
+            if self._open is not None and self._pid != os.getpid():
+                _abandoned.append(self._open)
+            if self._is_joined:
+                raise Lost(f"The connection to {self._address.database} broke in a transaction")
+            self.number += 1
+            self._pid = os.getpid()
+            self._prepared, self._is_posted, self._notices = {}, False, []
+            try:
+                connection = self._psycopg.connect(
+                    self._address.database,
+                    autocommit=True,
+                    application_name="orc",
+                    prepare_threshold=2,
+                    **self._settings(),
+                )
+                connection.add_notice_handler(self._note)
+                connection.add_notify_handler(lambda notice: self._notices.append(notice.payload))
+                self._socket = selectors.DefaultSelector()
+                self._socket.register(connection.fileno(), selectors.EVENT_READ)
+                self._open = connection
+                settings = connection.execute(_CHECKED).fetchone()
+            except self._psycopg.Error as error:
+                self.close()
+                raise InputOutputError(
+                    f"The database {self._address.database} cannot be used: {_first_line(error)}",
+                    hint="Check the address, the server, and PGPASSWORD or the password file. If there is no "
+                    "such database, createdb makes it.",
+                ) from None
+            except BaseException:  # an interrupt: what was not checked is not used
+                self.close()
+                raise
+            self._check(settings)
 
     def _settings(self) -> dict[str, Any]:
         usual = {"connect_timeout": max(2, round(self.patience)), **_KEEPALIVE}
@@ -178,6 +183,9 @@ class Connection:
                 return self._open.execute(query, values)
             except self._psycopg.Error as error:
                 raise self._translated(error) from error
+            except BaseException:
+                self._interrupt()
+                raise
 
     def quick(self, query: str, *values: object) -> list[str | None]:
         """Run a statement of a hot command: values and result are texts, as libpq has them.
@@ -228,6 +236,9 @@ class Connection:
                 self._flush(pgconn)
             except self._psycopg.Error as error:
                 raise self._translated(error) from error
+            except BaseException:
+                self._interrupt()
+                raise
 
     def _flush(self, pgconn: "PGconn") -> None:
         """Hand all that is sent to the system, which may take a long statement in parts."""
@@ -242,29 +253,35 @@ class Connection:
         """Wait for the result of the statement that was sent last."""
         assert self._open is not None
         pgconn, last = self._open.pgconn, None
-        while True:
-            while pgconn.is_busy():
-                self._wait(pgconn)
-            result = pgconn.get_result()
-            if result is None:
-                break
-            last = result
-        self._is_posted = False
+        try:
+            while True:
+                while pgconn.is_busy():
+                    self._wait(pgconn)
+                result = pgconn.get_result()
+                if result is None:
+                    break
+                last = result
+            self._is_posted = False
+        except self._psycopg.Error:
+            raise
+        except BaseException:
+            self._interrupt()
+            raise
         assert last is not None
         return self._checked(last)
 
     def _wait(self, pgconn: "PGconn") -> None:
         """Wait for the server, and read what has come."""
-        try:
-            while not (ready := self._socket.select(_TICK)):
-                pass
-        except BaseException:  # an interrupt: the statement must not go on alone
-            assert self._open is not None
-            self._cancel(self._open)
-            self.close()
-            raise
+        while not (ready := self._socket.select(_TICK)):
+            pass
         if ready[0][1] & selectors.EVENT_READ:
             pgconn.consume_input()
+
+    def _interrupt(self) -> None:
+        """End the statement that an interrupt has left half sent or half read; it must not go on alone."""
+        if self._open is not None:
+            self._cancel(self._open)
+        self.close()
 
     def _checked(self, result: "PGresult") -> "PGresult":
         psycopg = self._psycopg

@@ -19,6 +19,9 @@ _LOOK_AT_REPLICA = 0.5
 _AGAIN = 0.2
 """Seconds between two tries to reach a server that does not answer."""
 
+_DIGITS = 20
+"""An announcement with so many digits names no event: each role may announce what it likes."""
+
 _LARGEST = 100
 """The most events that a process keeps for its other boards."""
 
@@ -58,7 +61,8 @@ class Listener:
                 pause = _LOOK_AT_REPLICA if self._connection.is_replica else _LOOK
                 until_look = self._looked + pause - time.monotonic()
                 notices = self._connection.notified(max(0.0, min(left, until_look)))
-                self._announced = max((int(n) for n in notices if n.isdecimal()), default=0)
+                ends = (int(text) for text in notices if len(text) < _DIGITS and text.isdecimal())
+                self._announced = max(ends, default=0)
                 if self._announced > after:
                     return self._announced
             except InputOutputError:

@@ -201,18 +201,18 @@ class PostgresStore:
     def locked(self, command: str, timeout: float) -> Iterator[None]:
         if self._owner == threading.get_ident():
             raise RuntimeError("this thread holds the lock of the board already")
-        self._connection.check_writable()
         deadline = time.monotonic() + timeout
         if not self._threads.acquire(timeout=min(max(timeout, 0), threading.TIMEOUT_MAX)):
-            raise self._timed_out(self._holder, timeout)
+            raise self._timed_out(self._holder or "another thread that waits for it", timeout)
         try:
+            self._connection.check_writable()
             self._acquire(command, deadline, timeout)
             self._owner = threading.get_ident()
             since = clock.timestamp(time.time())
             self._holder = f"thread {self._owner} (`{command}`), since {since}"
             yield
         finally:
-            self._owner = 0
+            self._owner, self._holder = 0, ""
             try:
                 self._release()
             finally:
