@@ -151,7 +151,7 @@ class _Doctor:
             return
         saved, why = None, "is missing"
         if file is not None:
-            why = "is damaged, or was changed by another program"
+            why = "is damaged, or was written by another program or version"
             try:
                 files, cursor_type = self.store.cold, self.store.cursor_type
                 restored, warn = self.engine.past_states.fold_to, self.engine.warn
