@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -49,7 +50,9 @@ def note_presence(cursors: Cursors, machine: str, now: float) -> float | None:
     if not (boot := system.identity()[1]):
         return None
     reader = f"machine/{machine}"
-    noted = msgspec.json.decode(cursors.read(reader) or "{}", type=dict[str, float])
+    noted: dict[str, float] = {}
+    with suppress(msgspec.MsgspecError):  # who can write to the database can damage a note
+        noted = msgspec.json.decode(cursors.read(reader) or "{}", type=dict[str, float])
     since = noted.pop(boot, now - time.monotonic())  # it counts from the boot, or from later
     other = max(noted, key=noted.__getitem__, default=None)
     latest = {other: noted[other]} if other is not None else {}

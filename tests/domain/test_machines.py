@@ -74,6 +74,8 @@ def test_another_machine_of_the_same_name_is_noticed_and_a_reboot_or_a_second_cl
     assert not noted(), "it may be the first one, rebooted"
     boots("a2", 300)
     assert noted(), "it was not"
+    store.cursors.write("machine/mill", "damaged")
+    assert [noted(), noted()] == [False, False], "a damaged note is written anew"
     assert [noted(""), noted("")] == [False, False], "a board of files has no machines"
 
 

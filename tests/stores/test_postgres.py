@@ -698,6 +698,24 @@ def test_a_fork_does_not_share_the_connection_of_its_parent(url: str) -> None:
     assert texts_of(store) == ["a", "of the child", "of the parent"]
 
 
+def test_a_fork_does_not_wait_for_a_thread_that_only_its_parent_has(
+    url: str, admin: psycopg.Connection
+) -> None:
+    store = PostgresStore(url)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(%'"
+    thread = threading.Thread(target=lambda: store._connection.value("SELECT pg_sleep(1)"))
+    thread.start()
+    while admin.execute(waiting).fetchone() == (0,):
+        pass
+    child = os.fork()
+    if child == 0:
+        signal.alarm(round(WAIT))
+        store.mark()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    thread.join()
+
+
 # Clocks
 
 
@@ -903,6 +921,7 @@ def test_a_replica_answers_what_only_reads_and_refuses_the_rest_until_it_is_prom
     orc.engine.save()
     with running(copy_of=mortal) as replica:
         assert main(["--board", replica.url, "status"]) == 0
+        assert main(["--board", replica.url, "doctor"]) == 0
         reader = Orchestrator.open(replica.url, agent="ann")
         assert [task.title for task in reader.tasks.all()] == ["first"]
         end = reader.engine.position

@@ -2,10 +2,12 @@
 
 import os
 import selectors
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 from orchestrator.core.errors import InputOutputError, Refused, UsageError
 from orchestrator.core.printable import escape
@@ -90,11 +92,16 @@ class Connection:
         self._is_posted = False
         self._notices: list[str] = []
         self._socket: selectors.BaseSelector
+        _connections.add(self)
 
     @property
     def is_open(self) -> bool:
         """Whether the last statement left a connection that works."""
         return self._open is not None and not self._open.closed and self._pid == os.getpid()
+
+    def forget_threads(self) -> None:
+        """Wait for no thread of now: a new process does not have those of its parent."""
+        self._turn = threading.RLock()
 
     def connect(self) -> None:
         """Connect if there is no connection that works, and wait for the end of a statement that was posted.
@@ -409,6 +416,18 @@ class Connection:
         if self.is_open:
             return InputOutputError(text)
         return Lost(f"The connection to {self._address.database} broke: {_first_line(error)}")
+
+
+_connections: WeakSet[Connection] = WeakSet()
+
+
+def _free_after_fork() -> None:
+    for connection in _connections:
+        connection.forget_threads()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_free_after_fork)
 
 
 def _first_line(error: Exception) -> str:
