@@ -13,7 +13,7 @@ import pytest
 from engine.test_checkpoints import files as checkpoint_files
 from engine.test_checkpoints import make_board, open_board, sealed
 
-from orchestrator.core.errors import InputOutputError
+from orchestrator.core.errors import Damage, InputOutputError
 from orchestrator.maintenance import log_reading
 from orchestrator.maintenance.archiving import archive_log
 from orchestrator.maintenance.doctor import examine
@@ -305,6 +305,29 @@ def test_a_segment_that_is_no_part_of_the_log_is_found_and_does_not_count_as_rea
             assert look(board, full=True)[0]["log"] == "damage"
         surplus.unlink()
         assert look(board)[0] == {}
+
+
+@pytest.mark.parametrize("change", ["swapped", "only the active file is left"])
+def test_reading_files_with_the_events_of_other_ones_ends_with_damage(board: Path, change: str):
+    look(board)
+    places = sealed(board)
+    number = numbers(places)[3]
+    if change == "swapped":
+        one, other = places[2].read_bytes(), places[3].read_bytes()
+        places[2].write_bytes(other)
+        places[3].write_bytes(one)
+    else:
+        for path in places:
+            path.unlink()
+    assert look(board)[0]["log"] == look(board, full=True)[0]["log"] == "damage"
+    store = open_board(board).engine.store
+    for read in (
+        lambda: store.event(number + 2),
+        lambda: store.line(number + 2),
+        lambda: [*store.read_backwards()],
+    ):
+        with pytest.raises(Damage):
+            read()
 
 
 def test_what_was_noted_for_another_log_or_before_it_was_copied_is_not_used(

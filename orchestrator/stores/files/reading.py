@@ -141,8 +141,8 @@ def read_backward(segments: Segments, before: int | None) -> Iterator[Recorded]:
         end = _offset_of(segment, before, whole) if before is not None else whole
         before = None
         if end == whole and expected and (last := end_of(segments, number).id) < expected:
-            segments.needed(last + 1)
-            yield from read_backward(segments, expected + 1)  # the list of the folder lacked it
+            _check_unlisted(segments, last + 1, numbers)
+            yield from read_backward(segments, expected + 1)
             return
         for offset, line in _lines_backward(segment, end):
             record = _event(segment, offset, line)
@@ -152,7 +152,7 @@ def read_backward(segments: Segments, before: int | None) -> Iterator[Recorded]:
             expected = record.id - 1
         expected = number - 1
     if expected and expected > 0:
-        segments.needed(1)
+        _check_unlisted(segments, 1, numbers)
         yield from read_backward(segments, expected + 1)
 
 
@@ -195,13 +195,24 @@ def _lines_forward(segments: Segments, number: int) -> Iterator[tuple[Segment, i
     if segment is None or offset == end:
         if not 0 < number < (numbers[-1] if numbers else 0):
             raise NotFound(f"The log has no event {number}", event=number)
-        segments.needed(end_of(segments, segment.number).id + 1 if segment else 1)
-        yield from _lines_forward(segments, number)  # the list of the folder lacked it
+        first = end_of(segments, segment.number).id + 1 if segment else 1
+        _check_unlisted(segments, first, numbers)
+        yield from _lines_forward(segments, number)
         return
     while offset < end:
         line_end = _line_end(segment, offset, end)
         yield segment, offset, segment.read(offset, line_end - offset - 1)
         offset = line_end
+
+
+def _check_unlisted(segments: Segments, number: int, listed: list[int]) -> None:
+    """Check that a segment is there that a list of the folder lacked, so that another list has it.
+
+    Raises:
+        Damage: It is missing, or the list had it: then the files have the events of other ones.
+    """
+    if number in listed or segments.needed(number)[0].number != number:
+        raise segments.missing(number)
 
 
 def end_of(segments: Segments, number: int) -> Position:
