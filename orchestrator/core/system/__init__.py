@@ -26,7 +26,7 @@ Processes                      ``identity`` and ``condition``: whether a process
                                goes on after this process; ``VARIABLES``: what programs need beside
                                the usual variables;
                                ``run_at_terminal``: one that the user works with;
-                               ``become``: go on as a program;
+                               ``become``: go on as a program; ``after_fork``: called in forked ones;
                                ``shell_line``: words as a line of the shell
 Desktops                       ``DESKTOP``: the scheme of apprise for it, or ``dbus``; ``session_bus``:
                                where it listens then; ``DESKTOP_NEEDS``: why there is none

@@ -32,6 +32,11 @@ _own: set[int] = set()  # the programs of this process that are not reaped
 _starting = threading.Lock()  # held while a program is started that is not in _own yet
 
 
+def after_fork(action: Callable[[], object]) -> None:
+    """Call a function in each process that is forked from this one."""
+    os.register_at_fork(after_in_child=action)
+
+
 def session_bus() -> str:
     """The address of the bus of this user's desktop; programs that cron starts know it only by its place."""
     folder = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"

@@ -165,6 +165,10 @@ def shell_line(words: Sequence[str]) -> str:
     return subprocess.list2cmdline(words)
 
 
+def after_fork(_action: Callable[[], object]) -> None:
+    """Do nothing: no process is forked here."""
+
+
 def session_bus() -> str:
     """There is none."""
     return ""

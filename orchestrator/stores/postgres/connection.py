@@ -2,13 +2,13 @@
 
 import os
 import selectors
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
+from orchestrator.core import system
 from orchestrator.core.errors import InputOutputError, Refused, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.stores.postgres.address import BoardAddress
@@ -426,8 +426,7 @@ def _free_after_fork() -> None:
         connection.forget_threads()
 
 
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_free_after_fork)
+system.after_fork(_free_after_fork)
 
 
 def _first_line(error: Exception) -> str:

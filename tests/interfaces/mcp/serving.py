@@ -113,6 +113,8 @@ async def connected(parameters: StdioServerParameters) -> AsyncIterator[Any]:
         async with stdio_server(reads, writes) as streams:
             yield streams
             await writes.aclose()
+    except* anyio.BrokenResourceError:
+        pass  # a line of the server that came after the client had left
     finally:
         process.kill()
         process.wait()

@@ -100,9 +100,10 @@ export function useNear(isFirst, onLeave) {
   const [isNear, setIsNear] = useState(isFirst);
   useEffect(() => {
     const watcher = new IntersectionObserver((entries) => {
-      const { isIntersecting } = entries.at(-1);
-      if (!isIntersecting && box.current.contains(document.activeElement)) return;
-      if (!isIntersecting) onLeave?.(box.current);
+      const { isIntersecting } = entries.at(-1), element = box.current;
+      if (element === null) return; // it is gone; this was seen before
+      if (!isIntersecting && element.contains(document.activeElement)) return;
+      if (!isIntersecting) onLeave?.(element);
       setIsNear(isIntersecting);
     }, { rootMargin: `${NEAR} 0px`, scrollMargin: `${NEAR} 0px` });
     watcher.observe(box.current);
