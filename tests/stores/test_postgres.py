@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from orchestrator import Orchestrator, snapshot_schedule
-from orchestrator.core import clock
+from orchestrator.core import clock, system
 from orchestrator.core.errors import (
     BadName,
     Damage,
@@ -814,8 +814,18 @@ def test_folders_of_two_machines_have_the_documents_as_files_and_adopt_edits(
     printed = capsys.readouterr()
     assert "forge" in printed.out
     assert printed.err == ""
-    monkeypatch.setattr("orchestrator.core.system.identity", lambda: (1, "of another machine"))
-    assert orc("mill", "session", "start", "ann") == 0
+
+
+@pytest.mark.needs("proc")
+def test_a_session_on_another_machine_of_the_same_name_is_warned(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORC_MACHINE", "mill")
+    main(["init", "mill", "--store", url])
+    monkeypatch.setattr(system, "identity", lambda: (1, "of another machine"))
+    capsys.readouterr()
+    assert main(["--board=mill", "session", "start", "ann"]) == 0
     assert "Another machine has the name mill too" in capsys.readouterr().err
 
 
