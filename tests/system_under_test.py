@@ -30,6 +30,7 @@ LACKING: dict[str, str] = {
         "names": "names of files have no quotes, newlines and the like",
         "links": "making links needs a right of its own",
         "pty": "there are no pseudo-terminals",
+        "after_fork": "no process is forked, so nothing is called after a fork",
     },
 }[SYSTEM]
 """What a test may need (``@pytest.mark.needs("flock")``) and this system has not, with the reason."""
