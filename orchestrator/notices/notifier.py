@@ -33,6 +33,7 @@ from orchestrator.supervisor.event_reading import (
     ReaderMemory,
     WaitingEvents,
     records,
+    remember,
     remembered,
     scan,
 )
@@ -414,9 +415,7 @@ class Notifier:
             for rule_queue in self._queues.values()
         }
         with suppress(OrchestratorError):
-            ts = self._orc.engine.event(self._head).ts
-            memory = _NotifierMemory(event=self._head, ts=ts, begins=begins)
-            self._orc.engine.cursors.write(_READER, msgspec.json.encode(memory).decode())
+            remember(self._orc, _READER, _NotifierMemory(event=self._head, begins=begins))
 
 
 _READER = "notify"

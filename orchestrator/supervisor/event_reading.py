@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.api import Orchestrator
 from orchestrator.core.errors import NotFound
@@ -95,3 +96,9 @@ def remembered(orc: Orchestrator, reader: str, kind: type[Memory], head: int) ->
     except (msgspec.MsgspecError, NotFound):
         return kind()
     return memory if known == memory.ts and memory.event <= head else kind()
+
+
+def remember(orc: Orchestrator, reader: str, memory: ReaderMemory) -> None:
+    """Keep the memory of a reader, with the time of its last event, for :func:`remembered`."""
+    dated = replace(memory, ts=orc.engine.event(memory.event).ts)
+    orc.engine.cursors.write(reader, msgspec.json.encode(dated).decode())

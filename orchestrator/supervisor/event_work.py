@@ -19,7 +19,13 @@ from orchestrator.domain.subscriptions.records import DUE, Attempt
 from orchestrator.engine import cause_mark
 from orchestrator.runtimes.output import AttemptResult
 from orchestrator.supervisor.agent_files import AgentFile
-from orchestrator.supervisor.event_reading import ReaderMemory, WaitingEvents, remembered, scan
+from orchestrator.supervisor.event_reading import (
+    ReaderMemory,
+    WaitingEvents,
+    remember,
+    remembered,
+    scan,
+)
 from orchestrator.supervisor.schedules import is_due_for, schedule_of
 from orchestrator.supervisor.sources import AttemptInput, Check, Offer
 from orchestrator.supervisor.workers import Worker
@@ -127,9 +133,7 @@ class EventWork:
         if self._saved == self._head or not self._head:
             return
         known = {id: _Known(e.key, e.position, tuple(e.pending)) for id, e in self._ears.items()}
-        ts = self._orc.engine.event(self._head).ts
-        memory = _Memory(event=self._head, ts=ts, agents=known)
-        self._orc.engine.cursors.write(self._reader, msgspec.json.encode(memory).decode())
+        remember(self._orc, self._reader, _Memory(event=self._head, agents=known))
         self._saved = self._head
 
     def _save_sometimes(self) -> None:
