@@ -13,6 +13,7 @@ import msgspec
 from orchestrator.core import processes, repository
 from orchestrator.core.errors import InputOutputError, NotFound, TimedOut
 from orchestrator.core.moments import moment
+from orchestrator.core.multimap import multimap
 from orchestrator.core.printable import one_line
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.records import Task
@@ -96,10 +97,9 @@ def orphans(engine: Engine, folder: str, *, since: str | None = None) -> Orphans
         )
     commits = [*_commits(_log(place.common, begin))]
     state = engine.read()
-    named: dict[str, list[Commit]] = {}
-    for commit, message in commits[:MOST]:
-        for task in _named(state, message):
-            named.setdefault(task, []).append(commit)
+    named = multimap(
+        (task, commit) for commit, message in commits[:MOST] for task in _named(state, message)
+    )
     tasks = [Orphan(task=state.tasks[task], commits=made) for task, made in named.items()]
     return Orphans(tasks=tasks, read=min(len(commits), MOST), is_cut=len(commits) > MOST)
 

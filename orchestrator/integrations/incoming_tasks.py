@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from orchestrator.core import names
 from orchestrator.core.errors import BadName, Refused
+from orchestrator.core.multimap import multimap
 from orchestrator.core.printable import first_of
 from orchestrator.core.store import Presence
 from orchestrator.core.transaction import SYSTEM, Committed, Noun, Transaction, command
@@ -334,9 +335,7 @@ class _Taking:
         cuts = [cut for cut in cuts if cut.wait.kind != "gate"]
         if cuts and self.strict:
             raise _circle([self._here[theirs] for theirs in cuts[0].circle])
-        lost: dict[str, list[Wait]] = {}
-        for cut in cuts:
-            lost.setdefault(cut.task, []).append(cut.wait)
+        lost = multimap((cut.task, cut.wait) for cut in cuts)
         for theirs in order:
             yield self.coming[theirs], lost.get(theirs, [])
 

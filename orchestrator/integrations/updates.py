@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from orchestrator.core.multimap import multimap
 from orchestrator.core.transaction import Desk, Transaction
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.archive import CLOSE
@@ -199,10 +200,11 @@ def find_known(state: State, tasks: Iterable[tuple[str, str, str]]) -> dict[str,
     if len(known) == len(tasks):
         return known
     taken = set(known.values())
-    references: dict[str, list[str]] = {}
-    for task in state.tasks.values():
-        if task.external_ref and task.id not in taken:
-            references.setdefault(task.external_ref, []).append(task.id)
+    references = multimap(
+        (task.external_ref, task.id)
+        for task in state.tasks.values()
+        if task.external_ref and task.id not in taken
+    )
     for theirs, _, reference in tasks:
         if theirs in known:
             continue

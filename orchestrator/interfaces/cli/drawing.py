@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from orchestrator.core.multimap import multimap
 from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.blockers import Edge
 from orchestrator.domain.tasks.dependencies import Branch, Graph
@@ -22,10 +23,7 @@ _STATUS_SHAPES = {"done": ("([", "])"), "blocked": ("{{", "}}")}
 
 def text(graph: Graph, line: Callable[[Task], str]) -> str:
     """Each task under its parent, followed by its other links."""
-    links: dict[str, list[Edge]] = {}
-    for edge in _edges(graph):
-        if edge.kind != "parent":
-            links.setdefault(edge.task, []).append(edge)
+    links = multimap((edge.task, edge) for edge in _edges(graph) if edge.kind != "parent")
     lines: list[str] = []
     for depth, task in _by_parent(graph.tasks):
         lines.append("  " * depth + line(task))
@@ -89,9 +87,7 @@ def steps(compiled: CompiledFormula) -> str:
 def _by_parent(items: Sequence[Item]) -> Iterator[tuple[int, Item]]:
     """Tasks or steps, each behind its parent if that is drawn, with the number of parents above it."""
     ids = {item.id for item in items}
-    below: dict[str | None, list[Item]] = {}
-    for item in items:
-        below.setdefault(item.parent if item.parent in ids else None, []).append(item)
+    below = multimap((item.parent if item.parent in ids else None, item) for item in items)
     waiting = [(0, item) for item in reversed(below.get(None, ()))]
     while waiting:  # no recursion: the depth of parents has no limit
         depth, item = waiting.pop()
