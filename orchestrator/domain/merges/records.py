@@ -12,8 +12,6 @@ STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 MergeStatus = Literal["waiting", "merging", "merged", "returned", "rejected", "withdrawn"]
 
-MERGE_STATUSES: tuple[MergeStatus, ...] = get_args(MergeStatus)
-
 OPEN: tuple[MergeStatus, ...] = ("waiting", "merging")
 """The statuses of a submission that has not ended."""
 

@@ -12,7 +12,6 @@ import msgspec
 from orchestrator.core.multimap import multimap
 
 DAY = 86400.0
-WEEK = 7 * DAY
 
 _SHORTEST = 3 * 3600.0
 """Seconds of a rest, at least."""
