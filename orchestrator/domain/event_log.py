@@ -94,7 +94,7 @@ class Events(Noun[State], name="journal"):
         """Yield events as they are committed, without end; from after the event ``since``, else from now."""
         last = self._state.event if since is None else since
         while True:
-            with self._desk.query():  # no other thread may read more before the wait begins there
+            with self._desk.query():  # no other thread may read new events between these two lines
                 head = self._state.event
                 wait = self._desk.watch()
             for number in range(last + 1, head + 1):

@@ -36,6 +36,6 @@ def wait_for(desk: Desk[State], attempt: Callable[[], R | None], patience: float
             remaining = min(remaining, max(clock.between(now, change), 0.001))
         desk.pause()
         wait(remaining)
-        desk.read()  # else the attempt reads what the next wait waits for, and is made twice
+        desk.read()  # so the next wait begins after this commit, else it would end at once
         wait = desk.watch()
     return result

@@ -120,9 +120,7 @@ def search(
         *_about_task("workstream", () if workstream is None else (workstream,)),
     ]
     if where is not None:
-        from orchestrator.index.filters import (
-            passing_task,
-        )  # imported late: it needs all facts of tasks
+        from orchestrator.index.filters import passing_task  # late: it needs all facts of tasks
 
         conditions.append(passing_task(where, now, "texts.task"))
 

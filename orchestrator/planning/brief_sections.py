@@ -21,7 +21,7 @@ EVENTS = 10
 """How many events of the workstream a brief shows."""
 
 LATEST = 1000
-"""How many of the latest events of the board a brief looks at for them."""
+"""How many of the latest events of the board are searched for events of the workstream."""
 
 NEIGHBOURS = 10
 """How many running tasks a brief shows."""

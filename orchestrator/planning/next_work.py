@@ -123,7 +123,7 @@ class _Asked:
 
         counts = self._counts(state)
         is_ended = bool(counts) and counts.keys() <= {*ENDED}
-        # With work that it can go on with, waiting would be wrong.
+        # An agent that can continue its own work must not wait.
         last = last or any(work_at_hand(state, self._agent, now))
         if not (last or mail or is_ended) and not counts.keys().isdisjoint(IN_WORK):
             return None

@@ -234,7 +234,7 @@ def status(engine: Engine, at: int | None = None) -> Status:
 
 
 def _recent(engine: Engine, first: int, last: int) -> list[Recorded]:
-    """The latest events, without those on a disk that is not there: the rest of the status needs none."""
+    """The latest events. If an archived part of the log is missing, a warning replaces its events."""
     try:
         return [engine.event(number) for number in range(first, last + 1)]
     except ArchiveMissing as error:

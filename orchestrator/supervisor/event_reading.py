@@ -1,4 +1,4 @@
-"""What readers of the log share: its events in pages, those that wait for a subscriber, and their memory."""
+"""Read the log for subscribers: runners and notifiers use it, and keep a memory for the next process."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,18 +18,18 @@ class WaitingEvents(msgspec.Struct, kw_only=True):
     """The events that wait for a subscriber.
 
     Attributes:
-        position: Up to here the subscriber has settled every event; ``pending`` begins after it.
-        pending: The events that are for it, up to the last one that was read.
+        position: The subscriber has settled every event up to this one; ``pending`` begins after it.
+        pending: The events for the subscriber, up to the last event that was read.
     """
 
     position: int
     pending: deque[int] = msgspec.field(default_factory=deque)
 
     def settle(self, position: int) -> bool:
-        """Go to the position of the subscriber, which others may have moved.
+        """Move to the position of the subscriber, which another process may have changed.
 
         Returns:
-            Whether it has gone back: the events after it are to be read again.
+            Whether the new position is before the old one; then the events after it must be read again.
         """
         is_back = position < self.position
         self.position = position
@@ -41,11 +41,11 @@ class WaitingEvents(msgspec.Struct, kw_only=True):
 
 
 class ReaderMemory(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reader keeps for the next one.
+    """What a reader keeps for the reader after it.
 
     Attributes:
-        event: The last event that it had read.
-        ts: The time of this event, by which a log that was restored is recognized.
+        event: The last event that the reader had read.
+        ts: The time of this event; if the log has another time for it, the log was replaced.
     """
 
     event: int = 0
@@ -57,7 +57,7 @@ Memory = TypeVar("Memory", bound=ReaderMemory)
 
 
 def records(orc: Orchestrator, after: int, until: int) -> Iterator[Recorded]:
-    """The events of the log after one, up to another."""
+    """Yield the events that follow the event ``after``, up to the event ``until``."""
     while after < until:
         batch: Iterable[Recorded] = orc.events.read(since=after, first=min(until - after, _BATCH))
         for record in batch:
@@ -73,13 +73,13 @@ def scan(
     until: int,
     note: Callable[[Waiting, Recorded], object],
 ) -> None:
-    """Note the events for several subscribers in one reading.
+    """Read the log once for several subscribers.
 
     Args:
         orc: The board.
-        begins: The subscribers, each with the event after which it begins.
-        until: The last event.
-        note: Keeps an event for a subscriber, if it is for it.
+        begins: The subscribers, each with an event; only events after it are noted for the subscriber.
+        until: The last event that is read.
+        note: Called with a subscriber and an event; keeps the event if the subscriber wants it.
     """
     begins = [*begins]
     for record in records(orc, min((begin for _, begin in begins), default=until), until):
@@ -89,7 +89,7 @@ def scan(
 
 
 def remembered(orc: Orchestrator, reader: str, kind: type[Memory], head: int) -> Memory:
-    """What a reader has kept; an empty memory if it is of another log, or of events after ``head``."""
+    """The memory of the reader before; an empty one if it is of another log, or has events after ``head``."""
     try:
         memory = msgspec.json.decode(orc.engine.cursors.read(reader) or "{}", type=kind)
         known = memory.event and orc.engine.event(memory.event).ts

@@ -241,8 +241,8 @@ class _Scanner:
             i: Where the text begins.
             danger: What makes a placeholder in it unsafe.
             quoted: The kind of quotes.
-            nests: The quotes that begin inner text, as substitutions then do; empty: nothing does.
-            escapes: A backslash takes the next character with it.
+            nests: The quotes that begin nested text. If there are any, substitutions begin nested text, too.
+            escapes: Whether a backslash escapes the next character.
         """
         text = self._text
         while i < self._end and text[i] != end:

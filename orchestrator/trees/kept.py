@@ -1,4 +1,4 @@
-"""Whether a worktree was removed, and the reasons to keep it, which other modules find."""
+"""The result of removing a worktree, with the reasons to keep it; other modules look for these reasons."""
 
 from typing import Literal
 

@@ -106,7 +106,7 @@ class AgentSlice(MapSlice[str, Agent]):
     machines: dict[str, str] = {}
 
     def is_retired(self, agent: str) -> bool:
-        """Whether an agent takes no work any more; one that never registered does."""
+        """Whether an agent is retired; an agent that never registered is not."""
         known = self.agents.get(agent)
         return known is not None and known.status == "retired"
 

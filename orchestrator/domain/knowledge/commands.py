@@ -63,7 +63,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def written_topic(state: State, events: Committed) -> Topic:
-    """The topic that was written, or whose file was edited by hand to the text that was to be written."""
+    """The topic that was written. If its file already had the new text, only the hand edit is recorded."""
     return state.knowledge[next(e.topic for _, e in events if isinstance(e, VersionEvent))]
 
 
@@ -247,7 +247,7 @@ class Knowledge(Noun[State]):
 
 
 def files_below(documents: Documents, folder: str, *, without: str = "") -> Iterator[str]:
-    """The paths of the markdown files in a folder and in the folders below it, except one of these."""
+    """The paths of the markdown files in a folder and below it, except those in the folder ``without``."""
     folders = [folder]
     while folders:
         folder = folders.pop()
@@ -315,8 +315,8 @@ def current_text(desk: Desk[State], record: Topic | None, data: bytes | None) ->
 def adopt_copy(tx: Transaction[State], topic: str, data: bytes, before: str) -> str | None:
     """Adopt a hand edit of the copy of a document that a machine has, unless the document has this text.
 
-    If the document has changed too, its own text stays, as a version after the adopted one. Then the edit
-    may be a version already: the synchronisation that adopted it was interrupted.
+    If the document has changed too, its own text stays, as a version after the adopted one. If an earlier
+    synchronisation was interrupted after it adopted the edit, the edit is a version already.
 
     Args:
         tx: The transaction.
@@ -325,7 +325,7 @@ def adopt_copy(tx: Transaction[State], topic: str, data: bytes, before: str) -> 
         before: The digest of the document that was edited.
 
     Returns:
-        The place of the text if it is a version already; else None, see :func:`adopted_copy`.
+        The place of the edit if it is a version already; else None, see :func:`adopted_copy`.
     """
     _check_name(tx.state, topic)
     text, metadata, _ = _parsed(topic, data)
@@ -362,7 +362,7 @@ def adopt_copy(tx: Transaction[State], topic: str, data: bytes, before: str) -> 
 
 
 def _version_since(tx: Transaction[State], record: Topic, before: str, text: str) -> int | None:
-    """The number of the version with a text, if it is newer than the one with the digest ``before``."""
+    """The number of the version that has this text, if it is newer than the version with this digest."""
     for version in range(len(record.versions), 0, -1):
         content = _version(tx.event(record.versions[version - 1])).content
         if content == text:

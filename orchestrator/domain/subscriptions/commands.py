@@ -538,7 +538,7 @@ def _check_room(subscriber: Subscriber, concurrency: int) -> None:
 
 
 def _again(tx: Transaction[State], agent: str, attempt: Attempt) -> Attempt | None:
-    """Return an attempt that may be made again; None if its lease has ended, and it was the last one."""
+    """Return the attempt to repeat; None if its lease has ended, and no attempt is left."""
     runs = attempt.status == "running"
     if attempt.may_begin(tx.now):
         return _interrupted(tx, agent, attempt, "its lease has ended") if runs else attempt

@@ -197,9 +197,10 @@ def open_needs(state: State, task: Task) -> list[str]:
 
 
 def ended_needs(state: State, tasks: Iterable[Task]) -> dict[str, list[Task]]:
-    """What tasks need and will not get as things stand, each with the tasks that need it.
+    """The ended tasks that keep other tasks from starting, each with the tasks that it keeps back.
 
-    That is a task that failed or was cancelled and is needed done, or was cancelled and is needed failed.
+    A failed or cancelled task keeps back the tasks that need it done. A cancelled task also keeps back the
+    tasks that need its failure.
     """
     users: dict[str, list[Task]] = {}
     for task in tasks:

@@ -494,7 +494,7 @@ class Schedule:
                 continue
             task = self._tasks[queue[0][2]]
             elsewhere = workstream not in (None, task.workstream)
-            # It was taken from the agent, or moved, and is in another queue.
+            # The task was taken from the agent, or moved: it is in another queue.
             is_gone = not (task.status in HELD and task.assigned_to == agent) if own else elsewhere
             if is_gone or (filter is not None and not filter.fits(task)):
                 heappop(queue)

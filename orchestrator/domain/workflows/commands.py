@@ -93,7 +93,7 @@ def poured_roots(events: Committed) -> tuple[str, ...]:
 
 
 def poured_workflow(state: State, events: Committed) -> Poured:
-    """The last workflow that was poured; else the one that was only given to an agent."""
+    """The last workflow that was poured; if none was, the workflow that was given to an agent."""
     poured = poured_roots(events)
     given = (e.task for _, e in events if isinstance(e, TaskAssigned | TaskHung))
     return _poured(state, poured[-1] if poured else next(given))

@@ -104,7 +104,7 @@ class ConfigFile:
         Args:
             data: The new content.
             stripped: The present content without our parts; None if there would be no file.
-            mode: That of a new file; another one keeps its own.
+            mode: The mode of the file if it is new; an existing file keeps its mode.
         """
         self._back_up()
         written = self._written()
@@ -215,18 +215,18 @@ def _replace(path: str, data: bytes, mode: int) -> None:
 
 
 class PartEdit:
-    """The edit of a file that adds a part of ours, or removes it. It is computed before anything is written.
+    """An edit that adds our part to a file, or removes it. The new content is computed before a write.
 
     Args:
         path: The file.
-        top: The folder that it has to be in.
-        part: What is added.
-        removes: It is removed instead.
+        top: The folder that the file must be in.
+        part: The part that is added.
+        removes: Whether the part is removed instead.
 
     Attributes:
         path: The file.
-        file: The file as it is.
-        new: What is written; None if the file is deleted, or not made.
+        file: The file before the edit.
+        new: The new content; None if the file is deleted, or not made.
 
     Raises:
         OrchestratorError: The part does not fit the file, or the file cannot be changed.
@@ -248,7 +248,7 @@ class PartEdit:
 
     @property
     def action(self) -> str:
-        """``create``, ``change``, ``delete``, or ``keep`` if nothing is to be done."""
+        """``create``, ``change``, ``delete``, or ``keep`` if the file stays as it is."""
         if self.new == self.file.data:
             return "keep"
         return "create" if self.file.data is None else "delete" if self.new is None else "change"
@@ -264,7 +264,7 @@ class PartEdit:
             self.file.write(self.new, self._stripped, mode=self._mode)
 
     def _without(self, part: Part) -> bytes | None:
-        """The file without the part; None if there was none, or only ours."""
+        """The content without the part; None if there is no file, or it has only our part."""
         file = self.file
         if file.data is None:
             return None

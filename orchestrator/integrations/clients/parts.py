@@ -26,7 +26,7 @@ _STARTING = ("type", "command", "args")
 
 
 class Part(ABC):
-    """What is added to one file; ``mode`` is that of the file if it is made for this part."""
+    """A part that is added to one file; if the part makes the file, the file gets ``mode``."""
 
     mode = 0o644
 

@@ -110,7 +110,7 @@ def set_up(
 
 
 def _top(path: str, place: SetupPlace) -> str:
-    """The folder that a file must not be a link out of."""
+    """The folder that the file must be in; a link must not lead out of it."""
     return place.top if inside(path, place.top) is not None else os.path.dirname(path)
 
 

@@ -141,11 +141,11 @@ def _existing(root: str, names: Sequence[str]) -> str:
 
 
 class _GitHook:
-    """A hook in the folder of git, which is written or removed.
+    """An edit that writes or removes a hook in the folder of git.
 
     Attributes:
-        path: Where it is.
-        action: What is done: ``create``, ``change``, ``delete`` or ``keep``.
+        path: The file of the hook.
+        action: ``create``, ``change``, ``delete``, or ``keep`` if the hook stays as it is.
     """
 
     def __init__(self, path: str, line: str, *, removes: bool) -> None:
@@ -170,7 +170,7 @@ class _GitHook:
         self.action = "create" if known is None else "keep" if known == self._script else "change"
 
     def carry_out(self) -> None:
-        """Write or remove it."""
+        """Write or remove the hook."""
         if self.action == "keep":
             return
         if self._is_ours:
@@ -219,7 +219,7 @@ class _ShellLine(_MarkedLines):
 
 
 class _YamlLines(_MarkedLines):
-    """Lines of YAML by the places below which they are added."""
+    """Lines of YAML; each place in the file has the lines that are added below it."""
 
     def __init__(self, additions: Mapping[tuple[str, ...], str]) -> None:
         self._additions = additions

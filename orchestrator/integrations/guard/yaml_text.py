@@ -70,7 +70,7 @@ def _end(text: str, node: yaml.Node) -> int:
 
 
 def _holds(new: Any, old: Any) -> bool:
-    """Whether all that was there still is."""
+    """Whether the new value contains everything that the old value had."""
     if old is None:
         return True
     if isinstance(old, dict):

@@ -85,7 +85,7 @@ def steps(compiled: CompiledFormula) -> str:
 
 
 def _by_parent(items: Sequence[Item]) -> Iterator[tuple[int, Item]]:
-    """Tasks or steps, each behind its parent if that is drawn, with the number of parents above it."""
+    """Yield each item after its parent, with its depth; without its parent, an item has the depth 0."""
     ids = {item.id for item in items}
     below = multimap((item.parent if item.parent in ids else None, item) for item in items)
     waiting = [(0, item) for item in reversed(below.get(None, ()))]

@@ -187,7 +187,7 @@ class Run:
 
     @property
     def leading(self) -> ModuleType:
-        """What reads lines with the words of other tools, and says what a refused line means."""
+        """The module that reads lines with words of other tools, and explains refused lines."""
         from orchestrator.interfaces.cli import leading
 
         return leading

@@ -202,7 +202,7 @@ INTEGER = Type("N", integer, is_integer=True)
 PRIORITY = Type("N", _priority, is_integer=True)
 COUNT = Type("N", _at_least(0), is_integer=True)
 POSITIVE = Type("N", _at_least(1), is_integer=True)
-"""How many to show: with 0 the answer would say that there are none."""
+"""How many to show. 0 is refused: its answer would say that there are none."""
 ID = Type("ID", integer, is_integer=True)
 DURATION = Type("DURATION")
 TIME = Type("TIME")

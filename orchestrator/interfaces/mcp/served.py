@@ -7,7 +7,7 @@ import msgspec
 from mcp_types import CallToolResult, Tool
 
 Due = Callable[[], Awaitable[object]]
-"""What runs once the answer of a call was written to the host, and not if the host gave the call up."""
+"""Runs after the answer of a call was written to the host; does not run if the host cancelled the call."""
 
 
 Call = Callable[[dict[str, Any], list[Due]], Awaitable[CallToolResult]]
@@ -18,7 +18,7 @@ class ServedTool(msgspec.Struct, frozen=True):
 
     Attributes:
         definition: Its name, schema and annotations.
-        call: Answers a call, by its arguments; it adds to the list what is due after its answer.
+        call: Answers a call with these arguments, and adds to the list what runs after the answer.
         waits: Whether a call with the argument ``wait`` may wait for others.
     """
 

@@ -298,7 +298,7 @@ class Dashboard(App[None]):
         )
 
     def _show_problem(self, text: str) -> None:
-        """Show a problem of a thread; an empty text: it is over."""
+        """Show a problem that a thread reports; an empty text means that the problem has ended."""
         if text or self._shows_problem:
             self._show_answer(text, is_problem=True)
 

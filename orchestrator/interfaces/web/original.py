@@ -129,7 +129,7 @@ def _actor(given: Given) -> str:
 
 
 def _stream(orc: Orchestrator, given: Given) -> str:
-    """The workstream of a path, by its whole name."""
+    """The full name of the workstream that the path names."""
     return orc.workstreams.get(given.path["ws"]).name
 
 

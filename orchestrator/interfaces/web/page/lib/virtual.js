@@ -101,7 +101,7 @@ export function useNear(isFirst, onLeave) {
   useEffect(() => {
     const watcher = new IntersectionObserver((entries) => {
       const { isIntersecting } = entries.at(-1), element = box.current;
-      if (element === null) return; // it is gone; this was seen before
+      if (element === null) return; // the element was removed after the browser saw this change
       if (!isIntersecting && element.contains(document.activeElement)) return;
       if (!isIntersecting) onLeave?.(element);
       setIsNear(isIntersecting);
