@@ -18,6 +18,7 @@ SEGMENTS = 8
 
 def segments(boards: Boards, *, quick: bool) -> Iterator[Figure]:
     """Each with checkpoints, against a fold of all events; compressed segments against plain ones."""
+    rounds = 3 if quick else 5
     board = boards.segmented(boards.big, SEGMENTS)
     bare = boards.copy(board)
     os.unlink(snapshot_of(bare))
@@ -35,52 +36,51 @@ def segments(boards: Boards, *, quick: bool) -> Iterator[Figure]:
             0.4,
         ),
     ]
-    for what, action, other, bound in rows:
-        ours, against = interleave(
-            3 if quick else 5, partial(heavy_lap, action), partial(heavy_lap, other)
-        )
-        yield Figure(
-            name="past",
-            what=what,
-            measured=ratio(ours, against),
-            bound=bound,
-            detail=f"{ms(ours)} against {ms(against)}",
-        )
-    yield _doctor_by_segments(boards, quick=quick)
-    packed = boards.copy(board)
-    _archive(packed)
-    ours, plain = interleave(
-        3 if quick else 5, lambda: heavy_lap(_folding(packed)), lambda: heavy_lap(_folding(board))
-    )
-    yield Figure(
-        name="past",
-        what="folding a log of compressed segments, against one of plain ones",
-        measured=ratio(ours, plain),
-        bound=1.3,
-        detail=f"{ms(ours)} against {ms(plain)}; {_size(packed) / _size(board):.0%} of the size",
-    )
-
-
-def _doctor_by_segments(boards: Boards, *, quick: bool) -> Figure:
-    """The state of both boards is equally small, so this is the cost of the log alone."""
+    for row in rows:
+        yield _compared(*row, rounds=rounds)
+    # The states of these two boards are equally small, so this is the cost of the log alone.
     many, one = boards.logged(boards.big, SEGMENTS), boards.logged(boards.big // SEGMENTS, 1)
     _let_check(many)
-    ours, against = interleave(
-        5 if quick else 9,
-        lambda: heavy_lap(partial(_doctor, many, full=False)),
-        lambda: heavy_lap(partial(_doctor, one, full=False)),
+    yield _compared(
+        f"doctor with a log of {SEGMENTS} segments that were checked before, against one of 1 segment",
+        partial(_doctor, many, full=False),
+        partial(_doctor, one, full=False),
+        1.5,
+        rounds=5 if quick else 9,
     )
+    packed = boards.copy(board)
+    _archive(packed)
+    yield _compared(
+        "folding a log of compressed segments, against one of plain ones",
+        _folding(packed),
+        whole,
+        1.3,
+        rounds=rounds,
+        more=f"; {_size(packed) / _size(board):.0%} of the size",
+    )
+
+
+def _compared(
+    what: str,
+    action: Callable[[], object],
+    other: Callable[[], object],
+    bound: float,
+    *,
+    rounds: int,
+    more: str = "",
+) -> Figure:
+    ours, against = interleave(rounds, partial(heavy_lap, action), partial(heavy_lap, other))
     return Figure(
         name="past",
-        what=f"doctor with a log of {SEGMENTS} segments that were checked before, against one of 1 segment",
+        what=what,
         measured=ratio(ours, against),
-        bound=1.5,
-        detail=f"{ms(ours)} against {ms(against)}",
+        bound=bound,
+        detail=f"{ms(ours)} against {ms(against)}{more}",
     )
 
 
 def _let_check(board: str) -> None:
-    """Let the doctor note what it has read: only files that have not just changed."""
+    """Let the doctor note the files that it reads, after the pause without which it does not note a file."""
     time.sleep(SETTLED / 1e9)
     _doctor(board, full=False)
 
