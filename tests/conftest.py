@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from boards import SettableClock, check_law, new_store
 from hypothesis import HealthCheck, settings
@@ -83,6 +84,19 @@ def postgres() -> Iterator[postgres_server.Server]:
         pytest.skip("no PostgreSQL server is installed here")
     with postgres_server.running() as server:
         yield server
+
+
+@pytest.fixture
+def url(postgres: postgres_server.Server) -> str:
+    """The URL of a new board in a database."""
+    return postgres.new_board()
+
+
+@pytest.fixture
+def admin(postgres: postgres_server.Server) -> Iterator[psycopg.Connection]:
+    """A connection to the server, which can see and break the others."""
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        yield connection
 
 
 @pytest.fixture

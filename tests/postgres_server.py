@@ -89,10 +89,15 @@ class Server:
     def url(self) -> str:
         return f"postgresql://orc@127.0.0.1:{self.port}/postgres"
 
+    def new_database(self, name: str) -> str:
+        """The URL of a new database."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.url.removesuffix("postgres") + name
+
     def variables(self, database: str) -> dict[str, str]:
         """The variables of the environment that lead to this server, with a new database on it."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {database}")
+        self.new_database(database)
         return {"PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": "orc"}
 
     def new_board(self) -> str:

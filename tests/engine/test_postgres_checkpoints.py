@@ -2,7 +2,6 @@
 
 import gzip
 import random
-from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -14,6 +13,7 @@ from orchestrator.maintenance.doctor import examine
 from orchestrator.stores.files.lines import crc_of
 from orchestrator.stores.postgres import PostgresStore, schema
 from orchestrator.stores.postgres import store as module
+from tests.postgres_faults import break_all, lose_answer, sent_by
 from tests.postgres_server import Server, running
 
 from .test_checkpoints import as_bytes, states_of, work
@@ -44,32 +44,16 @@ def counts() -> Counts:
     return Counts()
 
 
-@pytest.fixture
-def url(postgres: Server) -> str:
-    return postgres.new_board()
-
-
-@pytest.fixture
-def admin(postgres: Server) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        yield connection
-
-
 def store_at(url: str, counts: Counts | None = None, part_size: int = SIZE) -> PostgresStore:
     store = PostgresStore(url, part_size=part_size)
     if counts is not None:
-        execute, lines_of = store._connection.execute, store._lines
-
-        def noted(query: str, values: object = None) -> object:
-            counts.statements.append(query)
-            return execute(query, values)  # type: ignore[arg-type]
+        counts.statements, lines_of = sent_by(store), store._lines
 
         def noted_lines(query: str, *values: int) -> list[bytes]:
             lines = lines_of(query, *values)  # type: ignore[arg-type]
             counts.lines += [len(line) for line in lines]
             return lines
 
-        store._connection.execute = noted  # type: ignore[assignment,method-assign]
         store._lines = noted_lines  # type: ignore[assignment,method-assign]
     return store
 
@@ -278,30 +262,18 @@ def test_only_the_command_that_begins_a_part_of_the_log_sends_more_messages(
 
 
 def test_a_commit_that_begins_a_part_is_found_out_if_its_answer_is_lost(
-    url: str, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    url: str, admin: psycopg.Connection
 ) -> None:
-    """And what comes after it belongs to the new part."""
+    """Later commits belong to the new part."""
     orc = open_board(url)
     orc.workstreams.create("build")
     store = orc.engine.store
     assert isinstance(store, PostgresStore)
-    execute = store._connection.execute
-
-    def lose_the_answer(query: str, values: object = None) -> object:
-        answer = execute(query, values)  # type: ignore[arg-type]
-        if "begun" in query:
-            monkeypatch.setattr(store._connection, "execute", execute)
-            admin.execute(
-                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
-                " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-            )
-            return execute("SELECT 1")
-        return answer
-
-    monkeypatch.setattr(store._connection, "execute", lose_the_answer)
+    lost = lose_answer(store, "begun", lambda: break_all(admin))
     while not parts(store_at(url)):
         orc.tasks.add("build", title="x" * 100)
     orc.tasks.add("build", title="after")
+    assert len(lost) == 1
     (first,) = parts(store)
     assert list(store._checkpoints.sizes()) == [first]
     assert len(states_of(store)) == store._checkpoints.newest + 1 == first + 1
@@ -311,8 +283,7 @@ def test_a_commit_that_begins_a_part_is_found_out_if_its_answer_is_lost(
 def test_an_older_database_gets_the_parts_of_its_logs_and_an_older_program_is_refused(
     postgres: Server,
 ) -> None:
-    postgres.variables("older")
-    url = postgres.url.replace("/postgres", "/older")
+    url = postgres.new_database("older")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(schema, "_VERSIONS", schema._VERSIONS[:3])
         patch.setattr(schema, "VERSION", 3)

@@ -93,8 +93,7 @@ def test_a_killed_program_has_done_its_command_or_nothing_and_repeating_it_has_o
     postgres: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: set[str] = set()
-    postgres.variables("killed")
-    url = f"{postgres.url.replace('/postgres', '/killed')}?board=b"
+    url = f"{postgres.new_database('killed')}?board=b"
     with cold_at_once():
         monkeypatch.setattr(run, "BLOCK", 1 << 16)  # a block is read by a statement
         with open_board(url) as orc:

@@ -31,20 +31,10 @@ from orchestrator.interfaces.cli.main import main
 from orchestrator.stores.files.lines import crc_of
 from orchestrator.stores.postgres import PostgresStore, address, schema
 from orchestrator.stores.postgres.connection import Lost
+from tests.postgres_faults import break_all, lose_answer, sent_by
 from tests.postgres_server import Server, running
 
 from .building import WAIT, add, end_of, fill, lines, texts_of
-
-
-@pytest.fixture
-def url(postgres: Server) -> str:
-    return postgres.new_board()
-
-
-@pytest.fixture
-def admin(postgres: Server) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        yield connection
 
 
 @pytest.fixture
@@ -241,23 +231,6 @@ def test_a_commit_that_is_longer_than_a_page_is_read_as_a_whole(
 # Messages to the server
 
 
-def _sent_by(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A list of the statements that a store sends from now on."""
-    sent: list[str] = []
-    connection = store._connection
-
-    def noting(run: Callable[..., object]) -> Callable[..., object]:
-        def note(query: str, *values: object) -> object:
-            sent.append(query)
-            return run(query, *values)
-
-        return note
-
-    for name in "post", "execute":  # each other method calls one of them
-        monkeypatch.setattr(connection, name, noting(getattr(connection, name)))
-    return sent
-
-
 def test_a_command_costs_three_messages_also_if_others_have_written_meanwhile(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,7 +242,7 @@ def test_a_command_costs_three_messages_also_if_others_have_written_meanwhile(
     orc.workstreams.create("build")
     store = orc.engine.store
     assert isinstance(store, PostgresStore)
-    sent = _sent_by(store, monkeypatch)
+    sent = sent_by(store)
     for number in range(3):
         task = other.tasks.add("build", title="of another").id
         other.tasks.claim(task, agent="ann")
@@ -285,7 +258,7 @@ def test_under_the_lock_a_document_is_read_once_until_one_is_changed_or_a_commit
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, other = PostgresStore(url), PostgresStore(url)
-    sent = _sent_by(store, monkeypatch)
+    sent = sent_by(store)
     for text in (b"a", b"b"):
         other.documents.write("config.toml", text)
         for messages in (3, 2):
@@ -322,7 +295,7 @@ def test_a_posted_statement_that_fails_or_ends_with_its_connection_does_not_dist
     connection.post("SELECT 1 / $1::integer", 0)
     assert connection.value("SELECT 2") == 2
     connection.post("SELECT 1")
-    _break_all(admin)
+    break_all(admin)
     assert connection.value("SELECT 3") == 3
     with pytest.raises(InputOutputError, match="division by zero"):
         connection.quick("SELECT 1 / $1::integer", 0)
@@ -427,7 +400,7 @@ def test_a_commit_that_wakes_many_boards_of_a_process_is_read_once(
 
     for store in stores:
         assert not store.wait(end, 0)  # it listens from here on
-    sent = [_sent_by(store, monkeypatch) for store in stores]
+    sent = [sent_by(store) for store in stores]
     with ThreadPoolExecutor(4) as pool:
         waits = [pool.submit(follow, store) for store in stores]
         fill(writer, ["b"])
@@ -477,9 +450,9 @@ def test_a_connection_that_breaks_between_commands_is_opened_again(
 ) -> None:
     store = PostgresStore(url)
     fill(store, ["a"])
-    _break_all(admin)
+    break_all(admin)
     assert texts_of(store) == ["a"]
-    _break_all(admin)
+    break_all(admin)
     with store.locked("test", WAIT):
         add(store, end_of(store), "b")
     assert texts_of(store) == ["a", "b"]
@@ -491,7 +464,7 @@ def test_a_connection_that_breaks_under_the_lock_loses_the_lock_and_changes_noth
     store, other = PostgresStore(url), PostgresStore(url)
     (end,) = fill(store, ["a"])
     with store.locked("test", WAIT):
-        _break_all(admin)
+        break_all(admin)
         fill(other, ["of another"])
         with pytest.raises(InputOutputError):
             add(store, end, "b")
@@ -505,7 +478,7 @@ def test_a_lock_that_broke_is_not_that_of_the_next_connection(
     store, other = PostgresStore(url), PostgresStore(url)
     (end,) = fill(store, ["a"])
     with store.locked("test", WAIT):
-        _break_all(admin)
+        break_all(admin)
         assert texts_of(store) == ["a"]
         with pytest.raises(InputOutputError, match="right to write"):
             add(store, end, "b")
@@ -524,30 +497,15 @@ def test_a_lock_is_waited_for_as_long_as_asked_whatever_the_server_allows_a_stat
         pass
 
 
-def test_a_commit_whose_answer_is_lost_is_found_out(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_commit_whose_answer_is_lost_is_found_out(url: str, admin: psycopg.Connection) -> None:
     """The connection breaks after the server has committed, and before it answers."""
     store = PostgresStore(url)
     (end,) = fill(store, ["a"])
-    connection = store._connection
-    quick = connection.quick
-
-    def lose_the_answer(query: str, *values: object) -> object:
-        answer = quick(query, *values)
-        if "moved" in query:
-            monkeypatch.undo()
-            assert connection._open is not None
-            pid = connection._open.info.backend_pid
-            with psycopg.connect(store.address.database, autocommit=True) as admin:
-                admin.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
-            return quick("SELECT 1")
-        return answer
-
-    monkeypatch.setattr(connection, "quick", lose_the_answer)
+    lost = lose_answer(store, "moved", lambda: break_all(admin))
     with store.locked("test", WAIT):
         end = add(store, end, "b")
         add(store, end, "c")  # the lock was taken again
+    assert len(lost) == 1
     assert texts_of(store) == ["a", "b", "c"]
 
 
@@ -556,27 +514,23 @@ def test_the_outcome_is_found_out_although_the_connection_breaks_again_and_anoth
 ) -> None:
     store, other = PostgresStore(url), PostgresStore(url)
     (end,) = fill(store, ["a"])
-    quick, line = store._connection.quick, store._line
+    line = store._line
 
-    def lose_the_answer(query: str, *values: object) -> object:
-        answer = quick(query, *values)
-        if "moved" in query:
-            monkeypatch.setattr(store._connection, "quick", quick)
-            _break_all(admin)
-            fill(other, ["of another"])
-            return quick("SELECT 1")
-        return answer
+    def break_and_commit() -> None:
+        break_all(admin)
+        fill(other, ["of another"])
 
     def broken(_number: int) -> bytes | None:
         monkeypatch.setattr(store, "_line", line)
         raise InputOutputError("The connection broke again")
 
-    monkeypatch.setattr(store._connection, "quick", lose_the_answer)
+    lost = lose_answer(store, "moved", break_and_commit)
     monkeypatch.setattr(store, "_line", broken)
     with store.locked("test", WAIT):
         end = add(store, end, "b")
         (chunk,) = store.read(end)
         add(store, chunk.end, "c")
+    assert len(lost) == 1
     assert texts_of(store) == ["a", "b", "of another", "c"]
     with other.locked("test", 0.5):
         pass
@@ -768,13 +722,6 @@ def test_a_clock_that_is_an_hour_off_changes_no_lease_no_request_no_mail_and_no_
     assert before <= sent <= right.engine.now()
 
 
-def _break_all(admin: psycopg.Connection) -> None:
-    admin.execute(
-        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
-        " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-    )
-
-
 def test_a_transaction_whose_connection_breaks_is_not_continued_on_another_one(
     url: str, admin: psycopg.Connection
 ) -> None:
@@ -783,7 +730,7 @@ def test_a_transaction_whose_connection_breaks_is_not_continued_on_another_one(
     def make_both() -> None:
         with connection.transaction():
             connection.execute("CREATE TABLE public.half (made integer)")
-            _break_all(admin)
+            break_all(admin)
             connection.repeatable("CREATE TABLE public.other_half (made integer)")
 
     with pytest.raises(Lost):
@@ -847,7 +794,7 @@ def test_a_group_whose_connection_breaks_before_its_commit_has_changed_nothing_a
     with suppress(InputOutputError), orc.engine.grouped(settled.append):
         orc.tasks.add("build", title="one")
         orc.tasks.add("build", title="two")
-        _break_all(admin)
+        break_all(admin)
     assert isinstance(settled[0], InputOutputError)
     assert orc.tasks.all() == []
     orc.tasks.add("build", title="three")
@@ -855,25 +802,16 @@ def test_a_group_whose_connection_breaks_before_its_commit_has_changed_nothing_a
 
 
 def test_a_group_whose_answer_is_lost_is_found_out_as_a_whole(
-    url: str, monkeypatch: pytest.MonkeyPatch, admin: psycopg.Connection
+    url: str, admin: psycopg.Connection
 ) -> None:
     orc, settled = _with_stream(url), list[BaseException | None]()
     store = orc.engine.store
     assert isinstance(store, PostgresStore)
-    connection, quick = store._connection, store._connection.quick
-
-    def lose_the_answer(query: str, *values: object) -> object:
-        answer = quick(query, *values)
-        if "moved" in query:
-            monkeypatch.setattr(connection, "quick", quick)
-            _break_all(admin)
-            return quick("SELECT 1")
-        return answer
-
-    monkeypatch.setattr(connection, "quick", lose_the_answer)
+    lost = lose_answer(store, "moved", lambda: break_all(admin))
     with orc.engine.grouped(settled.append):
         orc.tasks.add("build", title="one")
         orc.tasks.add("build", title="two")
+    assert len(lost) == 1
     assert {*settled} == {None}
     assert [task.title for task in Orchestrator.open(url).tasks.all()] == ["one", "two"]
 
