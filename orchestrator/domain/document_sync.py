@@ -215,7 +215,7 @@ def _check_path(path: str) -> None:
     """Refuse a path with a part that cannot name a document: a person or another machine may have made it.
 
     Raises:
-        BadName: A part cannot.
+        BadName: A part of the path cannot be a name.
     """
     if (topic := _topic(path)) is not None:
         names.name("topic", topic)

@@ -231,7 +231,7 @@ class _Page:
             yield self._section("The loop", 0.0, "--help", (self._loop(), "--help"))
 
     def _permissions(self) -> Section:
-        """Return the requests for permission, which agents that events start cannot answer."""
+        """Return the section of requests for permission; agents that events start cannot answer them."""
         is_started = self.agent in self.state.subscriptions
         pending = [] if is_started else self.state.permissions.pending(self.now)
         prog, command = self.prog, "permission list"
@@ -244,7 +244,7 @@ class _Page:
         return self._section(title, 0.05, command, *((text, command) for text in texts))
 
     def _dead_letters(self) -> Section:
-        """Return the events that agents could not work, the newest first."""
+        """Return the section of dead letters, the newest first."""
         letters = sorted(
             (
                 letter

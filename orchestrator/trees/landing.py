@@ -277,7 +277,7 @@ class Target:
         """Give the worktrees that have the target the files of its commit, if an earlier move did not.
 
         Raises:
-            TargetInUse: The new files would overwrite work in a worktree; it stays as it is.
+            TargetInUse: The new files would overwrite work in a worktree; the worktree stays as it is.
         """
         if not self._may_be_behind:
             return

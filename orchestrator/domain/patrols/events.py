@@ -40,7 +40,7 @@ class PatrolEscalated(PatrolTold):
 
 @event("patrol.settled")
 class PatrolSettled(Event):
-    """These concerns have ended. If one occurs again, it is told again."""
+    """These concerns have ended. If a concern occurs again, the patrol reports it again."""
 
     concerns: tuple[Concern, ...]
 

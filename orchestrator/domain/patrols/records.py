@@ -17,13 +17,13 @@ FindingKind = Literal[
 
 
 class Concern(Record, frozen=True, kw_only=True):
-    """What a patrol tells an agent about; as long as it lasts, it has the same key.
+    """A problem that a patrol reports to an agent; the key stays the same while the problem lasts.
 
     Attributes:
         kind: What is wrong.
-        subject: The task, agent, resource, convoy or number that it is about.
-        mark: Tells two times apart at which the same is wrong: the token of a claim, the end of a lease.
-        to: Who is told: the agent that can change it.
+        subject: The task, agent, resource, convoy or number with the problem.
+        mark: The token of a claim, or the end of a lease; it differs if the problem occurs a second time.
+        to: The agent that gets the report, because it can solve the problem.
     """
 
     kind: FindingKind

@@ -254,8 +254,8 @@ def _check_nothing_due(
 
 def _not_here(task: Task, machine: str, here: str) -> Refused:
     return Refused(
-        f"The work on task {task.id} is on {machine}, but this machine is {here}. Its checks and its branch"
-        " need the machine of the work",
+        f"The work on task {task.id} is on {machine}, but this machine is {here}. Only {machine} can run"
+        " the checks of the task and read its branch",
         code="other_machine",
         hint=f"Complete it there. If the work is here: `t release {task.id}`, then `t claim {task.id}`.",
         task=task.id,
