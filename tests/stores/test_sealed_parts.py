@@ -92,26 +92,18 @@ def archive(board: Path, **options: object) -> None:
     archive_log(open_board(board).engine, **options)  # type: ignore[arg-type]
 
 
-_FORMS: dict[str, dict[str, object]] = {
-    "plain": {},
-    "compressed": {"compress": True},
-    "moved": {"folder": "DISK"},
-    "both": {"folder": "DISK", "compress": True},
-}
+_FORMS = ("plain", "compressed", "moved", "both")
 
 
 def in_form(board: Path, form: str) -> list[Path]:
     """Bring the sealed segments to a form; return the files of their data."""
-    options = _FORMS[form]
+    is_moved, is_compressed = form in ("moved", "both"), form in ("compressed", "both")
     disk = board.parent / "disk"
-    if options:
-        archive(
-            board,
-            **{key: str(disk) if value == "DISK" else value for key, value in options.items()},
-        )
-    if "folder" in options:
-        return sorted(disk.iterdir(), key=lambda path: int(path.name.split(".")[0][7:]))
-    ending = ".jsonl.zst" if options else ".jsonl"
+    if form != "plain":
+        archive(board, folder=str(disk) if is_moved else None, compress=is_compressed)
+    if is_moved:
+        return sorted(disk.glob("events*"), key=lambda path: numbers([path]))
+    ending = ".jsonl.zst" if is_compressed else ".jsonl"
     return [path.with_suffix(ending) for path in sealed(board)]
 
 
@@ -389,16 +381,10 @@ def test_after_any_acts_the_doctor_finds_what_it_finds_when_it_reads_everything(
             with open_board(board) as orc:
                 for _ in range(random.randrange(8)):
                     orc.tasks.add("build", title="x" * 100)
-        elif act in ("archive", "undo") and not damage:
-            options = (
-                _FORMS[random.choice(("compressed", "moved", "both"))]
-                if act == "archive"
-                else {"undo": True}
-            )
-            archive(
-                board,
-                **{key: str(disk) if value == "DISK" else value for key, value in options.items()},
-            )
+        elif act == "archive" and not damage:
+            in_form(board, random.choice(("compressed", "moved", "both")))
+        elif act == "undo" and not damage:
+            archive(board, undo=True)
         elif act == "damage":
             path = random.choice(
                 [*sealed(board), *disk.glob("events*"), *(board / "state").glob("*.zst")]
