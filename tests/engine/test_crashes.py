@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-import msgspec
 import pytest
 from boards import SettableClock, as_text, check_law, saved_state
 
@@ -25,7 +24,7 @@ from orchestrator.stores.memory import MemoryStore
 
 from . import faults
 from .faults import Action, Faults, injected
-from .test_cold import cold_at_once
+from .test_cold import cold_at_once, named_cold_files
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -296,7 +295,9 @@ class Stage:
             assert (orc.knowledge.read("findings") or "").split() == [*was.split(), "more"]
         check_law(orc)
         if self.scene.is_cold:
-            assert cold_files(folder) == named_cold_files(folder), "nothing is left behind"
+            assert cold_files(folder) == named_cold_files(orc.engine.store), (
+                "nothing is left behind"
+            )
         assert as_text(open_board(folder, self.scene).engine.read(), orc.engine.position) == (
             as_text(orc.engine.read(), orc.engine.position)
         )
@@ -315,12 +316,6 @@ class Stage:
 
 def cold_files(folder: Path) -> set[str]:
     return {path.name for path in (folder / "state" / "cold").glob("*.jsonl")}
-
-
-def named_cold_files(folder: Path) -> set[str]:
-    """The cold files that the snapshot needs."""
-    text = (folder / "state" / "state.json").read_bytes()
-    return {file["name"] for file in msgspec.json.decode(text)["cold"]["files"]}
 
 
 @pytest.fixture(params=SCENES)

@@ -302,14 +302,17 @@ def test_a_posted_statement_that_fails_or_ends_with_its_connection_does_not_dist
     assert connection.quick("SELECT 1 WHERE false") == []
 
 
+_WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+"""How many connections wait for the lock of a board."""
+
+
 def test_an_interrupt_ends_the_wait_for_a_lock_and_the_statement_in_the_server(
     url: str, admin: psycopg.Connection
 ) -> None:
     store, other = PostgresStore(url), PostgresStore(url)
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
     def interrupt() -> None:
-        while admin.execute(waiting).fetchone() == (0,):
+        while admin.execute(_WAITING).fetchone() == (0,):
             pass
         signal.raise_signal(signal.SIGINT)
 
@@ -320,7 +323,7 @@ def test_an_interrupt_ends_the_wait_for_a_lock_and_the_statement_in_the_server(
         with pytest.raises(KeyboardInterrupt), store.locked("test", WAIT):
             pass
         thread.join()
-        while admin.execute(waiting).fetchone() != (0,):
+        while admin.execute(_WAITING).fetchone() != (0,):
             pass
     signal.signal(signal.SIGINT, usual)
     fill(store, ["a"])
@@ -330,7 +333,6 @@ def test_threads_that_take_the_lock_do_not_read_the_answers_of_each_other(
     url: str, admin: psycopg.Connection
 ) -> None:
     store, other = PostgresStore(url), PostgresStore(url)
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
     def take() -> None:
         with store.locked("test", WAIT):
@@ -339,7 +341,7 @@ def test_threads_that_take_the_lock_do_not_read_the_answers_of_each_other(
     with ThreadPoolExecutor(2) as pool:
         with other.locked("test", WAIT):
             first = pool.submit(take)
-            while admin.execute(waiting).fetchone() == (0,):
+            while admin.execute(_WAITING).fetchone() == (0,):
                 pass
             with pytest.raises(TimedOut, match="by another thread"), store.locked("test", 0.1):
                 pass

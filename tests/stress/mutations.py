@@ -25,6 +25,7 @@ from orchestrator.core.store import START, Cursor
 from orchestrator.domain.state import State
 from orchestrator.maintenance.doctor import examine
 from orchestrator.stores.files import FileStore
+from tests.boards import saved_bytes
 
 from .part import Part, fast_folder, run, say
 
@@ -115,8 +116,7 @@ def make_base(folder: str, name: str, segment_size: int) -> Base:
     for number, _ in enumerate(work(orc, clock), start=1):
         states.append(fold(store))
         ends.append(len(b"".join(log_files(folder).values())))
-        saved = store.open_snapshot()
-        snapshots[number] = saved.read(0, saved.size) if saved is not None else b""
+        snapshots[number] = saved_bytes(store)
     return Base(name, log_files(folder), snapshots, ends, states, segment_size)
 
 
