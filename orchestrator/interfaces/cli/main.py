@@ -122,12 +122,21 @@ def _interrupt_again(discarded: Any) -> None:
         sys.__unraisablehook__(discarded)
         return
     import threading
+    import time
 
     from orchestrator.core.system import interrupt
 
     number = signal.SIGINT if isinstance(discarded.exc_value, KeyboardInterrupt) else signal.SIGTERM
-    # In this function the exception would be discarded once more.
-    threading.Timer(0.01, interrupt, [number]).start()
+    is_started = threading.Event()
+
+    def repeat() -> None:
+        # Inside the hook the exception would be discarded again; the start of a thread can take long.
+        is_started.wait()
+        time.sleep(0.01)
+        interrupt(number)
+
+    threading.Thread(target=repeat, daemon=True).start()
+    is_started.set()
 
 
 def report(error: OrchestratorError, *, as_json: bool) -> int:
