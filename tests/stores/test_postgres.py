@@ -278,6 +278,21 @@ def test_under_the_lock_a_document_is_read_once_until_one_is_changed_or_a_commit
         assert store.documents.read("config.toml") is None
 
 
+def test_under_the_lock_a_document_is_read_again_if_another_program_has_changed_it(
+    url: str, admin: psycopg.Connection
+) -> None:
+    """Programs of an older version do not count changes; the database does."""
+    store = PostgresStore(url)
+    store.documents.write("config.toml", b"a")
+    for text in (b"b", b"c"):
+        admin.execute("UPDATE orchestrator.documents SET data = %s", (text,))
+        with store.locked("test", WAIT):
+            assert store.documents.read("config.toml") == text
+    admin.execute("DELETE FROM orchestrator.documents")
+    with store.locked("test", WAIT):
+        assert store.documents.read("config.toml") is None
+
+
 def test_a_statement_that_does_not_fit_into_the_buffer_of_the_system_is_sent_in_parts(
     url: str,
 ) -> None:

@@ -23,17 +23,6 @@ _PRESENT = """
     ) FROM orchestrator.attendance WHERE board = %s AND kind = %s
 """
 
-_WRITE = """
-    WITH counted AS (UPDATE orchestrator.boards SET documents = documents + 1 WHERE id = %(board)s)
-    INSERT INTO orchestrator.documents VALUES (%(board)s, %(path)s, %(data)s)
-    ON CONFLICT (board, path) DO UPDATE SET data = excluded.data
-"""
-
-_DELETE = """
-    WITH counted AS (UPDATE orchestrator.boards SET documents = documents + 1 WHERE id = %(board)s)
-    DELETE FROM orchestrator.documents WHERE board = %(board)s AND path = %(path)s
-"""
-
 _SMALL = 64 << 10
 """The largest document in bytes that is kept in memory."""
 
@@ -132,8 +121,8 @@ class RowPresence:
 class RowDocuments:
     """Texts by their path.
 
-    Before the commit of a command, its thread reads a document once as long as no document of the board is
-    changed: the lock tells how often that has happened.
+    A thread that has the lock reads a document again only after a document of the board was changed. The
+    database counts the changes, and the lock returns their number.
     """
 
     def __init__(self, board: int, connection: Connection, address: BoardAddress) -> None:
@@ -145,13 +134,13 @@ class RowDocuments:
         self._known: dict[str, bytes | None] = {}
 
     def begin(self, changes: tuple[int, int]) -> None:
-        """The calling thread has the lock; what it has read is known if ``changes`` are the same."""
+        """Use in this thread what was read before, if the number of changes is the same."""
         if changes != self._changes:
             self._known.clear()
         self._thread, self._changes = threading.get_ident(), changes
 
     def end(self) -> None:
-        """From here on, documents are read again."""
+        """Read every document again from now on."""
         self._thread = 0
 
     def where(self, path: str) -> str:
@@ -184,11 +173,17 @@ class RowDocuments:
 
     def write(self, path: str, data: bytes) -> None:
         self.end()
-        self._connection.repeatable(_WRITE, {"board": self._board, "path": path, "data": data})
+        self._connection.repeatable(
+            "INSERT INTO orchestrator.documents VALUES (%s, %s, %s)"
+            " ON CONFLICT (board, path) DO UPDATE SET data = excluded.data",
+            (self._board, path, data),
+        )
 
     def delete(self, path: str) -> None:
         self.end()
-        self._connection.repeatable(_DELETE, {"board": self._board, "path": path})
+        self._connection.repeatable(
+            "DELETE FROM orchestrator.documents WHERE board = %s AND path = %s", (self._board, path)
+        )
 
 
 class RowCursors:

@@ -5,7 +5,7 @@ All boards of a database share one schema, ``orchestrator``. Its tables are:
 - ``boards``: each board, with the id and the checksum of its last event;
 - ``events``: the log, one row for each line; the lines are those of the files of a board;
 - ``parts``: the first event of each part of the log but the first, and ``checkpoints``: the state near there;
-- ``documents`` and ``cursors``: texts beside the log; a board counts the changes of its documents;
+- ``documents`` and ``cursors``: texts beside the log; a trigger counts the changes of documents;
 - ``snapshots``, ``cold_files``, ``presence`` and ``attendance``: caches and signs of life. They are unlogged:
   they cost no write-ahead log, and are empty after a crash of the server.
 """
@@ -113,7 +113,8 @@ _VERSIONS: tuple[LiteralString, ...] = (
     ALTER TABLE orchestrator.cold_files ALTER COLUMN data SET STORAGE EXTERNAL;
     """,
     # Checkpoints are logged: after a crash, the fold begins with one of them. `lock_board` stays for programs
-    # of an older version that have a board open: its answer lets them refuse it.
+    # of an older version that have a board open: its answer lets them refuse it. The trigger counts changes
+    # of documents by these programs, too.
     """
     ALTER TABLE orchestrator.boards
         ADD COLUMN bytes bigint NOT NULL DEFAULT 0, ADD COLUMN part bigint NOT NULL DEFAULT 1,
@@ -141,6 +142,13 @@ _VERSIONS: tuple[LiteralString, ...] = (
             (SELECT sum(octet_length(line) + 1) FROM orchestrator.events WHERE board = boards.id), 0
         ),
         part = coalesce((SELECT max(first) FROM orchestrator.parts WHERE board = boards.id), 1);
+    CREATE FUNCTION orchestrator.count_change() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        UPDATE orchestrator.boards SET documents = documents + 1 WHERE id = coalesce(NEW.board, OLD.board);
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER counted AFTER INSERT OR UPDATE OR DELETE ON orchestrator.documents
+        FOR EACH ROW EXECUTE FUNCTION orchestrator.count_change();
     CREATE FUNCTION orchestrator.acquire_board(
         _class integer, _board integer, _holder text, _patience text,
         _seen bigint, _most integer, _bytes bigint,
