@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 from orchestrator.core import system
-from orchestrator.core.errors import InputOutputError, Refused, UsageError
+from orchestrator.core.errors import InputOutputError, OrchestratorError, Refused, UsageError
 from orchestrator.core.printable import escape
 from orchestrator.stores.postgres.address import BoardAddress
 
@@ -100,7 +100,7 @@ class Connection:
         return self._open is not None and not self._open.closed and self._pid == os.getpid()
 
     def forget_threads(self) -> None:
-        """Wait for no thread of now: a new process does not have those of its parent."""
+        """Make a new lock in a forked process: the thread that holds the old one is in the parent only."""
         self._turn = threading.RLock()
 
     def connect(self) -> None:
@@ -112,7 +112,7 @@ class Connection:
         """
         with self._turn:
             if self._is_posted and self.is_open:
-                with suppress(self._psycopg.Error):
+                with suppress(OrchestratorError), self._running():
                     self._answer()
             if self.is_open:
                 return
@@ -186,13 +186,8 @@ class Connection:
             self.connect()
             assert self._open is not None
             self.has_warned = False
-            try:
+            with self._running():
                 return self._open.execute(query, values)
-            except self._psycopg.Error as error:
-                raise self._translated(error) from error
-            except BaseException:
-                self._interrupt()
-                raise
 
     def quick(self, query: str, *values: object) -> list[str | None]:
         """Run a statement of a hot command: values and result are texts, as libpq has them.
@@ -212,10 +207,8 @@ class Connection:
         """
         with self._turn:
             self.post(query, *values)
-            try:
+            with self._running():
                 result = self._answer()
-            except self._psycopg.Error as error:
-                raise self._translated(error) from error
             columns = range(result.nfields if result.ntuples else 0)
             row = (result.get_value(0, column) for column in columns)
             return [None if value is None else value.decode() for value in row]
@@ -231,7 +224,7 @@ class Connection:
             assert self._open is not None
             self.has_warned = False
             pgconn = self._open.pgconn
-            try:
+            with self._running():
                 if query not in self._prepared:
                     name = b"quick_%d" % len(self._prepared)
                     self._checked(pgconn.prepare(name, query.encode()))
@@ -241,14 +234,22 @@ class Connection:
                     self._prepared[query], [str(value).encode() for value in values]
                 )
                 self._flush(pgconn)
-            except self._psycopg.Error as error:
-                raise self._translated(error) from error
-            except BaseException:
-                self._interrupt()
-                raise
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """Translate errors of a statement; after an interrupt, cancel it, because the answer is not read."""
+        try:
+            yield
+        except self._psycopg.Error as error:
+            raise self._translated(error) from error
+        except BaseException:
+            if self._open is not None:
+                self._cancel(self._open)
+            self.close()
+            raise
 
     def _flush(self, pgconn: "PGconn") -> None:
-        """Hand all that is sent to the system, which may take a long statement in parts."""
+        """Send the whole statement; the system takes a long one in several parts."""
         if not pgconn.flush():
             return
         self._socket.modify(pgconn.socket, selectors.EVENT_READ | selectors.EVENT_WRITE)
@@ -260,20 +261,14 @@ class Connection:
         """Wait for the result of the statement that was sent last."""
         assert self._open is not None
         pgconn, last = self._open.pgconn, None
-        try:
-            while True:
-                while pgconn.is_busy():
-                    self._wait(pgconn)
-                result = pgconn.get_result()
-                if result is None:
-                    break
-                last = result
-            self._is_posted = False
-        except self._psycopg.Error:
-            raise
-        except BaseException:
-            self._interrupt()
-            raise
+        while True:
+            while pgconn.is_busy():
+                self._wait(pgconn)
+            result = pgconn.get_result()
+            if result is None:
+                break
+            last = result
+        self._is_posted = False
         assert last is not None
         return self._checked(last)
 
@@ -283,12 +278,6 @@ class Connection:
             pass
         if ready[0][1] & selectors.EVENT_READ:
             pgconn.consume_input()
-
-    def _interrupt(self) -> None:
-        """End the statement that an interrupt has left half sent or half read; it must not go on alone."""
-        if self._open is not None:
-            self._cancel(self._open)
-        self.close()
 
     def _checked(self, result: "PGresult") -> "PGresult":
         psycopg = self._psycopg

@@ -1,4 +1,4 @@
-"""Waiting for commits of a board in a database, and reading once what wakes many boards of a process."""
+"""Waiting for commits of a board in a database; all connections of a process share one read of a commit."""
 
 import threading
 import time
@@ -20,10 +20,10 @@ _AGAIN = 0.2
 """Seconds between two tries to reach a server that does not answer."""
 
 _DIGITS = 20
-"""An announcement with so many digits names no event: each role may announce what it likes."""
+"""An announcement with so many digits is ignored: it is no number of an event, and any role may send one."""
 
 _LARGEST = 100
-"""The most events that a process keeps for its other boards."""
+"""The most events that a process keeps for its other connections."""
 
 
 class Listener:
@@ -58,8 +58,7 @@ class Listener:
                     return last
                 if (left := deadline - time.monotonic()) <= 0:
                     return 0
-                pause = _LOOK_AT_REPLICA if self._connection.is_replica else _LOOK
-                until_look = self._looked + pause - time.monotonic()
+                until_look = self._next_look - time.monotonic()
                 notices = self._connection.notified(max(0.0, min(left, until_look)))
                 ends = (int(text) for text in notices if len(text) < _DIGITS and text.isdecimal())
                 self._announced = max(ends, default=0)
@@ -71,18 +70,22 @@ class Listener:
                     raise
                 time.sleep(_AGAIN)
 
-    def _look(self, after: int, left: float) -> int:
-        """The end of the log if it is not ``after``, unless announcements tell it.
+    @property
+    def _next_look(self) -> float:
+        """When the log must be asked again, by the clock of this process."""
+        return self._looked + (_LOOK_AT_REPLICA if self._connection.is_replica else _LOOK)
 
-        They do not if some are older than this wait or may be missing. Every answer that there was no commit
-        is that of the log.
+    def _look(self, after: int, left: float) -> int:
+        """Ask the log for its end if announcements may be missing; return it if it is not ``after``, else 0.
+
+        They may be missing on a new connection, on a replica, and if a program was killed before it announced
+        its commit. At the end of a wait the log is always asked.
         """
-        pause = _LOOK_AT_REPLICA if self._connection.is_replica else _LOOK
         if not self._connection.is_open:
             self._connection.connect()
             if not self._connection.is_replica:
                 self._connection.execute(f"LISTEN {self._channel}")
-        elif self._announced <= after and left > 0 and time.monotonic() < self._looked + pause:
+        elif self._announced <= after and left > 0 and time.monotonic() < self._next_look:
             return 0
         (head,) = self._connection.quick(_HEAD, self._board) or ("0",)
         self._looked, self._announced = time.monotonic(), 0
@@ -97,7 +100,7 @@ _HEAD = "SELECT head FROM orchestrator.boards WHERE id = $1"
 
 
 class LatestCommits:
-    """The commits that a process has read last from a log, for all its boards that are woken by them."""
+    """The commits of a board that this process has read last: all its connections that they wake use them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -110,10 +113,10 @@ class LatestCommits:
         Args:
             after: The position.
             last: The event.
-            read: Reads them from the log, if no other board of this process has done so.
+            read: Reads them from the log; called if no other connection of this process has read them.
 
         Returns:
-            The commits; empty if they must be read without help.
+            The commits; empty if they could not be read: the caller reads them again, and reports the error.
         """
         with self._lock:
             chunks = self._chunks

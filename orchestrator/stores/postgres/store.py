@@ -71,7 +71,7 @@ _KEPT = 100
 """The most events of a page that are kept: who follows the log asks for what it has just read."""
 
 _FRESH = 1.0
-"""Seconds after a wait in which the next read of the thread is a part of it."""
+"""Seconds after a wait in which a read may use the commits that another thread has read."""
 
 _LOCK: LiteralString = r"""
     SELECT version, head, crc, bytes, part, documents, seconds, snapshot_age, array_to_string(lines, E'\n')
@@ -287,7 +287,7 @@ class PostgresStore:
         yield from self._read(position)
 
     def _known_to_the_process(self, after: Cursor) -> list[Chunk]:
-        """What has just woken this thread; other threads of the process may have read it already."""
+        """The commits that ended the last wait of this thread; another thread may have read them already."""
         last, self._woken.by = getattr(self._woken, "by", 0), 0
         if last <= after.id or time.monotonic() > self._woken.at + _FRESH:
             return []
