@@ -33,7 +33,7 @@ That takes about a second. With more bytes, the checkpoint is written later: whe
 ``state.json`` folds the log from an earlier checkpoint or from its first event.
 """
 
-_GZIP = 31  # how zlib is told that the data have the head and the checksum of a file of gzip
+_GZIP = 31  # the parameter wbits of zlib for data in the format of gzip
 _LEVEL = 1  # a state is repetitive: higher levels save little and take several times as long
 
 
@@ -70,10 +70,17 @@ class StatesOfThePast:
         Raises:
             NotFound: The log has no such event.
         """
-        return self.fold_on(*self.newest(number), number)
+        return self.fold_on(*self.newest(number), number, keeps=True)
 
-    def fold_on(self, state: State, position: Cursor, number: int) -> State:
+    def fold_on(self, state: State, position: Cursor, number: int, *, keeps: bool = False) -> State:
         """Fold the log up to an event, from an earlier state and its position.
+
+        Args:
+            state: The earlier state, which is changed.
+            position: Its position.
+            number: The id of the event.
+            keeps: Save the checkpoints that are due on the way. Each needs all records of the state, also the
+                cold ones.
 
         Raises:
             NotFound: The log has no such event.
@@ -84,7 +91,8 @@ class StatesOfThePast:
             state.fold(record for record in chunk.events if record.id <= number)
             if chunk.end.id >= number:
                 return state
-            self.keep(state, position, chunk.end)
+            if keeps:
+                self.keep(state, position, chunk.end)
             position = chunk.end
         raise NotFound(f"There is no event {number}", code="event_not_found")
 
@@ -162,9 +170,7 @@ def _has_room(kept: Checkpoints, number: int) -> bool:
 
 def _save(kept: Checkpoints, number: int, data: bytes) -> None:
     """Save the checkpoint of a part; remove others if they take too much room."""
-    import gzip  # only a new part of the log needs it
-
-    kept.save(number, gzip.compress(data, _LEVEL, mtime=0))
+    kept.save(number, zlib.compress(data, _LEVEL, _GZIP))
     sizes, room = kept.sizes(), _room(kept)
     while len(sizes) > 1 and sum(sizes.values()) > room:
         kept.remove(closest := _closest(list(sizes)))

@@ -145,11 +145,7 @@ class LogReading:
     def state_at(self, number: int) -> State:
         """The state right after an event; unlike the engine's, it writes no checkpoint."""
         state, position = (None if self._full else self._newest(number)) or (State(), START)
-        for chunk in self._engine.store.read(position):
-            state.fold(record for record in chunk.events if record.id <= number)
-            if chunk.end.id >= number:
-                break
-        return state
+        return self._past.fold_on(state, position, number)
 
     def _newest(self, most: int | None = None) -> tuple[State, Cursor] | None:
         """The latest usable checkpoint, at most that after an event."""
