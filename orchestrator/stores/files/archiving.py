@@ -243,16 +243,21 @@ def checked_folder(text: str, log: str) -> str:
 
 
 def folders_elsewhere(segments: Segments) -> list[str]:
-    """The folders of archived segments but that of the log."""
-    found = [located[0] for located in map(segments.find, segments.numbers()[:-1]) if located]
-    return sorted({os.path.dirname(segment.path) for segment in found} - {segments.folder})
+    """The folders of archived segments, except the folder of the log."""
+    folders = {os.path.dirname(path) for path in _sealed_paths(segments)}
+    return sorted(folders - {segments.folder})
+
+
+def _sealed_paths(segments: Segments) -> set[str]:
+    """The paths of the data of the sealed segments."""
+    located = map(segments.find, segments.numbers()[:-1])
+    return {found[0].path for found in located if found is not None}
 
 
 def unused_copies(segments: Segments) -> list[str]:
     """The copies of segments, also in folders of archived ones, that the log does not use."""
     sealed = segments.numbers()[:-1]
-    found = [located[0] for located in map(segments.find, sealed) if located]
-    used = {segment.path for segment in found}
+    used = _sealed_paths(segments)
     folders = {segments.folder, *(os.path.dirname(path) for path in used)}
     endings = (".jsonl", f".jsonl{archived.COMPRESSED}")
     possible = {
