@@ -151,7 +151,10 @@ class Engine:
         """The state as far as the log can be read, and the damage that stops the reading."""
         state = self._current.state
         if self._group is not None and self._group.records and state is not None:
-            return state, None  # it is ahead of the log, which nobody else can change
+            return (
+                state,
+                None,
+            )  # it has the waiting commits; the lock keeps other programs from the log
         return self._current.catch_up(keeps_checkpoints=keeps_checkpoints)
 
     def _read_log(self, after: Cursor) -> Iterator[Chunk]:

@@ -288,7 +288,7 @@ def _map_part(each: DividedMap, past: list[HotRecord], spans: list[int], moves: 
 def _lines(
     each: DividedMap, past: list[HotRecord], kind: str, tree: ColdTree | None
 ) -> Iterator[_Line]:
-    """The lines of the records of a map that are newly past, and of those that were removed."""
+    """The lines of a map for a new file: records that became past, and keys of records that were removed."""
     cold = each.records if isinstance(each.records, ColdMap) else None
     for order, key, value in past:
         if cold is not None and tree is not None and order <= cold.last:

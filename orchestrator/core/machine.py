@@ -35,12 +35,12 @@ def are_apart(machine: str, other: str) -> bool:
 
 
 def note_presence(cursors: Cursors, machine: str, now: float) -> float | None:
-    """Note that this machine uses the board; return when another machine of this name did, if one does.
+    """Note that this machine uses the board; return when another machine of the same name was noted, or None.
 
-    A machine is told by the id of its boot, so all folders and users of a machine are the same one. Another
-    id may be that of an earlier boot of this machine. It is another machine if it was noted while this one
-    ran: since this one was noted last, else since it booted. Only Linux has such ids; elsewhere nothing is
-    noted.
+    A machine is identified by its boot id, which all its users and folders share. After a restart it has a
+    new id. So a different id means another machine only if it was noted while this machine was running:
+    after this machine was noted last or, the first time, after it booted. Only Linux has boot ids; on other
+    systems nothing is noted.
 
     Args:
         cursors: Where the database of the board keeps texts.

@@ -373,8 +373,8 @@ def command(
 ]:
     """Make a method of a noun a command.
 
-    A body that records events may return anything, because ``shows`` makes the result of them. One that may
-    find everything done already returns what stands, which is the result if it recorded nothing.
+    ``shows`` makes the result from the events that the body records. If the body finds nothing to do, it
+    records nothing, and what it returns is the result. Else what it returns is not used.
 
     Args:
         shows: Renders the result from the state after the commit and the events of the commit.
@@ -392,13 +392,13 @@ def command(
             def within(tx: Transaction[Any]) -> R | None:
                 before = len(tx.events)
                 try:
-                    stands = body(self, tx, *args, **kwargs)
+                    unchanged = body(self, tx, *args, **kwargs)
                 except TypeError:
                     call(
                         self, *args, **kwargs
                     )  # raises a TypeError that counts without the transaction
                     raise
-                return stands if len(tx.events) == before else None
+                return unchanged if len(tx.events) == before else None
 
             arguments = (args, tuple(sorted(kwargs.items()))) if answers_request else None
             return self._desk.run(f"{self.NAME}.{verb}", within, shows, arguments)
