@@ -37,8 +37,8 @@ _ROOM = 2 << 30  # bytes that a run may need
 def pytest_configure() -> None:
     """Keep the folders of tests in memory if it has room: syncing to a disk is slow.
 
-    Tests that make more folders give the variable to ``tempfile``. What a power loss leaves is asked by
-    ``tests/stress``, on the disk.
+    A test that makes a folder with ``tempfile`` passes the value of this variable. ``tests/stress`` tests on
+    the disk what a power loss leaves.
     """
     if "PYTEST_DEBUG_TEMPROOT" not in os.environ and os.access(_MEMORY, os.W_OK) and _serves():
         os.environ["PYTEST_DEBUG_TEMPROOT"] = _MEMORY

@@ -16,7 +16,7 @@ from typing import Any
 from orchestrator.interfaces.cli.main import console
 
 PROGRAM = "from orchestrator.interfaces.cli.main import console; console()"
-"""Runs ``orc``, with words after it."""
+"""A Python program: ``orc`` with the arguments of the process."""
 
 
 def run(

@@ -129,7 +129,7 @@ def test_the_rule_finds_what_it_is_for(code: str):
 
 
 def interface(path: Path) -> set[str]:
-    """The public names that a module defines, or imports to export them: with ``as``, or a whole module."""
+    """The public names that a module defines, imports with ``as`` to export them, or gets by ``import *``."""
     statements = [*ast.parse(path.read_text(encoding="utf-8")).body]
     names: set[str] = set()
     for statement in statements:

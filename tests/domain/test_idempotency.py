@@ -226,7 +226,7 @@ def test_the_digest_differs_by_arguments_and_takes_any_text():
     assert len(digest("\ud800")) == 8
 
 
-def test_writing_the_text_that_a_person_gave_the_file_has_the_topic_as_its_result(
+def test_a_repeated_write_of_a_text_that_a_person_put_into_the_file_gives_the_same_topic(
     orc: Orchestrator,
 ):
     orc.engine.documents.write("knowledge/findings.md", b"found\n")
@@ -237,7 +237,7 @@ def test_writing_the_text_that_a_person_gave_the_file_has_the_topic_as_its_resul
         assert orc.knowledge.write("findings", "found\n") == first
 
 
-def test_slinging_a_workflow_that_its_task_has_gives_the_first_result_when_repeated(
+def test_a_repeated_sling_of_a_workflow_that_the_task_already_has_gives_the_first_result(
     orc: Orchestrator,
 ):
     cooked = CompiledFormula(formula="f", steps=(CompiledStep(id="a", title="A"),))

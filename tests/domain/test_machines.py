@@ -39,7 +39,7 @@ def refused(act: Callable[[], object]) -> str:
 
 @pytest.fixture
 def boots(monkeypatch: pytest.MonkeyPatch, clock: SettableClock) -> Callable[[str, float], None]:
-    """Makes this process one of a boot that began so many seconds ago."""
+    """Lets this process run on a machine with this boot id, which was started so many seconds ago."""
 
     def boot(name: str, ago: float) -> None:
         monkeypatch.setattr("orchestrator.core.system.identity", lambda: (1, name))
@@ -49,7 +49,7 @@ def boots(monkeypatch: pytest.MonkeyPatch, clock: SettableClock) -> Callable[[st
     return boot
 
 
-def test_another_machine_of_the_same_name_is_noticed_and_a_reboot_or_a_second_clone_is_none(
+def test_another_machine_of_the_same_name_is_noticed_but_not_a_reboot_or_a_second_clone(
     clock: SettableClock, boots: Callable[[str, float], None]
 ) -> None:
     store, warnings = MemoryStore(), list[str]()
@@ -65,17 +65,17 @@ def test_another_machine_of_the_same_name_is_noticed_and_a_reboot_or_a_second_cl
     boots("a2", 10)
     assert not noted(), "the machine was rebooted"
     boots("b", 7200)
-    assert noted(), "it ran while the other one was here"
+    assert noted(), "the other machine used the board while this one ran"
     assert "ORC_MACHINE" in warnings[0]
     boots("a2", 200)
-    assert noted(), "the first one notices, too"
-    assert [noted(), noted("forge")] == [False, False], "the other one has got another name"
+    assert noted(), "the first machine notices the other one too"
+    assert [noted(), noted("forge")] == [False, False], "the other machine has a new name"
     boots("c", 5)
-    assert not noted(), "it may be the first one, rebooted"
+    assert not noted(), "it may be the first machine after a reboot"
     boots("a2", 300)
-    assert noted(), "it was not"
+    assert noted(), "it was not the first machine"
     store.cursors.write("machine/mill", "damaged")
-    assert [noted(), noted()] == [False, False], "a damaged note is written anew"
+    assert [noted(), noted()] == [False, False], "a damaged note is replaced"
     assert [noted(""), noted("")] == [False, False], "a board of files has no machines"
 
 

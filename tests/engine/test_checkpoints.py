@@ -1,4 +1,4 @@
-"""Checkpoints: a state of the past costs a segment, and never differs from the fold of the whole log."""
+"""Checkpoints: an earlier state is read from about one segment, and equals the fold of the whole log."""
 
 import errno
 import gzip
@@ -98,7 +98,7 @@ def states_of(store: Store) -> dict[int, bytes]:
 
 @pytest.fixture
 def segments_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[int]]:
-    """The segments of which lines were folded since it was cleared."""
+    """The segments whose lines were folded since this set was cleared."""
     numbers: set[int] = set()
     read_segment = reading._read_segment
 
@@ -121,18 +121,21 @@ def test_each_sealed_segment_leaves_a_checkpoint_that_is_the_fold_of_the_log(boa
         assert saved[1].segment == int(path.name.split(".")[0])
 
 
-def test_a_past_state_is_folded_from_the_nearest_checkpoint(board: Path, segments_read: set[int]):
+def test_an_earlier_state_is_folded_from_the_nearest_checkpoint(
+    board: Path, segments_read: set[int]
+):
     states = true_states(board)
     orc = open_board(board)
     for number in range(1, orc.engine.read().event + 1):
         segments_read.clear()
         assert as_bytes(orc.engine.state_at(number)) == states[number], number
-        # The first commit of a segment is in its checkpoint: an event of it is behind the one before.
+        # A checkpoint contains the first commit of its segment. A state inside this commit is folded from
+        # the checkpoint before.
         assert len(segments_read) <= 2, (number, segments_read)
 
 
-def test_a_snapshot_of_another_log_is_no_state_of_the_past(board: Path, tmp_path: Path):
-    """Also right after the event that it ends with, where nothing of the log is folded."""
+def test_a_snapshot_of_another_log_is_not_used_for_an_earlier_state(board: Path, tmp_path: Path):
+    """Also for the last event of the snapshot, where no event of the log is folded after it."""
     (tmp_path / "other").mkdir()
     with open_board(make_board(tmp_path / "other", tasks=50)) as other:
         other.engine.save()
@@ -164,15 +167,15 @@ def test_a_repeated_request_begins_with_the_snapshot_if_that_is_nearer_than_a_ch
         assert as_bytes(orc.engine.state_at(event - 1)) == states[event - 1]
 
 
-def test_a_snapshot_that_is_older_than_a_checkpoint_is_not_folded_on(
+def test_an_earlier_state_is_folded_from_a_checkpoint_if_the_snapshot_is_older(
     board: Path, segments_read: set[int]
 ):
-    snapshot_of_then = (board / "state" / "state.json").read_bytes()
+    old_snapshot = (board / "state" / "state.json").read_bytes()
     with open_board(board) as orc:
         for number in range(60):
             orc.tasks.add("build", title=f"later {number}")
     states = true_states(board)
-    (board / "state" / "state.json").write_bytes(snapshot_of_then)
+    (board / "state" / "state.json").write_bytes(old_snapshot)
     orc = open_board(board)
     event = orc.engine.read().event
     segments_read.clear()
@@ -216,10 +219,10 @@ def test_a_damaged_or_deleted_checkpoint_is_never_used_and_made_again(board: Pat
     test_each_sealed_segment_leaves_a_checkpoint_that_is_the_fold_of_the_log(board)
 
 
-def test_a_checkpoint_that_cannot_be_read_now_is_passed_over_and_stays(
+def test_a_checkpoint_that_cannot_be_read_is_skipped_and_not_removed(
     board: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """An earlier one is used, and the doctor names the file: it may be readable later."""
+    """It may be readable later. Until then an earlier one is used, and the doctor names the file."""
     unread, before = files(board)[-1], files(board)
     read = disk.read
 
@@ -242,10 +245,10 @@ def test_a_checkpoint_that_cannot_be_read_now_is_passed_over_and_stays(
 
 
 @pytest.mark.parametrize("behind", [b"", gzip.compress(b"x"), b"x"])
-def test_of_a_checkpoint_no_more_is_decompressed_than_the_store_could_have_written(
+def test_a_checkpoint_is_decompressed_only_up_to_the_size_that_a_store_writes(
     board: Path, behind: bytes
 ):
-    """A small file can expand to any size; also nothing may stand behind the compressed text."""
+    """A small file can expand to any size. Bytes after the compressed text make a checkpoint unusable too."""
     checkpoint = files(board)[-1]
     text = gzip.decompress(checkpoint.read_bytes())
     if not behind:
@@ -260,7 +263,7 @@ def test_of_a_checkpoint_no_more_is_decompressed_than_the_store_could_have_writt
             tracemalloc.stop()
 
 
-def test_a_checkpoint_that_would_not_be_read_is_not_written(
+def test_a_checkpoint_that_is_too_large_to_be_read_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(checkpoints, "FREE", 10)
@@ -351,7 +354,7 @@ def test_a_board_without_sealed_segments_has_no_checkpoints(tmp_path: Path):
 
 @pytest.mark.parametrize("which", [0, 4, -1], ids=["first", "middle", "last"])
 def test_a_missing_segment_is_named_in_every_direction_of_reading(board: Path, which: int):
-    """No reader passes over the gap, and none says that an event in it does not exist."""
+    """No reader skips the missing segment, and none says that its events do not exist."""
     gone = sealed(board)[which]
     first, last = (read_line(gone, at)["id"] for at in (0, -1))
     gone.rename(board / "gone")
@@ -394,7 +397,7 @@ def test_a_missing_line_is_found_by_reading_backward(board: Path):
         open_board(board).events.read()
 
 
-def test_a_segment_that_a_list_of_the_folder_lacks_is_not_missing(
+def test_a_segment_that_only_one_listing_of_the_folder_lacks_is_read(
     board: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """A folder that changes while it is listed may lack a file, or name it twice."""
@@ -482,7 +485,7 @@ def test_the_doctor_says_what_it_did_not_read_and_reads_it_if_asked(
     assert len(segments_read) == len(sealed(board)) + 1
 
 
-def test_states_are_equal_only_if_all_records_and_their_order_are(board: Path):
+def test_states_are_equal_only_if_all_records_and_their_order_are_equal(board: Path):
     def state() -> State:
         saved = snapshot.decode(gzip.decompress(files(board)[-1].read_bytes()), Position)
         assert saved is not None

@@ -320,11 +320,11 @@ def test_a_map_with_cold_records_is_the_dict_that_it_was(
     assert (repr(cold), [*cold.keys()]) == (repr(plain), [*plain])
 
 
-def test_a_map_all_of_whose_records_are_in_memory_asks_no_file(monkeypatch: pytest.MonkeyPatch):
-    """Also after the last cold one was read, and for keys that it never had."""
+def test_a_map_with_all_records_in_memory_reads_no_file(monkeypatch: pytest.MonkeyPatch):
+    """Also after its last cold record was loaded, and for a key that it never had."""
     records = cooled({1: [1], 2: [2]}, {1})
     assert records[1] == [1]
-    monkeypatch.setattr(Lines, "find", lambda *_: pytest.fail("a file was asked"))
+    monkeypatch.setattr(Lines, "find", lambda *_: pytest.fail("a file was read"))
     assert (3 in records, records.get(4), records.pop(1), 1 in records) == (False, None, [1], False)
 
 
@@ -474,7 +474,7 @@ def test_damage_in_a_cold_file_changes_no_answer_is_told_and_repaired(
 
 @contextmanager
 def unreadable_cold_files(error: OSError, at: str) -> Iterator[None]:
-    """Let each cold file fail when it is opened, or when it is read."""
+    """Let every attempt to open a cold file fail, or every attempt to read one."""
     opened: set[int] = set()
     real_open, real_read = system.open_file, system.read_part
 
@@ -499,10 +499,10 @@ def unreadable_cold_files(error: OSError, at: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("at", ["open", "read"])
 @pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.ESTALE])
-def test_a_cold_file_that_cannot_be_read_now_changes_no_answer_and_stays_until_it_is_replaced(
+def test_a_cold_file_that_cannot_be_read_changes_no_answer_and_is_kept_until_no_snapshot_needs_it(
     memory_path: Path, at: str, code: int
 ):
-    """The log is read in its place, with a warning that names the file; the doctor reports it."""
+    """Commands read the log instead, and a warning names the file; the doctor reports it."""
     folder = memory_path / "b" / "state" / "cold"
     error = OSError(code, os.strerror(code))
     with cold_at_once():
@@ -518,7 +518,7 @@ def test_a_cold_file_that_cannot_be_read_now_changes_no_answer_and_stays_until_i
         assert {*folder.iterdir()} == before, "a reader removes nothing"
         told.clear()
         assert answers(again(orc, told.append)) == expected
-        assert told == [], "it can be read again"
+        assert told == [], "the files can be read again"
         with unreadable_cold_files(error, at):
             writer = again(orc)
             writer.tasks.add("build", title="new", needs=[*writer.engine.read().tasks][:3])
@@ -531,17 +531,17 @@ def test_a_cold_file_that_cannot_be_read_now_changes_no_answer_and_stays_until_i
         check_law(after)
 
 
-@pytest.mark.parametrize("change", ["long block", "spans", "boxes", "name"])
-def test_a_made_snapshot_or_cold_file_with_right_checksums_ends_no_command(
+@pytest.mark.parametrize("change", ["long block", "spans", "unknown mailbox", "name"])
+def test_a_crafted_snapshot_or_cold_file_with_valid_checksums_ends_no_command(
     memory_path: Path, change: str
 ):
-    """They may come with a board of another person: they may not take all memory, nor close the board."""
+    """A board of another person can have such files. They must not use all memory or make it unusable."""
     with cold_at_once():
         store = new_store(memory_path / "b")
         orc = board_of(store)
         expected = answers(plain(orc))
-        made = msgspec.json.decode(saved_bytes(store))
-        for name in made["cold"]["files"] if change == "long block" else ():
+        crafted = msgspec.json.decode(saved_bytes(store))
+        for name in crafted["cold"]["files"] if change == "long block" else ():
             path = memory_path / "b/state/cold" / name["name"]
             data = path.read_bytes()
             filter_size = run._PAGE_LINE * run._pages(name["lines"])
@@ -561,13 +561,13 @@ def test_a_made_snapshot_or_cold_file_with_right_checksums_ends_no_command(
             path.write_bytes(data)
             name["size"] = len(data)
         if change == "spans":
-            made["cold"]["maps"]["tasks"]["spans"] = [0, 1 << 60]
-        elif change == "boxes":
-            made["cold"]["boxes"]["nobody"] = 1
+            crafted["cold"]["maps"]["tasks"]["spans"] = [0, 1 << 60]
+        elif change == "unknown mailbox":
+            crafted["cold"]["boxes"]["agent-without-mailbox"] = 1
         elif change == "name":
-            made["cold"]["files"][0]["name"] = "a\0b"
-        del made["checksum"]
-        body = msgspec.json.format(msgspec.json.encode(made), indent=2)[2:] + b"\n"
+            crafted["cold"]["files"][0]["name"] = "a\0b"
+        del crafted["checksum"]
+        body = msgspec.json.format(msgspec.json.encode(crafted), indent=2)[2:] + b"\n"
         store.save_snapshot(snapshot._HEAD % zlib.crc32(body) + body)
         told: list[str] = []
         assert answers(again(orc, told.append)) == expected
@@ -576,7 +576,7 @@ def test_a_made_snapshot_or_cold_file_with_right_checksums_ends_no_command(
 
 
 def test_a_link_in_place_of_a_cold_file_is_damage(memory_path: Path):
-    """Git can bring one. It is not followed, and what it names stays as it is."""
+    """A link can come from git. The board does not follow it, and its target does not change."""
     target = memory_path / "mine"
     with cold_at_once():
         orc = board_of(new_store(memory_path / "b"))
@@ -674,7 +674,7 @@ def test_a_board_in_a_database_has_its_cold_files_in_rows(postgres: Server):
             patch.setattr(OpenRows, "read", counted)
             state = Orchestrator(PostgresStore(url), now=orc.engine._clock).engine.read()
             assert "nowhere" not in state.tasks
-            assert reads == [len(files.names())], "one statement asks all files"
+            assert reads == [len(files.names())], "one statement reads all files"
         for name in files.names():
             [begin] = files.open([name]).read([FilePart(name, 0, 9)])
             files.write(name, begin + b"?")
@@ -738,7 +738,7 @@ def test_a_snapshot_costs_what_has_changed_and_not_what_has_ended():
 
 
 class Parts:
-    """Notes what is read of open cold files."""
+    """Notes which parts of open cold files are read."""
 
     def __init__(self, opened: OpenFiles) -> None:
         self.sizes = opened.sizes
@@ -750,8 +750,8 @@ class Parts:
         return self._opened.read(parts)
 
 
-def test_a_look_for_what_is_not_there_reads_a_short_page_of_each_file_and_no_index():
-    """However many records a file has; and a record is found in a block, wherever it is."""
+def test_a_search_for_a_missing_key_reads_a_short_page_of_each_file_and_no_index():
+    """The page has the same length in a file of any size. Every record that exists is found."""
     files = MemoryStore().cold
     assert files is not None
     keys = [f"{number * 2654435761 % 2**32:08x}" for number in range(20_000)]

@@ -141,7 +141,7 @@ WISP = CompiledFormula(
 
 
 def prepare_history(orc: Orchestrator) -> None:
-    """Ended tasks and read mail in several cold files, and one that is written before they are merged."""
+    """Make several cold files of ended tasks and read mail; after one more file, they are merged."""
     prepare_team(orc)
     for number in range(5):
         task = orc.tasks.add("build", title=f"ended {number}")
@@ -151,7 +151,7 @@ def prepare_history(orc: Orchestrator) -> None:
 
 
 def end_tasks(orc: Orchestrator) -> None:
-    """Its records go to a new cold file, older files are merged, and removed after the snapshot."""
+    """End all open tasks: they go to a new cold file, and the older files are merged and then removed."""
     with orc.transaction():
         for task in orc.tasks.all(open=True):
             orc.tasks.cancel(task.id)

@@ -1,4 +1,4 @@
-"""Checkpoints in a database: a past state costs a part of the log there too, by the same rule as on files."""
+"""Checkpoints in a database: an earlier state is read from about one part of the log, as on files."""
 
 import gzip
 import random
@@ -35,7 +35,7 @@ class Counts:
 
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page has fewer events than a part, as it usually has."""
+    """Let a page have fewer events than a part, as with the usual sizes."""
     monkeypatch.setattr(module, "_PAGE", 10)
 
 
@@ -71,7 +71,7 @@ def board(url: str) -> str:
 
 
 def parts(store: PostgresStore) -> list[int]:
-    """The numbers of all parts but the first."""
+    """The numbers of all parts except the first."""
     store._checkpoints._read_parts()
     return store._checkpoints._parts[1:]
 
@@ -89,7 +89,7 @@ def test_each_part_of_the_log_leaves_a_checkpoint_that_is_the_fold_of_the_log(bo
         assert kept.part(saved[1]) == number
 
 
-def test_a_past_state_costs_one_part_of_the_log_and_as_many_statements_wherever_it_is(
+def test_an_earlier_state_needs_one_part_of_the_log_and_no_more_statements_late_than_early(
     board: str, counts: Counts
 ) -> None:
     states = states_of(store_at(board))
@@ -99,7 +99,8 @@ def test_a_past_state_costs_one_part_of_the_log_and_as_many_statements_wherever_
     for number in range(1, max(states)):
         counts.clear()
         assert as_bytes(orc.engine.state_at(number)) == states[number], number
-        # The first commit of a part is in its checkpoint: an event of it is behind the one before.
+        # A checkpoint contains the first commit of its part. A state inside this commit is folded from
+        # the checkpoint before.
         assert sum(counts.lines) < 2 * SIZE + 1500, number
         costs.append(len(counts.statements))
     assert max(costs[len(costs) // 2 :]) <= max(costs[: len(costs) // 2])
@@ -166,7 +167,7 @@ def test_a_checkpoint_that_is_damaged_deleted_or_of_another_log_is_never_used_an
 def test_a_checkpoint_of_commits_that_were_lost_with_their_server_is_removed(
     board: str, admin: psycopg.Connection
 ) -> None:
-    """As after the promotion of an asynchronous replica that had the checkpoint and not the commits."""
+    """This happens if an asynchronous replica is promoted that has the checkpoint but not the commits."""
     store = store_at(board)
     last, states = parts(store)[-1], states_of(store)
     saved = snapshot.decode(
@@ -191,7 +192,7 @@ def test_a_checkpoint_of_commits_that_were_lost_with_their_server_is_removed(
 def test_the_doctor_compares_every_line_and_folds_only_after_the_last_checkpoint(
     board: str, admin: psycopg.Connection, counts: Counts
 ) -> None:
-    """It reads an old checkpoint once, and again if it has changed."""
+    """It reads an old checkpoint once, and again only if the checkpoint has changed."""
 
     def found(**options: bool) -> dict[str, str]:
         counts.clear()
@@ -239,7 +240,9 @@ def test_checkpoints_thin_out_evenly_and_keep_the_last(
     states = states_of(store)
     for number in range(1, max(states), 7):
         assert as_bytes(orc.engine.state_at(number)) == states[number]
-    assert store._checkpoints.sizes() == kept, "a removed one is made again only if there is room"
+    assert store._checkpoints.sizes() == kept, (
+        "a removed checkpoint is written again only if there is room"
+    )
 
 
 def test_only_the_command_that_begins_a_part_of_the_log_sends_more_messages(
@@ -261,7 +264,7 @@ def test_only_the_command_that_begins_a_part_of_the_log_sends_more_messages(
     assert seen > first
 
 
-def test_a_commit_that_begins_a_part_is_found_out_if_its_answer_is_lost(
+def test_the_outcome_of_a_commit_that_begins_a_part_is_found_out_if_the_answer_is_lost(
     url: str, admin: psycopg.Connection
 ) -> None:
     """Later commits belong to the new part."""
@@ -301,7 +304,7 @@ def test_an_older_database_gets_the_parts_of_its_logs_and_an_older_program_is_re
         assert (parts(second), second._checkpoints.log_size()) == ([], 0)
         heads = admin.execute("SELECT head, part FROM orchestrator.boards ORDER BY id").fetchall()
         assert heads == [(3, 3), (0, 1)]
-        # What a program of version 3 asks for each command; it compares the first value with its own version.
+        # A program of version 3 sends this for each command, and compares the first value with its version.
         row = admin.execute(
             "SELECT * FROM orchestrator.lock_board(%s, 1, 'x', '1s', 0, 1, 1)", (schema.WRITERS,)
         ).fetchone()

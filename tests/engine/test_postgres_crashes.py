@@ -22,20 +22,28 @@ DEATHS = ("before", "during", "after")
 
 
 def open_board(url: str) -> Orchestrator:
-    """A board of which every commit begins a part of the log; its snapshot is saved after every commit."""
+    """Open the board so that every commit begins a part of the log, and is followed by a new snapshot."""
     store = PostgresStore(url, part_size=1)
     return Orchestrator(store, light=True, warn=pytest.fail)
 
 
 def end_task(url: str, task: str) -> None:
-    """End a task, which becomes a cold record, as the answer to a request."""
+    """End a task with a request id; the task becomes a cold record."""
     orc = open_board(url)
     with orc.request(f"end {task}"):
         orc.tasks.cancel(task)
 
 
 def end_task_and_die(url: str, task: str, place: int, death: str, sent: int) -> None:
-    """The same, but this process is killed at a statement that changes the database; ``sent`` gets these."""
+    """End a task, and kill this process at one of the statements that change the database.
+
+    Args:
+        url: The board.
+        task: The task to end.
+        place: The number of the statement, from 0.
+        death: When the process is killed: before, during or after this statement.
+        sent: A pipe that gets the beginning of each such statement.
+    """
     orc = open_board(url)
     orc.engine.read()
     store = orc.engine.store
@@ -71,7 +79,7 @@ def end_task_and_die(url: str, task: str, place: int, death: str, sent: int) -> 
 
 
 def killed(url: str, task: str, place: int, death: str) -> list[str] | None:
-    """Run the command in a process of its own; its statements, or None if it ended before the place."""
+    """Run :func:`end_task_and_die` in a new process; return its statements, or None if it was not killed."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -104,7 +112,8 @@ def test_a_killed_program_has_done_its_command_or_nothing_and_repeating_it_has_o
             place = 0
             while (statements := killed(url, tasks[ended], place, death)) is not None:
                 seen |= {*statements}
-                end_task(url, tasks[ended])  # repeats it, after what was sent has ended
+                # Repeats the command, after the statements of the killed process have ended.
+                end_task(url, tasks[ended])
                 place, ended = place + 1, ended + 1
                 orc = open_board(url)
                 assert len(orc.tasks.list(status=["cancelled"])) == ended, (death, statements[-1])
@@ -118,7 +127,7 @@ def test_a_killed_program_has_done_its_command_or_nothing_and_repeating_it_has_o
 
 
 def check_kept(url: str) -> None:
-    """Every checkpoint can be used, and the cold records that are there are those of the last snapshot."""
+    """Check that every checkpoint can be used, and that the last snapshot needs every cold file."""
     with open_board(url) as orc:
         orc.tasks.add("build", title="the last one")
         past = orc.engine.past_states

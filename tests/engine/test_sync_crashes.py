@@ -1,7 +1,7 @@
-"""``kb sync`` while a disk fails or the process dies, at every call on files of the board and of the machine.
+"""``kb sync`` while a disk fails or the process is killed, at calls on files of the board and of the machine.
 
-After each fault: no text that a person wrote is lost, no document is half of one, and synchronising again
-gives what it would have given without the fault.
+After each fault, no text that a person wrote is lost, and no document is incomplete. The next synchronisation
+gives the same result as one without a fault.
 """
 
 import os
@@ -85,7 +85,7 @@ def prepare(folder: Path) -> None:
 
 
 def documents(folder: Path) -> dict[str, bytes]:
-    """The documents of both sides, without what an interrupted write has left beside them."""
+    """The documents of the board and of the machine, without temporary files of interrupted writes."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -96,7 +96,10 @@ def documents(folder: Path) -> dict[str, bytes]:
 
 
 def outcome_of(folder: Path) -> dict[str, bytes]:
-    """The documents of both sides; those with a history as the board answers, whatever its file has."""
+    """The documents of the board and of the machine; for topics, the text that the board answers.
+
+    After a crash, the file of a topic on the board may be older than this text.
+    """
     orc = machine(folder)
     found = {
         name: data for name, data in documents(folder).items() if "board/knowledge" not in name
@@ -113,13 +116,16 @@ def texts_of(orc: Orchestrator) -> list[str]:
 
 
 def logged(folder: Path) -> list[tuple[str, bytes]]:
-    """What the log has, without ids and times."""
+    """The events of the log, without ids and times."""
     orc = machine(folder)
     return sorted((event.type, bytes(event.payload)) for event in orc.events.read(first=1000))
 
 
 class Stage:
-    """Sides that differ, made once and copied for every fault; what a sound synchronisation makes of them."""
+    """A board and a machine with different documents, and the result of a synchronisation without faults.
+
+    They are made once, and copied for every fault.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -152,7 +158,7 @@ class Stage:
         now = documents(folder)
         for path, data in now.items():
             whole = (self.before.get(path), self.after.get(path))
-            assert data in whole or path.endswith(".mine"), f"{path} is half a document"
+            assert data in whole or path.endswith(".mine"), f"{path} is incomplete"
         for path in self.before.keys() & self.after.keys():
             assert path in now, f"{path} is gone"
         check_kept(folder)
@@ -194,7 +200,10 @@ def checked(stage: Stage, folder: Path, what: str) -> None:
 
 
 STRIDE = 4
-"""Of so many calls, one has each kind of failure: all would take a minute. A process dies at every call."""
+"""Each kind of failure is tried at every fourth call, because all calls would take a minute.
+
+A process is killed at every call that changes files.
+"""
 
 
 @pytest.mark.parametrize(
@@ -202,7 +211,7 @@ STRIDE = 4
     [(faults.fails, False, 0), (faults.fails, True, 1), (faults.disk_full, False, 2)],
     ids=["fails once", "fails on", "is full"],
 )
-def test_a_disk_that_fails_during_a_synchronisation_loses_no_text_and_the_next_one_ends_it(
+def test_a_disk_that_fails_during_a_synchronisation_loses_no_text_and_the_next_one_completes_it(
     stage: Stage, action: Action, lasting: bool, first: int
 ):
     for number, name in [*points(stage)][first::STRIDE]:
@@ -227,7 +236,7 @@ def test_a_disk_that_fails_during_a_synchronisation_loses_no_text_and_the_next_o
     ],
     ids=["before", "halfway"],
 )
-def test_a_synchronisation_that_is_killed_loses_no_text_and_the_next_one_ends_it(
+def test_a_synchronisation_that_is_killed_loses_no_text_and_the_next_one_completes_it(
     stage: Stage, action: Action, names: tuple[str, ...]
 ):
     for number, name in points(stage, *names):
@@ -237,7 +246,7 @@ def test_a_synchronisation_that_is_killed_loses_no_text_and_the_next_one_ends_it
 
 
 def died(command: Callable[[], object], fault: Faults) -> bool:
-    """Run a command in a process of its own, with a fault that ends it."""
+    """Run a command in a new process with a fault; return whether the fault killed it."""
     pid = os.fork()
     if pid == 0:
         try:

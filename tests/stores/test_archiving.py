@@ -177,7 +177,7 @@ def test_a_folder_that_is_not_there_is_named_and_no_answer_is_made_up(
     }
 
 
-def test_the_status_needs_no_archived_event_and_says_which_ones_it_does_not_show(
+def test_the_status_works_without_the_archive_and_says_that_some_events_are_not_shown(
     board: Path, disk: Path
 ):
     archive(board, folder=str(disk))
@@ -319,7 +319,7 @@ def git(folder: Path, *words: str) -> None:
 
 
 def test_a_board_that_git_keeps_is_whole_in_each_clone(board: Path, disk: Path):
-    """So nothing is moved to a folder that a clone does not have; compressed segments are in git."""
+    """A move to a folder that a clone does not have is refused; compressed segments are in git."""
     archive(board, folder=str(disk), keep=2)
     git(board, "init", "-q")
     layout.make(str(board), versioned=True)

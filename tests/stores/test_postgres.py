@@ -235,7 +235,7 @@ def test_a_command_costs_three_messages_also_if_others_have_written_meanwhile(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock, which brings the new events; the commit; the release, which announces the commit."""
-    # A slow machine would save a snapshot, and a sign of life.
+    # A slow machine would save a snapshot and a heartbeat too.
     monkeypatch.setattr(snapshot_schedule, "PAUSE", 3600.0)
     monkeypatch.setattr("orchestrator.stores.postgres.rows._FRESH", 3600.0)
     orc, other = Orchestrator.open(url), Orchestrator.open(url)
@@ -365,7 +365,7 @@ def test_threads_that_take_the_lock_do_not_read_the_answers_of_each_other(
 
 
 @pytest.mark.parametrize("place", ["_checked", "_flush", "_wait"])
-def test_an_interrupt_of_a_statement_leaves_nothing_for_the_next_one(
+def test_after_an_interrupted_statement_the_next_one_gets_its_own_result(
     url: str, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     connection = PostgresStore(url)._connection
@@ -416,7 +416,7 @@ def test_a_commit_that_wakes_many_boards_of_a_process_is_read_once(
         read.extend(store.read(end))
 
     for store in stores:
-        assert not store.wait(end, 0)  # it listens from here on
+        assert not store.wait(end, 0)  # from now on the store listens
     sent = [sent_by(store) for store in stores]
     with ThreadPoolExecutor(4) as pool:
         waits = [pool.submit(follow, store) for store in stores]
@@ -429,7 +429,7 @@ def test_a_commit_that_wakes_many_boards_of_a_process_is_read_once(
     assert [texts_of(store)[-1] for store in stores] == ["c"] * 4
 
 
-def test_what_strangers_announce_ends_a_wait_at_most_and_changes_nothing(
+def test_a_notification_of_another_role_can_end_a_wait_and_changes_nothing(
     url: str, admin: psycopg.Connection
 ) -> None:
     """Every role of a database may notify on every channel."""
@@ -444,9 +444,7 @@ def test_what_strangers_announce_ends_a_wait_at_most_and_changes_nothing(
     assert texts_of(store) == ["a"]
 
 
-def test_a_read_after_a_wait_that_is_long_over_reads_the_log(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_read_long_after_a_wait_reads_the_log(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store, other = PostgresStore(url), PostgresStore(url)
     (end,) = fill(store, ["a"])
     fill(other, ["b"])
@@ -862,7 +860,7 @@ def _with_stream(url: str) -> Orchestrator:
 def test_a_commit_after_which_the_server_warns_is_not_acknowledged_before_another_one_is_confirmed(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The warning says that it has given up to wait for its synchronous replica."""
+    """The warning says that the server no longer waits for its synchronous replica."""
     store = PostgresStore(url)
     (end,) = fill(store, ["a"])
     connection, warned = store._connection, [True, True, False]
@@ -886,7 +884,7 @@ def test_a_commit_after_which_the_server_warns_is_not_acknowledged_before_anothe
         add(store, end_of(store), "c")
 
 
-def test_a_replica_answers_what_only_reads_and_refuses_the_rest_until_it_is_promoted(
+def test_a_replica_answers_commands_that_only_read_and_refuses_others_until_it_is_promoted(
     mortal: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     orc = _with_stream(mortal.url)

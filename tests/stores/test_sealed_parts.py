@@ -1,4 +1,4 @@
-"""Sealed segments that were checked and have not changed: they are read once, and every change is found."""
+"""Sealed segments that were checked: the doctor reads them again only after a change, and finds it."""
 
 import gzip
 import os
@@ -39,7 +39,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Read:
-    """What the doctor read since it was asked last."""
+    """The segments and checkpoints that the doctor has read since :meth:`clear`."""
 
     def __init__(self) -> None:
         self.segments: set[int] = set()
@@ -69,7 +69,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Read:
 
 
 def settle(*folders: Path) -> None:
-    """Wait until a change of a file would get a later time than its last change."""
+    """Wait until a new change of a file gets a later time than its last change."""
     paths = [path for folder in folders for path in folder.rglob("*")]
     latest = max(path.stat().st_ctime_ns for path in paths)
     while time.time_ns() <= latest + _SHORT:
@@ -108,9 +108,7 @@ def in_form(board: Path, form: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("form", _FORMS)
-def test_a_sealed_segment_is_read_once_and_again_if_it_is_asked_for(
-    board: Path, read: Read, form: str
-):
+def test_a_sealed_segment_is_read_once_and_again_with_full(board: Path, read: Read, form: str):
     in_form(board, form)
     every = set(numbers(sealed(board)))
     found, said = look(board)
@@ -146,7 +144,7 @@ def test_full_counts_as_a_check(board: Path, read: Read):
 
 
 def _edit(path: Path) -> None:
-    """Change a byte, and set the old time of the last change, as a bad tool may do."""
+    """Change a byte, and restore the time of the last change, as some tools do."""
     status = path.stat()
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -221,7 +219,9 @@ def test_a_changed_reference_is_found_and_a_moved_segment_is_read_again(
     assert {*numbers(sealed(board))} <= read.segments
 
 
-def test_what_was_checked_before_its_disk_was_away_is_not_read_again(board: Path, read: Read):
+def test_a_segment_that_was_checked_before_its_disk_was_unmounted_is_not_read_again(
+    board: Path, read: Read
+):
     in_form(board, "both")
     look(board)
     disk, away = board.parent / "disk", board.parent / "away"
@@ -247,7 +247,9 @@ def test_a_changed_checkpoint_is_found(board: Path):
             assert look(board)[0] == {}
 
 
-def test_without_what_was_noted_or_with_damage_in_it_everything_is_read(board: Path, read: Read):
+def test_if_the_note_of_the_doctor_is_missing_or_damaged_everything_is_read(
+    board: Path, read: Read
+):
     random.seed(5)
     look(board)
     note = board / "state/cursors/doctor"
@@ -266,7 +268,7 @@ def test_without_what_was_noted_or_with_damage_in_it_everything_is_read(board: P
     assert look(board)[0]["log"] == "damage"
 
 
-def test_what_another_version_noted_is_not_used(board: Path, read: Read):
+def test_a_note_of_another_version_is_not_used(board: Path, read: Read):
     look(board)
     note = board / "state/cursors/doctor"
     known = msgspec.json.decode(note.read_text().partition(" ")[2])
@@ -282,7 +284,7 @@ def test_what_another_version_noted_is_not_used(board: Path, read: Read):
 def test_a_segment_that_is_no_part_of_the_log_is_found_and_does_not_count_as_read(
     board: Path, read: Read
 ):
-    """Commands find events by the names of the files, so they would read it."""
+    """Commands find events by the names of the files, so they would read this file."""
     look(board)
     place, lines = sealed(board)[1], sealed(board)[1].read_bytes().splitlines(keepends=True)
     surplus = place.with_name(f"events-{numbers([place])[0] + 1}.jsonl")
@@ -300,7 +302,7 @@ def test_a_segment_that_is_no_part_of_the_log_is_found_and_does_not_count_as_rea
 
 
 @pytest.mark.parametrize("change", ["swapped", "only the active file is left"])
-def test_reading_files_with_the_events_of_other_ones_ends_with_damage(board: Path, change: str):
+def test_reading_a_file_with_the_events_of_another_file_ends_with_damage(board: Path, change: str):
     look(board)
     places = sealed(board)
     number = numbers(places)[3]
@@ -322,7 +324,7 @@ def test_reading_files_with_the_events_of_other_ones_ends_with_damage(board: Pat
             read()
 
 
-def test_what_was_noted_for_another_log_or_before_it_was_copied_is_not_used(
+def test_a_note_about_another_log_or_about_the_original_of_a_copy_is_not_used(
     board: Path, read: Read, tmp_path: Path
 ):
     look(board)
@@ -346,10 +348,10 @@ def test_what_was_noted_for_another_log_or_before_it_was_copied_is_not_used(
     assert look(board)[0]["log"] == "damage"
 
 
-def test_a_file_that_has_just_changed_is_not_relied_on(
+def test_a_file_that_has_just_changed_is_read_again(
     board: Path, read: Read, monkeypatch: pytest.MonkeyPatch
 ):
-    """Another change in the same step of the clock would not be seen."""
+    """A second change within the same step of the clock would not be noticed."""
     monkeypatch.setattr(segment, "SETTLED", 3600 * 10**9)
     for _ in range(2):
         read.clear()
@@ -368,9 +370,7 @@ def test_a_board_that_cannot_be_written_is_examined_all_the_same(
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_after_any_acts_the_doctor_finds_what_it_finds_when_it_reads_everything(
-    board: Path, seed: int
-):
+def test_after_random_changes_the_doctor_finds_the_same_as_with_full(board: Path, seed: int):
     random.seed(seed)
     disk = board.parent / "disk"
     (disk / "unused").touch()

@@ -114,7 +114,7 @@ async def connected(parameters: StdioServerParameters) -> AsyncIterator[Any]:
             yield streams
             await writes.aclose()
     except* anyio.BrokenResourceError:
-        pass  # a line of the server that came after the client had left
+        pass  # the server wrote a line after the client had left
     finally:
         process.kill()
         process.wait()
