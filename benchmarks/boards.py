@@ -211,7 +211,7 @@ class Boards:
         return path
 
     def logged(self, number: int, segments: int) -> str:
-        """A board with a number of events that agents logged, in so many segments, with checkpoints."""
+        """A board with a number of events that agents logged, in a number of segments, with checkpoints."""
         path = f"{self.folder}/logged-{number}-in-{segments}"
         if not os.path.exists(path):
             most = size(self.history(number)) // segments + 1

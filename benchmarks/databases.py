@@ -232,7 +232,7 @@ def replicating(boards: Boards, *, quick: bool) -> Iterator[Figure]:
 def _commits(
     orc: Orchestrator, copy: psycopg.Connection, seconds: float
 ) -> tuple[float, list[float]]:
-    """Commits a second, and the seconds until a replica has each tenth of them."""
+    """Commits a second, and the seconds until a replica has a commit, measured for every tenth one."""
     number, took, lags = 0, 0.0, list[float]()
     while took < seconds:
         took += lap(lambda: orc.events.log("ann", "said", text="x"))
@@ -247,7 +247,7 @@ def _commits(
 
 @contextmanager
 def _questions(url: str) -> "Iterator[Synchronized[int]]":
-    """A process that asks a server how many events there are of each type, again and again."""
+    """A process that counts the events of each type again and again; gives how often it has done so."""
     fresh = multiprocessing.get_context("spawn")
     count, begun = fresh.Value("i"), fresh.Event()
     process = fresh.Process(target=_ask, args=(url, count, begun), daemon=True)

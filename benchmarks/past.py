@@ -80,7 +80,7 @@ def _compared(
 
 
 def _let_check(board: str) -> None:
-    """Let the doctor note the files that it reads, after the pause without which it does not note a file."""
+    """Let the doctor read the files and note them; it notes no file that has just changed."""
     time.sleep(SETTLED / 1e9)
     _doctor(board, full=False)
 
