@@ -150,7 +150,7 @@ def waking(boards: Boards, *, quick: bool) -> Iterator[Figure]:
         with Orchestrator.open(url) as orc, psycopg.connect(database.url, autocommit=True) as admin:
             for _ in range(rounds):
                 ready.wait(60)
-                sleep(0.5)
+                sleep(0.5)  # for threads whose last look was that of the round before
                 while admin.execute(_WAITING).fetchone() != (PROCESSES * THREADS,):
                     sleep(0.05)
                 begun = monotonic()

@@ -52,6 +52,16 @@ class Faults:
 
 
 @contextmanager
+def named(what: str) -> Iterator[None]:
+    """Let an error of the block say after which fault it happened."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(what)
+        raise
+
+
+@contextmanager
 def injected(faults: Faults) -> Iterator[Faults]:
     """Within the block, the calls of :data:`CALLS` go through ``faults``."""
     real = [(module, name, getattr(module, name)) for module, name in CALLS]

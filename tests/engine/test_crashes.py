@@ -23,7 +23,7 @@ from orchestrator.stores.files import FileStore
 from orchestrator.stores.memory import MemoryStore
 
 from . import faults
-from .faults import Action, Faults, injected
+from .faults import Action, Faults, injected, named
 from .test_cold import cold_at_once, named_cold_files
 
 pytestmark = pytest.mark.needs("fork")
@@ -348,11 +348,8 @@ def test_a_call_that_fails_once_makes_a_success_or_a_named_error_that_is_true(
     for number, name in stage.points(*["write"] * (action is faults.short_write)):
         folder = stage.copy()
         outcome = outcome_of(stage, folder, Faults(action, number))
-        try:
+        with named(f"call {number} ({name}) of {stage.calls}: {outcome}"):
             stage.check(folder, outcome)
-        except BaseException as error:
-            error.add_note(f"call {number} ({name}) of {stage.calls}: {outcome}")
-            raise
 
 
 def test_a_sync_or_write_that_was_done_and_reported_as_failed_is_taken_back_or_unknown(
@@ -361,22 +358,16 @@ def test_a_sync_or_write_that_was_done_and_reported_as_failed_is_taken_back_or_u
     for number, name in stage.points("write", "sync_data", "fsync", "ftruncate"):
         folder = stage.copy()
         outcome = outcome_of(stage, folder, Faults(faults.fails_after, number))
-        try:
+        with named(f"call {number} ({name}) of {stage.calls}: {outcome}"):
             stage.check(folder, outcome)
-        except BaseException as error:
-            error.add_note(f"call {number} ({name}) of {stage.calls}: {outcome}")
-            raise
 
 
 def test_a_disk_that_fails_from_some_call_on_never_makes_a_false_promise(stage: Stage):
     for number, name in stage.points():
         folder = stage.copy()
         outcome = outcome_of(stage, folder, Faults(faults.fails, number, last=None))
-        try:
+        with named(f"from call {number} ({name}) of {stage.calls} on: {outcome}"):
             stage.check(folder, outcome)
-        except BaseException as error:
-            error.add_note(f"from call {number} ({name}) of {stage.calls} on: {outcome}")
-            raise
 
 
 def in_child(scene: Scene, folder: Path, fault: Faults) -> str:
@@ -429,11 +420,8 @@ def test_a_process_that_dies_at_any_call_leaves_all_of_its_command_or_nothing(
             name,
             stage.calls,
         )
-        try:
+        with named(f"died at call {number} ({name}) of {stage.calls}"):
             stage.check(folder, "unknown")
-        except BaseException as error:
-            error.add_note(f"died at call {number} ({name}) of {stage.calls}")
-            raise
 
 
 @pytest.mark.parametrize("first", ["new topic", "another version", "delete topic"])
@@ -452,16 +440,13 @@ def test_two_processes_that_die_one_after_the_other_never_make_a_stale_file_an_e
             folder = stage.copy()
             assert in_child(stage.scene, folder, Faults(faults.dies_before, point)) == ""
             in_child(replace(second, request=False), folder, Faults(faults.dies_after, other))
-            try:
+            with named(f"died at call {point} of {stage.calls}, then at {other}"):
                 orc = open_board(folder, stage.scene)
                 stage.check_documents(orc)
                 orc.knowledge.append("findings", "last\n", agent="carl")
                 stage.check_documents(orc)
                 assert not orc.events.read(type="knowledge.edited")
                 check_law(orc)
-            except BaseException as error:
-                error.add_note(f"died at call {point} of {stage.calls}, then at {other}")
-                raise
 
 
 def interrupts(name: str, real: Callable[..., object], args: object, kwargs: object) -> object:
@@ -476,8 +461,5 @@ def test_after_an_interrupt_at_any_call_the_status_of_a_command_is_true(stage: S
         output = in_child(stage.scene, folder, Faults(interrupts, number))
         assert output in ("done", "interrupted"), output
         outcome = {"done": "done", "interrupted": "nothing"}[output]
-        try:
+        with named(f"interrupted at call {number} ({name}) of {stage.calls}: {output}"):
             stage.check(folder, outcome)
-        except BaseException as error:
-            error.add_note(f"interrupted at call {number} ({name}) of {stage.calls}: {output}")
-            raise

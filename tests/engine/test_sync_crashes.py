@@ -19,7 +19,7 @@ from orchestrator.stores import local_files
 from orchestrator.stores.files import FileStore, layout
 
 from . import faults
-from .faults import Action, Faults, injected
+from .faults import Action, Faults, injected, named
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -191,14 +191,6 @@ def points(stage: Stage, *names: str) -> Iterator[tuple[int, str]]:
     return ((number, name) for number, name in enumerate(stage.calls) if name in names or not names)
 
 
-def checked(stage: Stage, folder: Path, what: str) -> None:
-    try:
-        stage.check(folder)
-    except BaseException as error:
-        error.add_note(what)
-        raise
-
-
 STRIDE = 4
 """Each kind of failure is tried at every fourth call, because all calls would take a minute.
 
@@ -225,7 +217,8 @@ def test_a_disk_that_fails_during_a_synchronisation_loses_no_text_and_the_next_o
             outcome = f"kept {kept}" if kept else outcome
         except OrchestratorError as error:
             outcome = repr(error)
-        checked(stage, folder, f"call {number} ({name}): {outcome}")
+        with named(f"call {number} ({name}): {outcome}"):
+            stage.check(folder)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +235,8 @@ def test_a_synchronisation_that_is_killed_loses_no_text_and_the_next_one_complet
     for number, name in points(stage, *names):
         folder = stage.copy()
         assert died(machine(folder).knowledge.sync, Faults(action, number))
-        checked(stage, folder, f"call {number} ({name})")
+        with named(f"call {number} ({name})"):
+            stage.check(folder)
 
 
 def died(command: Callable[[], object], fault: Faults) -> bool:
