@@ -46,6 +46,7 @@ class CurrentState:
         self._warn = warn
         self.state: State | None = None
         self.position: Cursor = START
+        self._was_at: Cursor = START
         self._cold: ColdTree | None = None
         self.schedule = SnapshotSchedule(store, light=light)
         self.past = StatesOfThePast(store)
@@ -58,10 +59,11 @@ class CurrentState:
         Args:
             keeps_checkpoints: Save the state as a checkpoint where one is due.
         """
-        known = self.state is not None
+        known = self.state is not None or self._was_at.id > 0
         state = self.state if self.state is not None else self._load()
         state.machine = self.machine
         try:
+            self._check_forgotten()
             for chunk in self._read_log(self.position):
                 state.fold(chunk.events)
                 before, self.position = self.position, chunk.end
@@ -74,6 +76,7 @@ class CurrentState:
             if damage.code == "log_behind" and known and not self._log_is_gone():
                 # A commit that this process has read may have been undone: fold again, then decide.
                 self.forget()
+                self._was_at = START
                 found = self.catch_up(keeps_checkpoints=keeps_checkpoints)
                 if found[1] is None:
                     self._warn(
@@ -103,9 +106,25 @@ class CurrentState:
         return self.past.fold_to(number)
 
     def forget(self) -> None:
-        """Forget the state; the next use loads it again."""
+        """Forget the state, but not how far the log was read; the next use loads the state again."""
+        if self.state is not None:
+            self._was_at = self.position
         self.state = self._cold = None
         self.position = START
+
+    def _check_forgotten(self) -> None:
+        """Check that the log still has what this process had read when it forgot the state.
+
+        Raises:
+            Damage: It does not.
+        """
+        was_at, self._was_at = self._was_at, START
+        if was_at.id > self.position.id:
+            try:
+                next(self._store.read(was_at), None)
+            except Damage as damage:
+                if damage.code == "log_behind":  # other damage is found where the state ends
+                    raise
 
     def _log_is_gone(self) -> bool:
         """Whether there is no event, as on a new board: a first commit is never undone."""

@@ -2,12 +2,13 @@
 
 Every mutation goes the same way: lock, read the log's tail onto the state, run the command, append, apply,
 effects, snapshot if due, unlock. Effects after a commit (knowledge files, snapshot) happen here, so that
-a new command gets them for free.
+a new command gets them for free. In a database, a program that was the only writer for a while leaves out
+the lock.
 """
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,7 +21,7 @@ from orchestrator.core.events import Cause, Event, Recorded, RequestMark, caused
 from orchestrator.core.interrupts import Interrupts
 from orchestrator.core.machine import VARIABLE, note_presence, this_machine
 from orchestrator.core.progress import ShowProgress, no_progress
-from orchestrator.core.store import Chunk, Cursor, LocalFiles, Store
+from orchestrator.core.store import Chunk, Cursor, LocalFiles, Outdated, Store
 from orchestrator.core.transaction import SYSTEM, Committed, Transaction
 from orchestrator.current_state import CurrentState
 from orchestrator.domain import idempotency
@@ -243,22 +244,35 @@ class Engine:
             if self._open is not None:
                 return self._join(self._open, body, shows)
             request = self._request(name, arguments)
+            if (unlocked := self._without_lock(name)) is not None:
+                with suppress(Outdated), unlocked:
+                    return self._run_alone(request, body, shows)
             with self._locked(name):
-                state = self._refresh()
-                if request is not None and (
-                    known := idempotency.answered(
-                        state.requests, request.id, request.command, request.arguments
-                    )
-                ):
-                    self._end_request()
-                    self.has_recorded = True  # the same as the first answer
-                    self._flush()
-                    return self._answer_again(known, shows)
-                with self._opened(state) as tx:
-                    result = body(tx)
-                    self.has_recorded |= bool(tx.events)
-                    self._commit(tx, request)
-                return shows(state, tx.events) if result is None else result
+                return self._run_alone(request, body, shows)
+
+    def _run_alone(
+        self,
+        request: RequestMark | None,
+        body: Callable[[Transaction[State]], R | None],
+        shows: Callable[[State, Committed], R],
+    ) -> R:
+        """Run a command while no other program writes, or answer its request again."""
+        state = self._refresh()
+        if request is not None and (
+            known := idempotency.answered(
+                state.requests, request.id, request.command, request.arguments
+            )
+        ):
+            self._end_request()
+            self.has_recorded = True  # the same as the first answer
+            self._flush()
+            return self._answer_again(known, shows)
+        with self._opened(state) as tx:
+            result = body(tx)
+            has_recorded = bool(tx.events)
+            self._commit(tx, request)
+            self.has_recorded |= has_recorded
+        return shows(state, tx.events) if result is None else result
 
     def take_over(self, records: list[Recorded], state: State) -> None:
         """Import a whole log, whose fold is ``state``, into this empty board.
@@ -391,6 +405,13 @@ class Engine:
         if self._group is not None:
             return self._group.locked(name)
         return self.store.locked(name, self.timeout)
+
+    def _without_lock(self, name: str) -> AbstractContextManager[None] | None:
+        """The block in which a command needs no lock, if the store has one and no commits wait."""
+        optimistic = self.store.optimistic
+        if optimistic is None or self._group is not None or self._current.state is None:
+            return None
+        return optimistic.without_lock(name, self.timeout)
 
     def _request(self, name: str, arguments: tuple[object, ...] | None) -> RequestMark | None:
         request_id = self._requested()
@@ -527,6 +548,9 @@ class Engine:
         before = self._current.position
         try:
             self._flush()
+            optimistic = self.store.optimistic
+            if optimistic is not None and (texts or self._current.schedule.is_due):
+                optimistic.take_lock()
             self._current.position = self.store.append(records, self._current.position)
             self._current.state = state
             self._current.schedule.grow(records)
@@ -548,7 +572,8 @@ class Engine:
             except (OrchestratorError, OSError) as error:
                 self.warn(f"{error}. The text is in the log; `doctor --fix` writes the file.")
         try:
-            if self._current.schedule.is_due:
+            optimistic = self.store.optimistic
+            if (optimistic is None or optimistic.has_lock) and self._current.schedule.is_due:
                 self._current.save()
         except (OrchestratorError, OSError) as error:
             self.warn(f"{error}. The snapshot is behind the log, which is all that counts.")

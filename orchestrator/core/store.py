@@ -323,6 +323,40 @@ class ColdFiles(Protocol):
         """Remove a file, if that is possible now."""
 
 
+class Outdated(Exception):
+    """A command ran without the lock, and what it read is not confirmed: it must run again with the lock."""
+
+
+class OptimisticWriting(Protocol):
+    """Writing without the lock, for a program that was the only writer for a while.
+
+    The append finds out whether it still is. A command costs one message to a server less.
+    """
+
+    @property
+    def has_lock(self) -> bool:
+        """Whether this program holds the lock."""
+
+    def without_lock(self, command: str, timeout: float) -> AbstractContextManager[None] | None:
+        """Write in the block what its append confirms; None if another program is likely to write.
+
+        Args:
+            command: What the block does.
+            timeout: Seconds to wait for another thread.
+
+        Raises:
+            Outdated: The block has appended nothing, which also counts if it is refused; or another program
+                writes, or has written.
+        """
+
+    def take_lock(self) -> None:
+        """Hold the lock from now on to the end of the block, because effects will follow the append.
+
+        Raises:
+            Outdated: Another program has written.
+        """
+
+
 class Store(Protocol):
     """What the engine needs from the storage of a board.
 
@@ -334,6 +368,7 @@ class Store(Protocol):
         cursor_type: The class of its cursors, to decode a cursor from a snapshot.
         is_local: Whether only this machine uses the log, which is on it, so that :meth:`mark` does not wait.
         cold: The parts of the snapshot that never change; None if this store keeps it in one part.
+        optimistic: Writing without the lock; None if the lock costs little.
     """
 
     presence: Presence
@@ -343,6 +378,7 @@ class Store(Protocol):
     cursor_type: type[Cursor]
     is_local: bool
     cold: ColdFiles | None
+    optimistic: OptimisticWriting | None
 
     def now(self) -> float:
         """The time of the board in seconds since 1970, the same for all its writers.

@@ -19,6 +19,7 @@ from orchestrator.core.store import (
     Documents,
     FilePart,
     OpenFiles,
+    OptimisticWriting,
     Presence,
     StoredFile,
 )
@@ -156,6 +157,7 @@ class MemoryStore:
     is_local = True
     upkeep = None
     checkpoints: Checkpoints | None = None
+    optimistic: OptimisticWriting | None = None
     now = staticmethod(time.time)
 
     def __init__(self) -> None:

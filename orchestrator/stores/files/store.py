@@ -17,6 +17,7 @@ from orchestrator.core.store import (
     Cursor,
     Cursors,
     Documents,
+    OptimisticWriting,
     Presence,
     StoredFile,
     Upkeep,
@@ -70,6 +71,7 @@ class FileStore:
         self.cursors: Cursors = FileCursors(self._state)
         self.checkpoints: Checkpoints | None = FileCheckpoints(self._state, self._segments)
         self.cold: ColdFiles | None = FolderOfColdFiles(f"{self._state}/cold")
+        self.optimistic: OptimisticWriting | None = None
 
     @property
     def upkeep(self) -> Upkeep:

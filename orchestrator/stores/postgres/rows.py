@@ -5,6 +5,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import LiteralString
 
 from orchestrator.core.errors import InputOutputError, OrchestratorError
 from orchestrator.core.store import Cursor, FilePart, OpenFiles
@@ -123,6 +124,10 @@ class RowDocuments:
 
     A thread that has the lock reads a document again only after a document of the board was changed. The
     database counts the changes, and the lock returns their number.
+
+    Attributes:
+        changes: The number of the connection, and of the changes when it got the lock last; zeros after a
+            change of its own.
     """
 
     def __init__(self, board: int, connection: Connection, address: BoardAddress) -> None:
@@ -130,18 +135,22 @@ class RowDocuments:
         self._connection = connection
         self._address = address
         self._thread = 0
-        self._changes = (0, 0)
+        self.changes = (0, 0)
         self._known: dict[str, bytes | None] = {}
 
     def begin(self, changes: tuple[int, int]) -> None:
         """Use in this thread what was read before, if the number of changes is the same."""
-        if changes != self._changes:
+        if changes != self.changes:
             self._known.clear()
-        self._thread, self._changes = threading.get_ident(), changes
+        self._thread, self.changes = threading.get_ident(), changes
 
     def end(self) -> None:
         """Read every document again from now on."""
         self._thread = 0
+
+    def _change(self, statement: LiteralString, *values: object) -> None:
+        self._thread, self.changes = 0, (0, 0)
+        self._connection.repeatable(statement, (self._board, *values))
 
     def where(self, path: str) -> str:
         return f"{path} in {self._address}"
@@ -172,18 +181,15 @@ class RowDocuments:
         return data
 
     def write(self, path: str, data: bytes) -> None:
-        self.end()
-        self._connection.repeatable(
+        self._change(
             "INSERT INTO orchestrator.documents VALUES (%s, %s, %s)"
             " ON CONFLICT (board, path) DO UPDATE SET data = excluded.data",
-            (self._board, path, data),
+            path,
+            data,
         )
 
     def delete(self, path: str) -> None:
-        self.end()
-        self._connection.repeatable(
-            "DELETE FROM orchestrator.documents WHERE board = %s AND path = %s", (self._board, path)
-        )
+        self._change("DELETE FROM orchestrator.documents WHERE board = %s AND path = %s", path)
 
 
 class RowCursors:

@@ -113,8 +113,7 @@ _VERSIONS: tuple[LiteralString, ...] = (
     ALTER TABLE orchestrator.cold_files ALTER COLUMN data SET STORAGE EXTERNAL;
     """,
     # Checkpoints are logged: after a crash, the fold begins with one of them. `lock_board` stays for programs
-    # of an older version that have a board open: its answer lets them refuse it. The trigger counts changes
-    # of documents by these programs, too.
+    # of an older version that have a board open: its answer lets them refuse it.
     """
     ALTER TABLE orchestrator.boards
         ADD COLUMN bytes bigint NOT NULL DEFAULT 0, ADD COLUMN part bigint NOT NULL DEFAULT 1,
@@ -142,13 +141,6 @@ _VERSIONS: tuple[LiteralString, ...] = (
             (SELECT sum(octet_length(line) + 1) FROM orchestrator.events WHERE board = boards.id), 0
         ),
         part = coalesce((SELECT max(first) FROM orchestrator.parts WHERE board = boards.id), 1);
-    CREATE FUNCTION orchestrator.count_change() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        UPDATE orchestrator.boards SET documents = documents + 1 WHERE id = coalesce(NEW.board, OLD.board);
-        RETURN NULL;
-    END $$;
-    CREATE TRIGGER counted AFTER INSERT OR UPDATE OR DELETE ON orchestrator.documents
-        FOR EACH ROW EXECUTE FUNCTION orchestrator.count_change();
     CREATE FUNCTION orchestrator.acquire_board(
         _class integer, _board integer, _holder text, _patience text,
         _seen bigint, _most integer, _bytes bigint,
@@ -179,6 +171,36 @@ _VERSIONS: tuple[LiteralString, ...] = (
         SELECT number, NULL::bigint, NULL::bigint, NULL::float8, NULL::float8, NULL::text[]
         FROM orchestrator.version
     $$;
+    """,
+    # The trigger counts changes of documents by programs of an older version, too. An append takes the board
+    # from the row that it moves, so the key that pointed there only cost time. A program that does not hold
+    # the lock calls `append_alone`: each of its statements sees what was committed before it began.
+    """
+    CREATE FUNCTION orchestrator.count_change() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        UPDATE orchestrator.boards SET documents = documents + 1 WHERE id = coalesce(NEW.board, OLD.board);
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER counted AFTER INSERT OR UPDATE OR DELETE ON orchestrator.documents
+        FOR EACH ROW EXECUTE FUNCTION orchestrator.count_change();
+    ALTER TABLE orchestrator.events DROP CONSTRAINT events_board_fkey;
+    CREATE FUNCTION orchestrator.append_alone(
+        _board integer, _head bigint, _crc bigint, _new_head bigint, _new_crc bigint, _bytes bigint,
+        _part bigint, _lines text, _class integer, _version integer, _documents bigint
+    ) RETURNS SETOF integer LANGUAGE plpgsql VOLATILE AS $$
+    BEGIN
+        IF pg_try_advisory_xact_lock(_class, _board) THEN
+            UPDATE orchestrator.boards SET head = _new_head, crc = _new_crc, bytes = _bytes, part = _part
+            WHERE id = _board AND head = _head AND crc = _crc AND documents = _documents
+            AND EXISTS (SELECT FROM orchestrator.version WHERE number = _version);
+            IF FOUND THEN
+                INSERT INTO orchestrator.events
+                SELECT _board, line.number + _head, line.text
+                FROM unnest(string_to_array(_lines, E'\n')) WITH ORDINALITY AS line (text, number);
+                RETURN NEXT _board;
+            END IF;
+        END IF;
+    END $$;
     """,
 )
 

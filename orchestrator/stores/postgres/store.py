@@ -4,6 +4,9 @@ The right to write is an advisory lock of the connection that appends, so a stat
 that the lock is held. A commit is one statement: it moves the head of the board from the event that the
 writer has read, and inserts the lines. So the ids have no gaps, whatever happens.
 
+A program that was the only writer for a while appends without the lock: the append then takes it for one
+transaction, and checks that nothing has changed since the program has read it.
+
 A commit is announced when the lock is released. PostgreSQL lets only one transaction with a ``NOTIFY``
 commit at a time, in all databases of a server: in the commit it would make boards wait for each other.
 """
@@ -13,7 +16,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from typing import LiteralString
 
 from orchestrator.core import clock
@@ -36,6 +40,8 @@ from orchestrator.core.store import (
     Cursor,
     Cursors,
     Documents,
+    OptimisticWriting,
+    Outdated,
     Presence,
     StoredFile,
     Upkeep,
@@ -70,6 +76,11 @@ _AGAIN = 0.2
 _KEPT = 100
 """The most events of a page that are kept: who follows the log asks for what it has just read."""
 
+_ALONE, _RECENT = 10.0, 1.0
+"""Seconds without a commit of another program after which a command may run without the lock, and seconds
+after the last answer of the server until which it may: a command that must run again folds the log again.
+"""
+
 _FRESH = 1.0
 """Seconds after a wait in which a read may use the commits that another thread has read."""
 
@@ -99,6 +110,13 @@ _APPEND_PART: LiteralString = _APPEND.replace(
     "SELECT id FROM moved",
     ", begun AS (INSERT INTO orchestrator.parts SELECT id, $7 FROM moved) SELECT id FROM moved",
 )
+
+_APPEND_ALONE: LiteralString = (
+    "SELECT orchestrator.append_alone($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+)
+
+_FENCE: LiteralString = "UPDATE orchestrator.boards SET documents = documents + 1 WHERE id = %s"
+"""What makes an append without the lock fail if the server gets to it only now."""
 
 _FORWARD: LiteralString = "SELECT orchestrator.lines_from(%s, %s, %s, %s)"
 
@@ -157,9 +175,14 @@ class PostgresStore:
         self.cold: ColdFiles | None = RowColdFiles(self._board, self._connection)
         self._checkpoints = RowCheckpoints(self._board, self._connection)
         self.checkpoints: Checkpoints | None = self._checkpoints
+        self.optimistic: OptimisticWriting | None = self
         self._threads = threading.Lock()
         self._owner = 0
         self._locked_on = 0
+        self._may_hold = False
+        self._presumes = False
+        self._foreign_at = float("-inf")
+        self._answered_at = float("-inf")
         self._holder = ""
         self._head = START
         self._part_size = part_size
@@ -199,18 +222,21 @@ class PostgresStore:
 
     @contextmanager
     def locked(self, command: str, timeout: float) -> Iterator[None]:
+        with self._turn(timeout) as deadline:
+            self._connection.check_writable()
+            self._acquire(command, deadline, timeout)
+            yield
+
+    @contextmanager
+    def _turn(self, timeout: float) -> Iterator[float]:
+        """Let no other thread write in the block; gives the time at which the caller stops waiting."""
         if self._owner == threading.get_ident():
             raise RuntimeError("this thread holds the lock of the board already")
         deadline = time.monotonic() + timeout
         if not self._threads.acquire(timeout=min(max(timeout, 0), threading.TIMEOUT_MAX)):
             raise self._timed_out(self._holder or "another thread that waits for it", timeout)
         try:
-            self._connection.check_writable()
-            self._acquire(command, deadline, timeout)
-            self._owner = threading.get_ident()
-            since = clock.timestamp(time.time())
-            self._holder = f"thread {self._owner} (`{command}`), since {since}"
-            yield
+            yield deadline
         finally:
             self._owner, self._holder = 0, ""
             try:
@@ -218,12 +244,51 @@ class PostgresStore:
             finally:
                 self._threads.release()
 
+    def without_lock(self, command: str, timeout: float) -> AbstractContextManager[None] | None:
+        now = time.monotonic()
+        is_alone = now - self._foreign_at > _ALONE and now - self._answered_at < _RECENT
+        is_known = self._seen == self._head and self._documents.changes[0] == self._locked_on
+        return self._presuming(command, timeout) if is_alone and is_known else None
+
+    @contextmanager
+    def _presuming(self, command: str, timeout: float) -> Iterator[None]:
+        with self._turn(timeout) as deadline:
+            self._take_lock = partial(self._acquire, command, deadline, timeout)
+            self._owner = threading.get_ident()
+            self._documents.begin(self._documents.changes)
+            self._presumes = True
+            try:
+                yield
+            except OrchestratorError:
+                if self._presumes:
+                    raise Outdated from None
+                raise
+            else:
+                if self._presumes:
+                    raise Outdated
+            finally:
+                self._presumes = False
+
+    @property
+    def has_lock(self) -> bool:
+        """See :class:`orchestrator.core.store.OptimisticWriting`."""
+        return self._may_hold
+
+    def take_lock(self) -> None:
+        if self._presumes:
+            known = self._head, self._documents.changes
+            self._take_lock()
+            if (self._head, self._documents.changes) != known:
+                raise Outdated
+            self._presumes = False
+
     def _acquire(self, command: str, deadline: float, timeout: float) -> None:
         name = f"{command[:32]} {os.getpid()}@{socket.gethostname()}"[:_LONGEST_NAME]
         seen = self._seen or RowCursor(1 << 62)  # who has read nothing begins with the snapshot
         for attempt in range(2):
             left = max(1, round(1000 * (deadline - time.monotonic())))
             values = (schema.WRITERS, self._board, name, f"{left}ms", seen.id, _PAGE, _PAGE_BYTES)
+            self._may_hold = True
             try:
                 row = self._connection.quick(_LOCK, *values)
             except Lost:
@@ -244,6 +309,12 @@ class PostgresStore:
         self._tail = (seen, (lines or "").encode())
         self._set_clock(float(seconds or 0))
         self._saved = self._asked - abs(float(snapshot_age or "inf"))
+        self._answered_at = self._asked
+        if lines:
+            self._foreign_at = self._asked
+        self._owner = threading.get_ident()
+        since = clock.timestamp(time.time())
+        self._holder = f"thread {self._owner} (`{command}`), since {since}"
 
     def _release(self) -> None:
         self._documents.end()
@@ -252,8 +323,9 @@ class PostgresStore:
             with suppress(OrchestratorError):  # a broken connection has lost the lock already
                 if announces:
                     self._connection.post(_UNLOCK_AND_ANNOUNCE, self._channel, self._head.id)
-                else:
+                elif self._may_hold:
                     self._connection.post(_UNLOCK)
+        self._may_hold = False
 
     def _describe_holder(self) -> str:
         with suppress(OrchestratorError):
@@ -383,38 +455,59 @@ class PostgresStore:
         end = RowCursor(records[-1].id, crc)
         begins_part = after.id > 0 and size // self._part_size > self._size // self._part_size
         part = records[0].id if begins_part else self._checkpoints.newest
-        text = "\n".join(lines)
-        values = (self._board, after.id, before, end.id, end.crc, size, part, text)
+        if begins_part:
+            self.take_lock()
+        presumes = self._presumes
+        values = (self._board, after.id, before, end.id, end.crc, size, part, "\n".join(lines))
         try:
-            if not self._connection.is_open or self._connection.number != self._locked_on:
-                raise InputOutputError(
-                    f"The connection to {self.address.database} broke, and the right to write with it",
-                    hint="Nothing was changed. Repeat the command.",
-                )
-            self._documents.end()
-            statement = _APPEND_PART if begins_part else _APPEND
-            moved = self._connection.quick(statement, *values)
-            if self._connection.has_warned:  # it ended the wait for its synchronous replica
-                raise Lost(f"The replica of {self.address.database} has not confirmed the commit")
+            self._commit(_APPEND_PART if begins_part else _APPEND, *values)
         except Lost as error:
-            self._find_out(end, error)
+            self._presumes = False
+            self._find_out(end, error, may_come=presumes)
         else:
-            if not moved:
-                raise Damage(
-                    "The log does not end at the position that was read", code="log_changed"
-                )
+            self._answered_at = time.monotonic()
             self._head = self._seen = end
             self._size, self._checkpoints.newest = size, part
-            self._is_announced = False
+            self._presumes = self._is_announced = False
         return end
 
-    def _find_out(self, end: RowCursor, error: Lost) -> None:
+    def _commit(self, statement: LiteralString, *values: object) -> None:
+        """Run the statement of an append, or the one for a program without the lock.
+
+        Raises:
+            Lost: The connection broke meanwhile, or the replica has not confirmed the commit.
+            InputOutputError: Nothing was changed.
+            Outdated: Nothing was changed, because another program may write.
+            Damage: Nothing was changed, because the log has another end although this program has the lock.
+        """
+        if not self._connection.is_open or self._connection.number != self._locked_on:
+            raise InputOutputError(
+                f"The connection to {self.address.database} broke, and the right to write with it",
+                hint="Nothing was changed. Repeat the command.",
+            )
+        self._documents.end()
+        if self._presumes:
+            known = (schema.WRITERS, schema.VERSION, self._documents.changes[1])
+            if not self._connection.quick(_APPEND_ALONE, *values, *known):
+                raise Outdated
+        elif not self._connection.quick(statement, *values):
+            raise Damage("The log does not end at the position that was read", code="log_changed")
+        if self._connection.has_warned:  # it ended the wait for its synchronous replica
+            raise Lost(f"The replica of {self.address.database} has not confirmed the commit")
+
+    def _find_out(self, end: RowCursor, error: Lost, *, may_come: bool) -> None:
         """Return if the commit that ends with ``end`` has happened, although the connection broke.
 
         Who gets the lock knows: the writer before has ended, with its commit or without.
 
+        Args:
+            end: The end of the log after the commit.
+            error: What broke.
+            may_come: The append was sent without the lock, so the server may get to it later. It fails then.
+
         Raises:
             InputOutputError: It has not happened.
+            Outdated: It has not happened, and ``may_come``.
             OutcomeUnknown: The server does not answer, or the lost connection still has the lock there.
         """
         deadline = time.monotonic() + self._connection.patience
@@ -422,6 +515,8 @@ class PostgresStore:
             try:
                 self._acquire("outcome", deadline, self._connection.patience)
                 line = self._line(end.id)
+                if line is None and may_come:
+                    self._connection.execute(_FENCE, (self._board,))
             except TimedOut:
                 break
             except OrchestratorError:
@@ -432,6 +527,8 @@ class PostgresStore:
                     continue
                 self._is_announced = False
                 return
+            if may_come:
+                raise Outdated from error
             raise InputOutputError(
                 f"{error.message}. Nothing was changed.", hint="Repeat the command."
             ) from error
