@@ -293,7 +293,9 @@ class Desk(Protocol[S]):
     ) -> R:
         """Run a command in a new transaction, or in the open transaction.
 
-        The result is that of ``shows``, or of the body if it recorded nothing and returned a result.
+        The body may run twice: again with the lock, if it ran without and another program has written. So it
+        changes nothing but the transaction and documents. The result is that of ``shows``, or of the body if
+        it recorded nothing and returned a result.
 
         ``arguments`` identify a repeated request; None for a command that answers no request.
         """

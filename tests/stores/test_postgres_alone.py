@@ -247,6 +247,28 @@ def test_documents_are_written_under_the_lock(
     ]
 
 
+def test_a_command_that_changes_a_document_itself_takes_the_lock_first(orc: Orchestrator) -> None:
+    sent = sent_by(store_of(orc))
+    assert orc.saved.add("mine", ["ls", "--mine"]).question == "ls --mine"
+    assert [
+        name for query in sent for name in (WITH, "INTO orchestrator.documents") if name in query
+    ] == [
+        WITH,
+        "INTO orchestrator.documents",
+    ]
+    assert list(orc.saved.all()) == ["mine"]
+
+
+def test_a_message_that_another_program_has_taken_meanwhile_is_not_shown(
+    orc: Orchestrator, other: Orchestrator
+) -> None:
+    for subject in "first", "second":
+        orc.mail.send("queue:work", subject)
+    orc.tasks.add("build", title="alone")
+    taken, mine = other.mail.take("work"), orc.mail.take("work")
+    assert [taken and taken.subject, mine and mine.subject] == ["first", "second"]
+
+
 def test_a_snapshot_is_saved_under_the_lock_as_often_as_otherwise(
     orc: Orchestrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

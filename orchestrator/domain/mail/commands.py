@@ -256,8 +256,7 @@ class Mail(Noun[State]):
 
         def body(tx: Transaction[State]) -> None:
             message = mark(tx)
-            if message is not None:
-                read.append(find_sent(message, tx.event))
+            read[:] = [] if message is None else [find_sent(message, tx.event)]
 
         def shows(state: State, events: Committed) -> Letter | None:
             if not read:  # the request was answered before

@@ -3,7 +3,7 @@
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import LiteralString
 
@@ -125,15 +125,28 @@ class RowDocuments:
     A thread that has the lock reads a document again only after a document of the board was changed. The
     database counts the changes, and the lock returns their number.
 
+    Args:
+        board: The number of the board.
+        connection: The connection of its commands.
+        address: Its address.
+        take_lock: Takes the lock if a command that runs without it changes a document.
+
     Attributes:
         changes: The number of the connection, and of the changes when it got the lock last; zeros after a
             change of its own.
     """
 
-    def __init__(self, board: int, connection: Connection, address: BoardAddress) -> None:
+    def __init__(
+        self,
+        board: int,
+        connection: Connection,
+        address: BoardAddress,
+        take_lock: Callable[[], None],
+    ) -> None:
         self._board = board
         self._connection = connection
         self._address = address
+        self._take_lock = take_lock
         self._thread = 0
         self.changes = (0, 0)
         self._known: dict[str, bytes | None] = {}
@@ -149,6 +162,7 @@ class RowDocuments:
         self._thread = 0
 
     def _change(self, statement: LiteralString, *values: object) -> None:
+        self._take_lock()
         self._thread, self.changes = 0, (0, 0)
         self._connection.repeatable(statement, (self._board, *values))
 

@@ -169,7 +169,7 @@ class PostgresStore:
         self.is_new = False
         self._board = self._find_board(create)
         self.presence: Presence = RowPresence(self._board, self._connection, self.address)
-        self._documents = RowDocuments(self._board, self._connection, self.address)
+        self._documents = RowDocuments(self._board, self._connection, self.address, self.take_lock)
         self.documents: Documents = self._documents
         self.cursors: Cursors = RowCursors(self._board, self._connection)
         self.cold: ColdFiles | None = RowColdFiles(self._board, self._connection)
@@ -275,7 +275,7 @@ class PostgresStore:
         return self._may_hold
 
     def take_lock(self) -> None:
-        if self._presumes:
+        if self._presumes and self._owner == threading.get_ident():
             known = self._head, self._documents.changes
             self._take_lock()
             if (self._head, self._documents.changes) != known:
