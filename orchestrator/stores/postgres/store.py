@@ -52,7 +52,7 @@ from orchestrator.stores.postgres import address as addresses
 from orchestrator.stores.postgres import schema
 from orchestrator.stores.postgres.address import BoardAddress
 from orchestrator.stores.postgres.connection import Connection, Lost
-from orchestrator.stores.postgres.listening import Listener, latest_commits
+from orchestrator.stores.postgres.listening import announcements
 from orchestrator.stores.postgres.rows import (
     RowCheckpoints,
     RowColdFiles,
@@ -92,6 +92,8 @@ _LOCK: LiteralString = r"""
 _UNLOCK: LiteralString = "SELECT pg_advisory_unlock_all()"
 """All: who looks for the outcome of a commit may have taken it twice."""
 
+_ANNOUNCE: LiteralString = "SELECT pg_notify($1, $2)"
+
 _UNLOCK_AND_ANNOUNCE: LiteralString = "SELECT pg_advisory_unlock_all(), pg_notify($1, $2)"
 
 _APPEND: LiteralString = r"""
@@ -126,6 +128,8 @@ _BACKWARD: LiteralString = """
     SELECT line FROM orchestrator.events
     WHERE board = %s AND id < %s ORDER BY id DESC LIMIT %s
 """
+
+_HEAD: LiteralString = "SELECT head FROM orchestrator.boards WHERE id = $1"
 
 _HOLDER: LiteralString = """
     SELECT coalesce(application_name, ''), extract(epoch FROM state_change)::float8
@@ -195,8 +199,7 @@ class PostgresStore:
         self._channel = schema.NEW_COMMITS.format(self._board)
         self._asked = float("-inf")
         self._offset = 0.0
-        self._listeners: list[Listener] = []
-        self._latest_commits = latest_commits(self.address)
+        self._announcements = announcements(self.address, self._channel)
         self._woken = threading.local()
 
     def _find_board(self, create: bool) -> int:
@@ -318,14 +321,13 @@ class PostgresStore:
 
     def _release(self) -> None:
         self._documents.end()
-        announces, self._is_announced = not self._is_announced, True
         if self._connection.is_open:
             with suppress(OrchestratorError):  # a broken connection has lost the lock already
-                if announces:
+                if not self._is_announced:
                     self._connection.post(_UNLOCK_AND_ANNOUNCE, self._channel, self._head.id)
                 elif self._may_hold:
                     self._connection.post(_UNLOCK)
-        self._may_hold = False
+        self._may_hold, self._is_announced = False, True
 
     def _describe_holder(self) -> str:
         with suppress(OrchestratorError):
@@ -363,7 +365,7 @@ class PostgresStore:
         last, self._woken.by = getattr(self._woken, "by", 0), 0
         if last <= after.id or time.monotonic() > self._woken.at + _FRESH:
             return []
-        return self._latest_commits.read(after, last, lambda: self._read(_position(after)))
+        return self._announcements.latest.read(self, after, last)
 
     def _read(self, position: Position) -> Iterator[Chunk]:
         most, is_first = _PAGE, position.id > 0
@@ -563,16 +565,18 @@ class PostgresStore:
         self._offset = seconds - self._asked
 
     def wait(self, after: Cursor, timeout: float) -> bool:
-        try:
-            listener = self._listeners.pop()
-        except IndexError:
-            listener = Listener(self.address, self._board, self._channel)
-        try:
-            last = listener.wait(after.id, timeout)
-        finally:
-            self._listeners.append(listener)
+        last = self._announcements.wait(self, after, timeout)
         self._woken.by, self._woken.at = last, time.monotonic()
         return last > 0
+
+    def last_event(self) -> int:
+        """See :class:`orchestrator.stores.postgres.listening.Log`."""
+        (head,) = self._connection.quick(_HEAD, self._board) or ("0",)
+        return int(head or 0)
+
+    def read_on(self, after: Cursor) -> Iterator[Chunk]:
+        """See :class:`orchestrator.stores.postgres.listening.Log`."""
+        return self._read(_position(after))
 
     # The snapshot
 
@@ -594,6 +598,9 @@ class PostgresStore:
         return float("inf") if age is None else abs(age)
 
     def save_snapshot(self, data: bytes) -> None:
+        if not self._is_announced:  # who waits for the commit need not wait for the snapshot
+            self._connection.post(_ANNOUNCE, self._channel, self._head.id)
+            self._is_announced = True
         self._connection.repeatable(
             "INSERT INTO orchestrator.snapshots VALUES (%s, %s, clock_timestamp())"
             " ON CONFLICT (board) DO UPDATE SET data = excluded.data, saved_at = excluded.saved_at",
@@ -603,8 +610,7 @@ class PostgresStore:
 
     def close(self) -> None:
         self._connection.close()
-        for listener in self._listeners:
-            listener.close()
+        self._announcements.leave(self)
 
 
 def _whole(lines: bytes, position: Position) -> Chunk | None:
