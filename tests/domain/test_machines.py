@@ -28,6 +28,14 @@ def on(clock: SettableClock) -> On:
     return opened
 
 
+@pytest.fixture
+def local(clock: SettableClock) -> Orchestrator:
+    """A board that only one machine can use, whatever store the tests run on."""
+    orc = Orchestrator(MemoryStore(), now=clock)
+    orc.workstreams.create("build")
+    return orc
+
+
 def refused(act: Callable[[], object]) -> str:
     with pytest.raises(Refused) as raised:
         act()
@@ -111,11 +119,11 @@ def test_an_agent_is_where_it_registered_began_a_session_or_claimed_last(on: On)
     assert mill.agents.get("anna").machine == "forge"
 
 
-def test_a_board_of_one_machine_names_no_machine(build: Orchestrator) -> None:
-    build.agents.register("ann")
-    build.tasks.add("build", title="x")
-    assert build.tasks.next("build", agent="ann").machine == ""
-    assert build.agents.get("ann").machine == ""
+def test_a_board_of_one_machine_names_no_machine(local: Orchestrator) -> None:
+    local.agents.register("ann")
+    local.tasks.add("build", title="x")
+    assert local.tasks.next("build", agent="ann").machine == ""
+    assert local.agents.get("ann").machine == ""
 
 
 # Resources
@@ -171,12 +179,12 @@ def test_a_local_resource_of_another_machine_can_be_named(on: On) -> None:
     mill.locks.release("local:gpu", agent="ann")
 
 
-def test_local_resources_collide_on_a_board_of_files_and_with_no_other(build: Orchestrator) -> None:
-    build.locks.acquire("local:src/a.py", agent="ann")
-    assert refused(lambda: build.locks.acquire("local:src/*", agent="bob")) == "lock_denied"
-    build.locks.acquire("src/**", agent="bob")
-    build.locks.acquire("localhost:80", agent="carl")
-    assert [lock.resource for lock in build.locks.all()] == [
+def test_local_resources_collide_on_a_board_of_files_and_with_no_other(local: Orchestrator) -> None:
+    local.locks.acquire("local:src/a.py", agent="ann")
+    assert refused(lambda: local.locks.acquire("local:src/*", agent="bob")) == "lock_denied"
+    local.locks.acquire("src/**", agent="bob")
+    local.locks.acquire("localhost:80", agent="carl")
+    assert [lock.resource for lock in local.locks.all()] == [
         "local:src/a.py",
         "localhost:80",
         "src/**",
