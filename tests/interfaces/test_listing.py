@@ -8,8 +8,10 @@ import pytest
 import wcwidth
 
 from orchestrator import Orchestrator
+from orchestrator.cold.tree import ColdTree
 from orchestrator.interfaces.cli.layout import cut, table
 from tests.boards import SettableClock
+from tests.engine.test_cold import cold_at_once
 
 from .conftest import CommandLine
 from .terminal import at_terminal
@@ -112,6 +114,35 @@ def test_what_a_limit_leaves_out_is_counted(cli: CommandLine):
     assert len(shown.lines) == 3
     assert len(cli("ls", "--limit", "1", "--json").json) == 1
     assert len(cli("ls", "--json").json) == 4
+
+
+def test_ended_tasks_come_last_the_newest_first_and_only_shown_ones_are_read(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Records of ended work are cold: listing all tasks costs what is shown, and the order is the same."""
+    cli("ws", "create", "w")
+    ids = [cli("t", "add", "w", f"t{n}", "--json").json["id"] for n in range(8)]
+    for task in ids[:6]:
+        cli("t", "claim", task, "ann")
+        cli("t", "complete", task, "--agent", "ann")
+    with cold_at_once(newest=2):
+        with Orchestrator.open(tmp_path / "board") as orc:
+            orc.engine.save()
+        expected = cli("ls", "--where", "priority >= 0", "--json").json
+        assert [task["title"] for task in expected] == [
+            "t6",
+            "t7",
+            "t5",
+            "t4",
+            "t3",
+            "t2",
+            "t1",
+            "t0",
+        ]
+        for limit in range(9):
+            assert cli("ls", "--limit", str(limit), "--json").json == expected[:limit]
+        monkeypatch.setattr(ColdTree, "scan", None)
+        assert cli("ls", "--limit", "2").lines[-1] == "6 more: --all shows them"
 
 
 def test_mine_without_a_name_explains_how_to_give_it(cli: CommandLine):

@@ -1,13 +1,14 @@
 """``orc ls`` and ``task list``: tasks, one on each line."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from orchestrator.core import clock
 from orchestrator.core.errors import UsageError, did_you_mean
 from orchestrator.core.printable import escape
 from orchestrator.domain.tasks.filters import GROUPS
-from orchestrator.domain.tasks.records import Task
+from orchestrator.domain.tasks.records import ENDED, Task
 from orchestrator.domain.tasks.stages import STAGES, STANDINGS, stage_of
 from orchestrator.interfaces.cli import types
 from orchestrator.interfaces.cli.commands import BOARD, TASK
@@ -59,7 +60,8 @@ _FILTERS = together(
 def ls(run: Run, **how: Any) -> "Answer[list[Task]]":
     """Show tasks: work that goes on, work to take, the rest; with priority, agent and age.
 
-    The age counts from when a task ended or was taken, else from when it was added.
+    Ended tasks come last, the newest first. The age counts from when a task ended or was taken, else from
+    when it was added.
     """
     return _listed(run, **how)
 
@@ -90,23 +92,36 @@ def _listed(
         agent = run.agent
         if agent is None:
             raise UsageError("--mine needs to know who you are", hint="Set ORC_AGENT=NAME.")
-    tasks = run.orc.tasks.all(workstream, agent=agent, **given(**filters))
+    filters = given(workstream=workstream, agent=agent, **filters)
+    filters = {name: value for name, value in filters.items() if value or type(value) is int}
     if original:
+        tasks = run.orc.tasks.all(**filters)
         return Answer(tasks, lambda: lines((line_of(run, t) for t in tasks), empty="No tasks."))
-    if sort is not None:
-        tasks.sort(key=_SORTED[sort])
+    is_exact = limit is None and run.settings.json
+    if filters or sort or all or is_exact:
+        tasks = run.orc.tasks.all(**filters)
+        tasks.sort(key=_SORTED[sort] if sort is not None else _by_stage(run))
+        shown = tasks if all or is_exact else tasks[: SHOWN if limit is None else limit]
+        others = len(tasks) - len(shown)
     else:
-        tasks.sort(key=_by_stage(run))
-    shown = tasks if all else tasks[: SHOWN if limit is None else limit]
-    value = tasks if limit is None else shown
-    if tasks:
+        shown, others = _first(run, SHOWN if limit is None else limit)
+    if shown or others:
         only = f"Only those of {escape(agent)}" if agent and not mine else ""
-        return Answer(value, lambda: parts(_table(run, shown, len(tasks) - len(shown)), only))
+        return Answer(shown, lambda: parts(_table(run, shown, others), only))
     labels = [*(filters.get("labels") or ()), *(filters.get("any_labels") or ())]
     named = [("label", label) for label in labels]
     named += [("type", filters["type"])] if filters.get("type") else []
     named += [("agent", agent)] if agent else []
-    return Answer(value, lambda: parts("No tasks.", *_unknown(run, named)))
+    return Answer(shown, lambda: parts("No tasks.", *_unknown(run, named)))
+
+
+def _first(run: Run, most: int) -> "tuple[list[Task], int]":
+    """The first tasks of all, and the number of the others. Ended tasks are read only as far as necessary."""
+    tasks = run.orc.engine.read().tasks
+    shown = sorted(tasks.open(), key=_by_stage(run))[:most]
+    ended = (task for task in reversed(tasks.tasks.values()) if task.status in ENDED)
+    shown += islice(ended, most - len(shown))
+    return shown, len(tasks) - len(shown)
 
 
 def _unknown(run: Run, named: list[tuple[str, str]]) -> "Iterator[str]":
@@ -124,9 +139,16 @@ def _unknown(run: Run, named: list[tuple[str, str]]) -> "Iterator[str]":
 
 
 def _by_stage(run: Run) -> "Callable[[Task], tuple[int, int, int]]":
+    """The order of a listing: open tasks by stage and priority, then ended ones, the newest first."""
     state, now = run.orc.engine.read(), run.orc.engine.now()
     ranks = {stage: rank for rank, stage in enumerate(STAGES)}
-    return lambda task: (ranks[stage_of(state, task, now)], task.priority, task.events[0])
+
+    def place(task: Task) -> tuple[int, int, int]:
+        if task.status in ENDED:
+            return len(STAGES), 0, -task.events[0]
+        return ranks[stage_of(state, task, now)], task.priority, task.events[0]
+
+    return place
 
 
 def _table(run: Run, tasks: "Iterable[Task]", others: int) -> str:
