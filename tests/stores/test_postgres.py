@@ -222,6 +222,21 @@ def test_a_changed_line_is_damage_and_what_is_before_it_is_read(
         list(store.read(START))
 
 
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_missing_line_is_damage_when_the_log_is_read_backwards(
+    url: str, admin: psycopg.Connection, missing: int
+) -> None:
+    store = PostgresStore(url)
+    fill(store, ["a"], ["b"], ["c"])
+    admin.execute(
+        "DELETE FROM orchestrator.events WHERE board = %s AND id = %s", (store._board, missing)
+    )
+    read: list[int] = []
+    with pytest.raises(Damage, match=f"event {missing}"):
+        read.extend(record.id for record in store.read_backwards())
+    assert read == list(range(3, missing, -1))
+
+
 def test_a_commit_that_is_longer_than_a_page_is_read_as_a_whole(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,7 +256,7 @@ def test_a_command_costs_three_messages_also_if_others_have_written_meanwhile(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock, which brings the new events; the commit; the release, which announces the commit."""
-    monkeypatch.setattr(module, "_ALONE", float("inf"))
+    monkeypatch.setattr(module, "_ALONE", 1 << 60)
     # A slow machine would save a snapshot and a heartbeat too.
     monkeypatch.setattr(snapshot_schedule, "PAUSE", 3600.0)
     monkeypatch.setattr("orchestrator.stores.postgres.rows._FRESH", 3600.0)

@@ -29,6 +29,7 @@ def store_of(orc: Orchestrator) -> PostgresStore:
 @pytest.fixture
 def orc(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Orchestrator]:
     """A board with two open tasks, whose program writes alone; a slow machine does not change that."""
+    monkeypatch.setattr(module, "_ALONE", 2)
     monkeypatch.setattr(module, "_RECENT", 3600.0)
     monkeypatch.setattr(snapshot_schedule, "PAUSE", 3600.0)
     monkeypatch.setattr("orchestrator.stores.postgres.rows._FRESH", 3600.0)
@@ -72,21 +73,17 @@ def test_a_command_of_a_program_that_writes_alone_costs_two_messages(orc: Orches
         assert WITHOUT in sent[0]
 
 
-def test_after_a_commit_of_another_program_commands_use_the_lock_for_a_while(
-    orc: Orchestrator, other: Orchestrator, monkeypatch: pytest.MonkeyPatch
+def test_after_each_wrong_guess_twice_as_many_commands_use_the_lock_as_after_the_one_before(
+    orc: Orchestrator, other: Orchestrator
 ) -> None:
-    other.tasks.add("build", title="of another")
     sent = sent_by(store_of(orc))
-    orc.tasks.add("build", title="not alone")
-    assert [WITHOUT in sent[0], WITH in sent[1]] == [True, True], sent
-    sent.clear()
-    orc.tasks.add("build", title="not alone")
-    assert WITH in sent[0]
-    assert len(sent) == 3, sent
-    monkeypatch.setattr(module, "_ALONE", 0.0)
-    sent.clear()
-    orc.tasks.add("build", title="alone again")
-    assert len(sent) == 2, sent
+    for count in 4, 8:
+        other.tasks.add("build", title="of another")
+        sent.clear()
+        for _ in range(count + 2):
+            orc.tasks.add("build", title="more")
+        steps = [name for query in sent for name in (WITHOUT, WITH) if name in query]
+        assert steps == [WITHOUT, *[WITH] * (count + 1), WITHOUT]
 
 
 def test_a_program_that_has_not_heard_from_the_server_for_a_while_uses_the_lock(
@@ -132,7 +129,7 @@ def test_a_refusal_that_is_not_true_any_more_is_not_said(
     other.tasks.claim(first)
     with pytest.raises(Refused):
         orc.tasks.claim(first)
-    monkeypatch.setattr(module, "_ALONE", 0.0)
+    monkeypatch.setattr(module, "_ALONE", 0)
     other.tasks.release(first)
     assert orc.tasks.claim(first).assigned_to == "ann"
 
@@ -227,7 +224,7 @@ def test_documents_are_written_under_the_lock(
     orc: Orchestrator, other: Orchestrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the next command takes it too: the number of their changes comes with the lock."""
-    monkeypatch.setattr(module, "_ALONE", 0.0)
+    monkeypatch.setattr(module, "_ALONE", 0)
     other.knowledge.write("plan", "of another")
     sent = sent_by(store_of(orc))
     for text in "one", "two":
@@ -334,7 +331,7 @@ def test_threads_that_all_believe_to_be_alone_take_each_task_once(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hardest case: nobody ever begins with the lock."""
-    monkeypatch.setattr(module, "_ALONE", 0.0)
+    monkeypatch.setattr(module, "_ALONE", 0)
     monkeypatch.setattr(module, "_RECENT", 3600.0)
     with Orchestrator.open(url) as orc:
         orc.workstreams.create("build")

@@ -76,10 +76,13 @@ _AGAIN = 0.2
 _KEPT = 100
 """The most events of a page that are kept: who follows the log asks for what it has just read."""
 
-_ALONE, _RECENT = 10.0, 1.0
-"""Seconds without a commit of another program after which a command may run without the lock, and seconds
-after the last answer of the server until which it may: a command that must run again folds the log again.
+_ALONE = 8
+"""How many times in a row the lock must have brought no commit of another program before a command runs
+without it. Each wrong guess doubles the number, because the command then folds the log again.
 """
+
+_RECENT = 1.0
+"""Seconds after the last answer of the server in which a command may run without the lock."""
 
 _FRESH = 1.0
 """Seconds after a wait in which a read may use the commits that another thread has read."""
@@ -185,7 +188,8 @@ class PostgresStore:
         self._locked_on = 0
         self._may_hold = False
         self._presumes = False
-        self._foreign_at = float("-inf")
+        self._alone_for = 0
+        self._wrong_guesses = 0
         self._answered_at = float("-inf")
         self._holder = ""
         self._head = START
@@ -248,10 +252,10 @@ class PostgresStore:
                 self._threads.release()
 
     def without_lock(self, command: str, timeout: float) -> AbstractContextManager[None] | None:
-        now = time.monotonic()
-        is_alone = now - self._foreign_at > _ALONE and now - self._answered_at < _RECENT
+        is_alone = self._alone_for >= _ALONE << self._wrong_guesses
+        is_recent = time.monotonic() - self._answered_at < _RECENT
         is_known = self._seen == self._head and self._documents.changes[0] == self._locked_on
-        return self._presuming(command, timeout) if is_alone and is_known else None
+        return self._presuming(command, timeout) if is_alone and is_recent and is_known else None
 
     @contextmanager
     def _presuming(self, command: str, timeout: float) -> Iterator[None]:
@@ -282,6 +286,7 @@ class PostgresStore:
             known = self._head, self._documents.changes
             self._take_lock()
             if (self._head, self._documents.changes) != known:
+                self._wrong_guesses += 1
                 raise Outdated
             self._presumes = False
 
@@ -313,8 +318,7 @@ class PostgresStore:
         self._set_clock(float(seconds or 0))
         self._saved = self._asked - abs(float(snapshot_age or "inf"))
         self._answered_at = self._asked
-        if lines:
-            self._foreign_at = self._asked
+        self._alone_for = 0 if lines else self._alone_for + 1
         self._owner = threading.get_ident()
         since = clock.timestamp(time.time())
         self._holder = f"thread {self._owner} (`{command}`), since {since}"
@@ -433,11 +437,15 @@ class PostgresStore:
         return f"{position.id}:{position.crc:08x}"
 
     def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
-        number = 1 << 62 if before is None else before
+        number, last = 1 << 62 if before is None else before, 0
         while lines := self._lines(_BACKWARD, number, _PAGE // 10):
-            records = list(map(decode_line, lines))
-            yield from records
-            number = records[-1].id
+            for record in map(decode_line, lines):
+                if last and record.id != last - 1:
+                    raise self._damaged(last - 1, "line is missing")
+                yield record
+                number = last = record.id
+        if last > 1:
+            raise self._damaged(last - 1, "line is missing")
 
     def event(self, number: int) -> Recorded:
         latest = self._latest
@@ -491,6 +499,7 @@ class PostgresStore:
         if self._presumes:
             known = (schema.WRITERS, schema.VERSION, self._documents.changes[1])
             if not self._connection.quick(_APPEND_ALONE, *values, *known):
+                self._wrong_guesses += 1
                 raise Outdated
         elif not self._connection.quick(statement, *values):
             raise Damage("The log does not end at the position that was read", code="log_changed")
