@@ -408,10 +408,10 @@ class Engine:
 
     def _without_lock(self, name: str) -> AbstractContextManager[None] | None:
         """The block in which a command needs no lock, if the store has one and no commits wait."""
-        optimistic = self.store.optimistic
-        if optimistic is None or self._group is not None or self._current.state is None:
+        saving = self.store.lock_saving
+        if saving is None or self._group is not None or self._current.state is None:
             return None
-        return optimistic.without_lock(name, self.timeout)
+        return saving.without_lock(name, self.timeout)
 
     def _request(self, name: str, arguments: tuple[object, ...] | None) -> RequestMark | None:
         request_id = self._requested()
@@ -548,9 +548,11 @@ class Engine:
         before = self._current.position
         try:
             self._flush()
-            optimistic = self.store.optimistic
-            if optimistic is not None and (texts or self._current.schedule.is_due):
-                optimistic.take_lock()
+            if (saving := self.store.lock_saving) is not None:
+                is_followed = (
+                    bool(texts) or self._group is not None or self._current.schedule.is_due
+                )
+                saving.prepare_append(keeps_lock=is_followed)
             self._current.position = self.store.append(records, self._current.position)
             self._current.state = state
             self._current.schedule.grow(records)
@@ -572,8 +574,8 @@ class Engine:
             except (OrchestratorError, OSError) as error:
                 self.warn(f"{error}. The text is in the log; `doctor --fix` writes the file.")
         try:
-            optimistic = self.store.optimistic
-            if (optimistic is None or optimistic.has_lock) and self._current.schedule.is_due:
+            saving = self.store.lock_saving
+            if (saving is None or saving.has_lock) and self._current.schedule.is_due:
                 self._current.save()
         except (OrchestratorError, OSError) as error:
             self.warn(f"{error}. The snapshot is behind the log, which is all that counts.")

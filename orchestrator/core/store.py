@@ -327,10 +327,11 @@ class Outdated(Exception):
     """A command ran without the lock, and what it read is not confirmed: it must run again with the lock."""
 
 
-class OptimisticWriting(Protocol):
-    """Writing without the lock, for a program that was the only writer for a while.
+class LockSaving(Protocol):
+    """How a store whose lock is far away, such as in a database, saves messages about it.
 
-    The append finds out whether it still is. A command costs one message to a server less.
+    A program that was the only writer for a while writes without the lock: the append finds out whether it
+    still is. Otherwise the lock may end with the append, if nothing follows that needs it.
     """
 
     @property
@@ -349,11 +350,11 @@ class OptimisticWriting(Protocol):
                 writes, or has written.
         """
 
-    def take_lock(self) -> None:
-        """Hold the lock from now on to the end of the block, because effects will follow the append.
+    def prepare_append(self, *, keeps_lock: bool) -> None:
+        """Say whether effects follow the next append that need the lock until the end of the block.
 
         Raises:
-            Outdated: Another program has written.
+            Outdated: This program wrote without the lock, and another one has written.
         """
 
 
@@ -368,7 +369,7 @@ class Store(Protocol):
         cursor_type: The class of its cursors, to decode a cursor from a snapshot.
         is_local: Whether only this machine uses the log, which is on it, so that :meth:`mark` does not wait.
         cold: The parts of the snapshot that never change; None if this store keeps it in one part.
-        optimistic: Writing without the lock; None if the lock costs little.
+        lock_saving: How to do without the lock; None if it costs little.
     """
 
     presence: Presence
@@ -378,7 +379,7 @@ class Store(Protocol):
     cursor_type: type[Cursor]
     is_local: bool
     cold: ColdFiles | None
-    optimistic: OptimisticWriting | None
+    lock_saving: LockSaving | None
 
     def now(self) -> float:
         """The time of the board in seconds since 1970, the same for all its writers.

@@ -18,8 +18,8 @@ from orchestrator.core.store import (
     Cursors,
     Documents,
     FilePart,
+    LockSaving,
     OpenFiles,
-    OptimisticWriting,
     Presence,
     StoredFile,
 )
@@ -157,7 +157,7 @@ class MemoryStore:
     is_local = True
     upkeep = None
     checkpoints: Checkpoints | None = None
-    optimistic: OptimisticWriting | None = None
+    lock_saving: LockSaving | None = None
     now = staticmethod(time.time)
 
     def __init__(self) -> None:

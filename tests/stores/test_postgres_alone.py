@@ -11,11 +11,14 @@ from boards import check_law
 
 from orchestrator import Orchestrator, snapshot_schedule
 from orchestrator.core.errors import BadInput, Refused, TimedOut
+from orchestrator.core.store import START
 from orchestrator.snapshot_schedule import SnapshotSchedule
 from orchestrator.stores.postgres import PostgresStore, schema
 from orchestrator.stores.postgres import store as module
 from orchestrator.stores.postgres.connection import Lost
 from tests.postgres_faults import break_all, lose_answer, sent_by
+
+from .building import add, texts_of
 
 WITHOUT, WITH = "append_alone", "acquire_board"
 
@@ -231,16 +234,17 @@ def test_documents_are_written_under_the_lock(
         orc.knowledge.append("plan", text)
     orc.tasks.add("build", title="next")
     assert other.knowledge.read("plan").split() == ["of", "another", "one", "two"]
+    document, release = "INTO orchestrator.documents", "SELECT pg_advisory_unlock_all"
     steps = [
-        name
+        mark
         for query in sent
-        for name in (WITH, WITHOUT, "INTO orchestrator.documents", "unlock_all")
-        if name in query
+        for mark in (WITH, WITHOUT, document, release)
+        if (query.startswith(mark) if mark is release else mark in query)
     ]
     assert steps == [
-        *(WITH, "unlock_all"),  # the lock was taken for the document, and others had written
-        *2 * (WITH, "INTO orchestrator.documents", "unlock_all"),
-        *(WITH, "unlock_all"),
+        *(WITH, release),  # the lock was taken for the document, and others had written
+        *2 * (WITH, document, release),
+        *(WITH, release),
     ]
 
 
@@ -266,6 +270,46 @@ def test_a_message_that_another_program_has_taken_meanwhile_is_not_shown(
     assert [taken and taken.subject, mine and mine.subject] == ["first", "second"]
 
 
+def test_the_lock_ends_with_the_commit_if_no_effect_follows(
+    orc: Orchestrator, other: Orchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the next writer does not wait until this program has the answer and gives the lock back."""
+    monkeypatch.setattr(module, "_ALONE", 1 << 60)
+    free, release = list[bool](), store_of(orc)._release
+
+    def look() -> None:
+        try:
+            with store_of(other).locked("test", 0.05):
+                free.append(True)
+        except TimedOut:
+            free.append(False)
+        release()
+
+    monkeypatch.setattr(store_of(orc), "_release", look)
+    orc.tasks.add("build", title="no effects")
+    with orc.transaction():
+        orc.tasks.add("build", title="several")
+        orc.tasks.add("build", title="commands")
+    orc.knowledge.write("plan", "a document")
+    with orc.engine.grouped(lambda _: None):
+        orc.tasks.add("build", title="too long to wait", description="x" * 70_000)
+        orc.tasks.add("build", title="waits for the end of the group")
+    assert free == [True, True, False, False]
+    check_law(orc)
+
+
+def test_a_lock_that_ended_with_a_commit_allows_no_other_append(url: str) -> None:
+    store = PostgresStore(url)
+    with store.locked("test", 60):
+        store.prepare_append(keeps_lock=False)
+        end = add(store, START, "a")
+        with pytest.raises(RuntimeError):
+            add(store, end, "b")
+    with store.locked("test", 60):
+        add(store, add(store, end, "b"), "c")
+    assert texts_of(store) == ["a", "b", "c"]
+
+
 def test_a_snapshot_is_saved_under_the_lock_as_often_as_otherwise(
     orc: Orchestrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,9 +321,11 @@ def test_a_snapshot_is_saved_under_the_lock_as_often_as_otherwise(
     assert WITH in sent[0]
 
 
+@pytest.mark.parametrize("alone", [0, 1 << 60])
 def test_a_snapshot_that_becomes_due_during_the_commit_waits_for_the_next_lock(
-    orc: Orchestrator, monkeypatch: pytest.MonkeyPatch
+    orc: Orchestrator, monkeypatch: pytest.MonkeyPatch, alone: int
 ) -> None:
+    monkeypatch.setattr(module, "_ALONE", alone)
     due = iter((False, True, True, True))
     monkeypatch.setattr(SnapshotSchedule, "is_due", property(lambda _schedule: next(due)))
     sent = sent_by(store_of(orc))

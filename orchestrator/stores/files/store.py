@@ -17,7 +17,7 @@ from orchestrator.core.store import (
     Cursor,
     Cursors,
     Documents,
-    OptimisticWriting,
+    LockSaving,
     Presence,
     StoredFile,
     Upkeep,
@@ -71,7 +71,7 @@ class FileStore:
         self.cursors: Cursors = FileCursors(self._state)
         self.checkpoints: Checkpoints | None = FileCheckpoints(self._state, self._segments)
         self.cold: ColdFiles | None = FolderOfColdFiles(f"{self._state}/cold")
-        self.optimistic: OptimisticWriting | None = None
+        self.lock_saving: LockSaving | None = None
 
     @property
     def upkeep(self) -> Upkeep:

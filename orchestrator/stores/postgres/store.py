@@ -40,7 +40,7 @@ from orchestrator.core.store import (
     Cursor,
     Cursors,
     Documents,
-    OptimisticWriting,
+    LockSaving,
     Outdated,
     Presence,
     StoredFile,
@@ -111,6 +111,16 @@ _APPEND: LiteralString = r"""
     SELECT id FROM moved
 """
 
+_APPEND_AND_UNLOCK: LiteralString = _APPEND.replace(
+    "SELECT id FROM moved",
+    """
+    , taken AS (SELECT pg_advisory_xact_lock($9, $1) FROM moved)
+    , freed AS (SELECT pg_advisory_unlock_all() FROM taken)
+    SELECT 1 FROM freed
+    """,
+)
+"""The lock of the connection becomes one of the transaction, so the commit frees it."""
+
 _APPEND_PART: LiteralString = _APPEND.replace(
     "SELECT id FROM moved",
     ", begun AS (INSERT INTO orchestrator.parts SELECT id, $7 FROM moved) SELECT id FROM moved",
@@ -176,17 +186,20 @@ class PostgresStore:
         self.is_new = False
         self._board = self._find_board(create)
         self.presence: Presence = RowPresence(self._board, self._connection, self.address)
-        self._documents = RowDocuments(self._board, self._connection, self.address, self.take_lock)
+        self._documents = RowDocuments(
+            self._board, self._connection, self.address, self._take_missing_lock
+        )
         self.documents: Documents = self._documents
         self.cursors: Cursors = RowCursors(self._board, self._connection)
         self.cold: ColdFiles | None = RowColdFiles(self._board, self._connection)
         self._checkpoints = RowCheckpoints(self._board, self._connection)
         self.checkpoints: Checkpoints | None = self._checkpoints
-        self.optimistic: OptimisticWriting | None = self
+        self.lock_saving: LockSaving | None = self
         self._threads = threading.Lock()
         self._owner = 0
         self._locked_on = 0
         self._may_hold = False
+        self._keeps_lock = True
         self._presumes = False
         self._alone_for = 0
         self._wrong_guesses = 0
@@ -242,6 +255,7 @@ class PostgresStore:
         deadline = time.monotonic() + timeout
         if not self._threads.acquire(timeout=min(max(timeout, 0), threading.TIMEOUT_MAX)):
             raise self._timed_out(self._holder or "another thread that waits for it", timeout)
+        self._keeps_lock = True
         try:
             yield deadline
         finally:
@@ -278,10 +292,15 @@ class PostgresStore:
 
     @property
     def has_lock(self) -> bool:
-        """See :class:`orchestrator.core.store.OptimisticWriting`."""
+        """See :class:`orchestrator.core.store.LockSaving`."""
         return self._may_hold
 
-    def take_lock(self) -> None:
+    def prepare_append(self, *, keeps_lock: bool) -> None:
+        self._keeps_lock = keeps_lock
+        if keeps_lock:
+            self._take_missing_lock()
+
+    def _take_missing_lock(self) -> None:
         if self._presumes and self._owner == threading.get_ident():
             known = self._head, self._documents.changes
             self._take_lock()
@@ -453,7 +472,7 @@ class PostgresStore:
         return latest[place] if 0 <= place < len(latest) else decode_line(self.line(number)[0])
 
     def append(self, records: list[Recorded], after: Cursor) -> RowCursor:
-        if self._owner != threading.get_ident():
+        if self._owner != threading.get_ident() or not (self._presumes or self._may_hold):
             raise RuntimeError("append outside of locked()")
         crc = before = _position(after).crc
         lines: list[str] = []
@@ -466,7 +485,7 @@ class PostgresStore:
         begins_part = after.id > 0 and size // self._part_size > self._size // self._part_size
         part = records[0].id if begins_part else self._checkpoints.newest
         if begins_part:
-            self.take_lock()
+            self.prepare_append(keeps_lock=True)
         presumes = self._presumes
         values = (self._board, after.id, before, end.id, end.crc, size, part, "\n".join(lines))
         try:
@@ -501,8 +520,14 @@ class PostgresStore:
             if not self._connection.quick(_APPEND_ALONE, *values, *known):
                 self._wrong_guesses += 1
                 raise Outdated
-        elif not self._connection.quick(statement, *values):
-            raise Damage("The log does not end at the position that was read", code="log_changed")
+        else:
+            if not self._keeps_lock:
+                statement, values = _APPEND_AND_UNLOCK, (*values, schema.WRITERS)
+            if not self._connection.quick(statement, *values):
+                raise Damage(
+                    "The log does not end at the position that was read", code="log_changed"
+                )
+            self._may_hold = self._keeps_lock
         if self._connection.has_warned:  # it ended the wait for its synchronous replica
             raise Lost(f"The replica of {self.address.database} has not confirmed the commit")
 
