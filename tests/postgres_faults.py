@@ -5,12 +5,17 @@ from collections.abc import Callable
 import psycopg
 
 from orchestrator.stores.postgres import PostgresStore
+from orchestrator.stores.postgres.connection import Connection
 
 
 def sent_by(store: PostgresStore) -> list[str]:
     """A list of the statements that a store sends from now on."""
+    return sent_on(store._connection)
+
+
+def sent_on(connection: Connection) -> list[str]:
+    """The same for a connection."""
     sent: list[str] = []
-    connection = store._connection
 
     def noting(run: Callable[..., object]) -> Callable[..., object]:
         def note(query: str, *values: object) -> object:

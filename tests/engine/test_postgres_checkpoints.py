@@ -11,8 +11,7 @@ from orchestrator import Orchestrator, checkpoints, snapshot
 from orchestrator.core.store import START
 from orchestrator.maintenance.doctor import examine
 from orchestrator.stores.files.lines import crc_of
-from orchestrator.stores.postgres import PostgresStore, schema
-from orchestrator.stores.postgres import store as module
+from orchestrator.stores.postgres import PostgresStore, log, schema
 from tests.postgres_faults import break_all, lose_answer, sent_by
 from tests.postgres_server import Server, running
 
@@ -36,7 +35,7 @@ class Counts:
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a page have fewer events than a part, as with the usual sizes."""
-    monkeypatch.setattr(module, "_PAGE", 10)
+    monkeypatch.setattr(log, "PAGE", 10)
 
 
 @pytest.fixture
@@ -47,14 +46,14 @@ def counts() -> Counts:
 def store_at(url: str, counts: Counts | None = None, part_size: int = SIZE) -> PostgresStore:
     store = PostgresStore(url, part_size=part_size)
     if counts is not None:
-        counts.statements, lines_of = sent_by(store), store._lines
+        counts.statements, lines_of = sent_by(store), store._log._lines
 
         def noted_lines(query: str, *values: int) -> list[bytes]:
             lines = lines_of(query, *values)  # type: ignore[arg-type]
             counts.lines += [len(line) for line in lines]
             return lines
 
-        store._lines = noted_lines  # type: ignore[assignment,method-assign]
+        store._log._lines = noted_lines  # type: ignore[assignment,method-assign]
     return store
 
 

@@ -30,10 +30,10 @@ from orchestrator.core.errors import (
 from orchestrator.core.store import START, Chunk
 from orchestrator.interfaces.cli.main import main
 from orchestrator.stores.files.lines import crc_of
-from orchestrator.stores.postgres import PostgresStore, address, schema
+from orchestrator.stores.postgres import PostgresStore, address, log, schema
 from orchestrator.stores.postgres import store as module
 from orchestrator.stores.postgres.connection import Lost
-from tests.postgres_faults import break_all, lose_answer, sent_by
+from tests.postgres_faults import break_all, lose_answer, sent_by, sent_on
 from tests.postgres_server import Server, running
 
 from .building import WAIT, add, end_of, fill, lines, texts_of
@@ -240,7 +240,7 @@ def test_a_missing_line_is_damage_when_the_log_is_read_backwards(
 def test_a_commit_that_is_longer_than_a_page_is_read_as_a_whole(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PAGE", 3)
+    monkeypatch.setattr(log, "PAGE", 3)
     store = PostgresStore(url)
     texts = [str(number) for number in range(40)]
     fill(store, ["a"], texts, ["b"])
@@ -438,14 +438,15 @@ def test_a_commit_that_wakes_many_boards_of_a_process_is_read_once(
         read.extend(store.read(end))
 
     assert not stores[0].wait(end, 0.01)  # from now on the process listens
-    sent = [sent_by(store) for store in stores]
+    sent = sent_on(stores[0]._announcements._connection)
+    of_stores = [sent_by(store) for store in stores]
     with ThreadPoolExecutor(4) as pool:
         waits = [pool.submit(follow, store) for store in stores]
         fill(writer, ["b"])
     assert [each.exception() for each in waits] == [None] * 4
     assert len(read) == 4
     assert {chunk.end.id for chunk in read} == {2}
-    assert sum(map(len, sent)) == 1
+    assert (len(sent), of_stores) == (1, [[]] * 4)
     fill(writer, ["c"])
     assert [texts_of(store)[-1] for store in stores] == ["c"] * 4
 
@@ -550,18 +551,18 @@ def test_the_outcome_is_found_out_although_the_connection_breaks_again_and_anoth
 ) -> None:
     store, other = PostgresStore(url), PostgresStore(url)
     (end,) = fill(store, ["a"])
-    line = store._line
+    line = store._log.line
 
     def break_and_commit() -> None:
         break_all(admin)
         fill(other, ["of another"])
 
     def broken(_number: int) -> bytes | None:
-        monkeypatch.setattr(store, "_line", line)
+        monkeypatch.setattr(store._log, "line", line)
         raise InputOutputError("The connection broke again")
 
     lost = lose_answer(store, "moved", break_and_commit)
-    monkeypatch.setattr(store, "_line", broken)
+    monkeypatch.setattr(store._log, "line", broken)
     with store.locked("test", WAIT):
         end = add(store, end, "b")
         (chunk,) = store.read(end)

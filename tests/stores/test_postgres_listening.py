@@ -10,13 +10,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import psycopg
 import pytest
 
-from orchestrator.core.store import Cursor
-from orchestrator.stores.postgres import PostgresStore, listening
+from orchestrator.core import flow
+from orchestrator.core.store import START, Cursor
+from orchestrator.stores.postgres import PostgresStore, listening, log
 from tests.postgres_faults import break_all, sent_by
 
-from .building import WAIT, fill, texts_of
+from .building import WAIT, fill, records, texts_of
 
-LISTENING = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND state = 'idle'"
+CONNECTIONS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'orc%'"
 
 
 @pytest.fixture
@@ -52,26 +53,26 @@ def until(is_true: Callable[[], object]) -> None:
         time.sleep(0.001)
 
 
-def listening_now(admin: psycopg.Connection) -> list[int]:
-    return [pid for (pid,) in admin.execute(LISTENING).fetchall()]
+def connections(admin: psycopg.Connection) -> set[int]:
+    return {pid for (pid,) in admin.execute(CONNECTIONS).fetchall()}
 
 
 @pytest.mark.usefixtures("never_looks")
 def test_one_connection_listens_for_all_boards_of_a_process_until_the_last_one_is_closed(
     url: str, admin: psycopg.Connection, pool: ThreadPoolExecutor
 ) -> None:
-    before = set(listening_now(admin))
     writer, *stores = (PostgresStore(url) for _ in range(5))
     (end,) = fill(writer, ["a"])
+    before = connections(admin)
     waits = waiting(pool, stores, end)
-    assert len(set(listening_now(admin)) - before) == 1
+    (listens,) = connections(admin) - before
     fill(writer, ["b"])
     assert [wait.result(WAIT) for wait in waits] == [True] * 4
     for store in stores[:3]:
         store.close()
     assert stores[3]._announcements._connection.is_open
     stores[3].close()
-    until(lambda: set(listening_now(admin)) <= before)
+    until(lambda: listens not in connections(admin))
     assert not stores[3].wait(Cursor(2), 0)
 
 
@@ -96,9 +97,10 @@ def test_all_boards_go_on_waiting_when_the_connection_that_listens_breaks(
     stores = [PostgresStore(url) for _ in range(3)]
     (end,) = fill(stores[0], ["a"])
     waits = waiting(pool, stores, end)
-    broken = listening_now(admin)
+    shared = stores[0]._announcements
+    broken = shared._listens_on
     break_all(admin)
-    until(lambda: set(listening_now(admin)) - set(broken))
+    until(lambda: shared._listens_on > broken)
     fill(PostgresStore(url), ["b"])
     assert [wait.result(WAIT) for wait in waits] == [True] * 3
 
@@ -168,14 +170,110 @@ def test_a_fork_does_not_wait_for_threads_of_its_parent(url: str, pool: ThreadPo
             # The handler of the tests would go on with them.
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(round(WAIT))
-            status = 7 if store.wait(end, 0.05) is False else 8
+            waited = store.wait(end, 0.05)
+            fill(store, ["b"])
+            status = 7 if not waited and store.wait(end, WAIT) and [*store.read(end)] else 8
         finally:
             os._exit(status)
     forked.set()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    fill(writer, ["b"])
     assert wait.result(WAIT)
-    assert texts_of(store) == ["a", "b"]
+    fill(writer, ["c"])
+    assert texts_of(store) == ["a", "b", "c"]
+
+
+def test_a_connection_that_was_cut_before_does_not_end_a_wait(
+    url: str, admin: psycopg.Connection
+) -> None:
+    store = PostgresStore(url)
+    (end,) = fill(store, ["a"])
+    for known in 1, 9:  # the latter is a false announcement
+        assert not store.wait(end, 0.01)
+        store._announcements._end = known
+        break_all(admin)
+        assert not store.wait(end, 0.01)
+
+
+@pytest.mark.usefixtures("never_looks")
+def test_a_store_that_waits_for_the_lock_lets_all_threads_go_on_waiting_for_commits(
+    url: str, admin: psycopg.Connection, pool: ThreadPoolExecutor
+) -> None:
+    """Also its own ones, and those for which one of its threads listens."""
+    writer, store, other = (PostgresStore(url) for _ in range(3))
+    (end,) = fill(writer, ["a"])
+    waits = waiting(pool, [store, other], end)
+
+    def wait_for_lock() -> None:
+        with store.locked("wait", WAIT):
+            pass
+
+    with writer.locked("hold", WAIT):
+        locks = pool.submit(wait_for_lock)
+        until(lambda: admin.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall())
+        assert not store.wait(end, 0.01)
+        writer.append(records(end, "b"), end)
+        admin.execute("SELECT pg_notify(%s, '2')", (store._channel,))
+        assert [wait.result(WAIT) for wait in waits] == [True] * 2
+        assert not locks.done()
+    locks.result(WAIT)
+
+
+@pytest.mark.usefixtures("never_looks")
+def test_after_an_interrupt_before_it_listens_a_process_listens_all_the_same(
+    url: str, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = PostgresStore(url)
+    (end,) = fill(store, ["a"])
+
+    def interrupt(_query: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(store._announcements._connection, "execute", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            store.wait(end, WAIT)
+    (wait,) = waiting(pool, [store], end)
+    fill(PostgresStore(url), ["b"])
+    assert wait.result(WAIT)
+
+
+def test_a_board_that_is_far_behind_reads_the_log_page_by_page(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not all of it at once, for all boards of the process."""
+    monkeypatch.setattr(log, "PAGE", 100)
+    store = PostgresStore(url)
+    fill(PostgresStore(url), *[["x"] * 50] * 9)
+    assert store.wait(START, WAIT)
+    sent = sent_by(store)
+    assert len(next(store.read(START)).events) == 100
+    assert len(sent) == 1
+
+
+def test_a_store_that_is_closed_while_a_thread_waits_leaves_no_connection(
+    url: str, pool: ThreadPoolExecutor
+) -> None:
+    store = PostgresStore(url)
+    (end,) = fill(store, ["a"])
+    (wait,) = waiting(pool, [store], end, 0.2)
+    store.close()
+    assert not wait.result(WAIT)
+    shared = store._announcements
+    assert [shared._connection.is_open, store._connection.is_open] == [False, False]
+
+
+def test_a_read_of_another_task_in_the_thread_that_waited_asks_the_server(url: str) -> None:
+    """A task that was cancelled after its wait reads nothing any more, but its thread is used again."""
+    store, other = PostgresStore(url), PostgresStore(url)
+    (end,) = fill(store, ["a"])
+    assert not store.wait(end, 0.01)  # from now on the process listens
+    fill(other, ["b"])
+    with flow.acting_for((1, "cancelled")):
+        assert store.wait(end, WAIT)
+    assert store._announcements.latest(end, 2)
+    fill(other, ["c"])
+    with flow.acting_for((1, "next")):
+        assert sum(len(chunk.events) for chunk in store.read(end)) == 2
 
 
 def test_threads_that_wait_again_and_again_miss_no_commit(

@@ -175,6 +175,16 @@ class Connection:
                 else "Create the database with ENCODING 'UTF8'.",
             )
 
+    @contextmanager
+    def turn(self, patience: float) -> Iterator[bool]:
+        """Keep other threads from the connection in the block; gives False if one of them uses it."""
+        is_free = self._turn.acquire(timeout=patience)
+        try:
+            yield is_free
+        finally:
+            if is_free:
+                self._turn.release()
+
     def execute(self, query: str, values: "Values" = None) -> "Cursor[Any]":
         """Run a statement.
 

@@ -1,16 +1,18 @@
-"""Waiting for commits of a board in a database: all its connections of a process share what they learn."""
+"""Waiting for commits of a board in a database: all stores of a process share what they learn."""
 
 import threading
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from contextlib import contextmanager, suppress
 from weakref import WeakSet, WeakValueDictionary
 
 from orchestrator.core import system
 from orchestrator.core.errors import InputOutputError, OrchestratorError
 from orchestrator.core.store import START, Chunk, Cursor
+from orchestrator.stores.postgres import schema
 from orchestrator.stores.postgres.address import BoardAddress
 from orchestrator.stores.postgres.connection import Connection
+from orchestrator.stores.postgres.log import RowLog
 
 _LOOK = 5.0
 """Seconds after which a wait looks at the log itself: a program that was killed has announced nothing."""
@@ -25,40 +27,30 @@ _DIGITS = 20
 """An announcement with so many digits is ignored: it is no number of an event, and any role may send one."""
 
 _LARGEST = 100
-"""The most events that a process keeps for its other connections."""
-
-
-class Log(Protocol):
-    """The log of a board, on a connection of its own."""
-
-    def last_event(self) -> int:
-        """The number of its last event."""
-
-    def read_on(self, after: Cursor) -> Iterator[Chunk]:
-        """Its commits after a position."""
+"""The most events that a process reads for all its stores."""
 
 
 class Announcements:
-    """The announcements of the commits of a board, for all connections of a process that wait for one.
+    """The announcements of the commits of a board, for all stores of a process that wait for one.
 
     One of the threads that wait listens for all of them, and reads what is announced before it wakes them.
-    When it stops, another one listens.
+    When it stops, another one listens. It uses only the connection that they share, because its own one may
+    wait for the lock of the board in another thread.
 
     Args:
         address: The address of the board.
-        channel: The channel of its announcements.
-
-    Attributes:
-        latest: The commits that one of the connections has read last.
+        board: Its number.
     """
 
-    def __init__(self, address: BoardAddress, channel: str) -> None:
+    def __init__(self, address: BoardAddress, board: int) -> None:
         self._connection = Connection(address)
-        self._channel = channel
+        self._channel = schema.NEW_COMMITS.format(board)
+        self._log = RowLog(board, self._connection, address)
+        self._listens_on = 0
         self._end = 0
         self._looked = float("-inf")
-        self._logs = WeakSet[Log]()
-        self.latest = LatestCommits()
+        self._latest: tuple[Cursor, Chunk | None] = (START, None)
+        self._logs = WeakSet[RowLog]()
         self.forget_threads()
 
     def forget_threads(self) -> None:
@@ -66,7 +58,7 @@ class Announcements:
         self._changed = threading.Condition()
         self._is_heard = False
 
-    def wait(self, log: Log, after: Cursor, timeout: float) -> int:
+    def wait(self, log: RowLog, after: Cursor, timeout: float) -> int:
         """Wait until the log does not end at a position.
 
         Announcements may be missing on a new connection, on a replica, and if a program was killed before it
@@ -86,106 +78,108 @@ class Announcements:
         self._logs.add(log)
         begun = time.monotonic()
         deadline = begun + timeout
-        if self._end > after.id and (end := self._ask(log)) != after.id:  # else it was no commit
-            return end
+        if self._end > after.id:
+            with _patience(deadline):
+                if end := self._ask(log, after):  # else it was no commit
+                    return end
         while (left := deadline - time.monotonic()) > 0:
-            with self._changed:
-                if self._end > after.id or (self._looked > begun and self._end != after.id):
-                    return self._end
-                if self._is_heard:
-                    self._changed.wait(min(left, threading.TIMEOUT_MAX))
-                    continue
-                self._is_heard = True
+            listens = False
             try:
-                self._listen(log, after, deadline)
-            except InputOutputError:
-                # The server restarts: wait for it as long as for the commit.
-                if time.monotonic() + _AGAIN >= deadline:
-                    raise
-                time.sleep(_AGAIN)
-            finally:
                 with self._changed:
-                    self._is_heard = False
-                    self._changed.notify_all()
-        end = self._ask(log)
-        return end if end != after.id else 0
+                    if self._end > after.id or (self._looked > begun and self._end != after.id):
+                        return self._end
+                    if self._is_heard:
+                        self._changed.wait(min(left, threading.TIMEOUT_MAX))
+                        continue
+                    listens = self._is_heard = True
+                with _patience(deadline):
+                    self._listen(after, deadline)
+            finally:
+                if listens:
+                    self._stop_listening()
+        return self._ask(log, after) if log in self._logs else 0
 
-    def _listen(self, log: Log, after: Cursor, deadline: float) -> None:
+    def _listen(self, after: Cursor, deadline: float) -> None:
         """Wait for an announcement, or ask the log if it is time."""
         connection = self._connection
-        if not connection.is_open:
-            connection.connect()
+        connection.connect()
+        if self._listens_on != connection.number:
             if not connection.is_replica:
                 connection.execute(f"LISTEN {self._channel}")
+            self._listens_on = connection.number
             self._looked = float("-inf")
         next_look = self._looked + (_LOOK_AT_REPLICA if connection.is_replica else _LOOK)
         left = min(deadline, next_look) - time.monotonic()
         if left <= 0:
-            self._ask(log)
+            self._ask(self._log, after)
             return
         notices = connection.notified(left)
         ends = [int(text) for text in notices if len(text) < _DIGITS and text.isdecimal()]
         end = max(ends, default=0)
-        if end > after.id:
-            self.latest.read(log, after, end)
+        if 0 < end - after.id <= _LARGEST:
+            with suppress(
+                OrchestratorError
+            ):  # whoever needs the commits reads them, and reports it
+                self._latest = after, next(self._log.read(after), None)
         with self._changed:
             self._end = max(self._end, end)
 
-    def _ask(self, log: Log) -> int:
+    def _stop_listening(self) -> None:
+        with self._changed:
+            self._is_heard = False
+            self._changed.notify_all()
+        self._close_if_unused()
+
+    def _ask(self, log: RowLog, after: Cursor) -> int:
+        """The last event, or what is known of it while the connection is in use; 0 if it is a position."""
         known, begun = self._end, time.monotonic()
         end = log.last_event()
+        if end is None:
+            return known if known > after.id else 0
         with self._changed:
             # Less than is known if an announcement was false, or if the log was set back.
             self._end = end if self._end == known else max(self._end, end)
             self._looked = begun
             self._changed.notify_all()
-        return end
+        return end if end != after.id else 0
 
-    def leave(self, log: Log) -> None:
+    def latest(self, after: Cursor, last: int) -> Chunk | None:
+        """The commits after a position up to an event, if they are what was read last for all stores."""
+        position, chunk = self._latest
+        return chunk if position == after and chunk is not None and chunk.end.id >= last else None
+
+    def leave(self, log: RowLog) -> None:
         """Close the connection if no other log is waited for; the next wait opens it again."""
         self._logs.discard(log)
+        self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
         with self._changed:
             if not self._logs and not self._is_heard:
                 self._connection.close()
 
 
-class LatestCommits:
-    """The commits of a board that this process has read last: all its connections that they wake use them."""
+@contextmanager
+def _patience(deadline: float) -> Iterator[None]:
+    """Pause if the server does not answer, because it may restart.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._after = START
-        self._chunks: list[Chunk] = []
-
-    def read(self, log: Log, after: Cursor, last: int) -> list[Chunk]:
-        """The commits after a position, at least up to an event.
-
-        Args:
-            log: The log, to read them if no other connection of this process has read them.
-            after: The position.
-            last: The event.
-
-        Returns:
-            The commits; empty if they could not be read: the caller reads them again, and reports the error.
-        """
-        with self._lock:
-            chunks = self._chunks
-            if self._after != after or not chunks or chunks[-1].end.id < last:
-                try:
-                    chunks = [*log.read_on(after)]
-                except OrchestratorError:
-                    return []
-                is_small = sum(len(chunk.events) for chunk in chunks) <= _LARGEST
-                self._after, self._chunks = after, chunks if is_small else []
-            return chunks
+    Raises:
+        InputOutputError: The time is over.
+    """
+    try:
+        yield
+    except InputOutputError:
+        if (left := deadline - time.monotonic()) <= 0:
+            raise
+        time.sleep(min(_AGAIN, left))
 
 
-_known: WeakValueDictionary[BoardAddress, Announcements] = WeakValueDictionary()
+_known: WeakValueDictionary[tuple[BoardAddress, int], Announcements] = WeakValueDictionary()
 
 
-def announcements(address: BoardAddress, channel: str) -> Announcements:
+def announcements(address: BoardAddress, board: int) -> Announcements:
     """What all stores of a board share in this process."""
-    return _known.setdefault(address, Announcements(address, channel))
+    return _known.setdefault((address, board), Announcements(address, board))
 
 
 def _free_after_fork() -> None:

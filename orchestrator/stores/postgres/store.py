@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import LiteralString
 
-from orchestrator.core import clock
+from orchestrator.core import clock, flow
 from orchestrator.core.errors import (
     Damage,
     InputOutputError,
@@ -49,10 +49,11 @@ from orchestrator.core.store import (
 from orchestrator.stores.bytes_file import BytesFile
 from orchestrator.stores.files.lines import Position, crc_of, decode_line, encode_line, parse
 from orchestrator.stores.postgres import address as addresses
-from orchestrator.stores.postgres import schema
+from orchestrator.stores.postgres import log, schema
 from orchestrator.stores.postgres.address import BoardAddress
 from orchestrator.stores.postgres.connection import Connection, Lost
 from orchestrator.stores.postgres.listening import announcements
+from orchestrator.stores.postgres.log import RowCursor, RowLog, position_of
 from orchestrator.stores.postgres.rows import (
     RowCheckpoints,
     RowColdFiles,
@@ -60,9 +61,6 @@ from orchestrator.stores.postgres.rows import (
     RowDocuments,
     RowPresence,
 )
-
-_PAGE, _PAGE_BYTES = 2000, 8 << 20
-"""The most events that are read at once, and about the most bytes."""
 
 _LONGEST_NAME = 63
 """The length to which PostgreSQL cuts the name of a program."""
@@ -133,16 +131,7 @@ _APPEND_ALONE: LiteralString = (
 _FENCE: LiteralString = "UPDATE orchestrator.boards SET documents = documents + 1 WHERE id = %s"
 """What makes an append without the lock fail if the server gets to it only now."""
 
-_FORWARD: LiteralString = "SELECT orchestrator.lines_from(%s, %s, %s, %s)"
-
 _CONFIRM: LiteralString = "UPDATE orchestrator.boards SET crc = crc WHERE id = %s"
-
-_BACKWARD: LiteralString = """
-    SELECT line FROM orchestrator.events
-    WHERE board = %s AND id < %s ORDER BY id DESC LIMIT %s
-"""
-
-_HEAD: LiteralString = "SELECT head FROM orchestrator.boards WHERE id = $1"
 
 _HOLDER: LiteralString = """
     SELECT coalesce(application_name, ''), extract(epoch FROM state_change)::float8
@@ -152,14 +141,6 @@ _HOLDER: LiteralString = """
 """
 
 _NOW: LiteralString = "SELECT extract(epoch FROM clock_timestamp())::float8"
-
-_ONE: LiteralString = "SELECT line FROM orchestrator.events WHERE board = %s AND id = %s"
-
-
-class RowCursor(Cursor, frozen=True, gc=False):
-    """A position in a log; ``crc`` is the checksum of its line, which covers all lines before."""
-
-    crc: int = 0
 
 
 class PostgresStore:
@@ -216,7 +197,8 @@ class PostgresStore:
         self._channel = schema.NEW_COMMITS.format(self._board)
         self._asked = float("-inf")
         self._offset = 0.0
-        self._announcements = announcements(self.address, self._channel)
+        self._log = RowLog(self._board, self._connection, self.address)
+        self._announcements = announcements(self.address, self._board)
         self._woken = threading.local()
 
     def _find_board(self, create: bool) -> int:
@@ -314,7 +296,15 @@ class PostgresStore:
         seen = self._seen or RowCursor(1 << 62)  # who has read nothing begins with the snapshot
         for attempt in range(2):
             left = max(1, round(1000 * (deadline - time.monotonic())))
-            values = (schema.WRITERS, self._board, name, f"{left}ms", seen.id, _PAGE, _PAGE_BYTES)
+            values = (
+                schema.WRITERS,
+                self._board,
+                name,
+                f"{left}ms",
+                seen.id,
+                log.PAGE,
+                log.PAGE_BYTES,
+            )
             self._may_hold = True
             try:
                 row = self._connection.quick(_LOCK, *values)
@@ -370,101 +360,48 @@ class PostgresStore:
     # The log
 
     def read(self, after: Cursor) -> Iterator[Chunk]:
-        position = _position(after)
         if self._owner == threading.get_ident():
             known, tail = self._tail
-            if after == known and tail and (chunk := _whole(tail, position)):
-                position = _position(chunk.end)
+            if after == known and tail and (chunk := _whole(tail, position_of(after))):
+                after = chunk.end
                 yield self._noted(chunk)
-            if position == _position(self._head):
+            if position_of(after) == position_of(self._head):
                 return
-        elif chunks := self._known_to_the_process(after):
-            yield from map(self._noted, chunks)
+        elif latest := self._known_to_the_process(after):
+            yield self._noted(latest)
             return
-        yield from self._read(position)
+        yield from map(self._noted, self._log.read(after))
 
-    def _known_to_the_process(self, after: Cursor) -> list[Chunk]:
-        """The commits that ended the last wait of this thread; another thread may have read them already."""
+    def _known_to_the_process(self, after: Cursor) -> Chunk | None:
+        """The commits that ended the last wait of this flow; another thread may have read them already."""
         last, self._woken.by = getattr(self._woken, "by", 0), 0
         if last <= after.id or time.monotonic() > self._woken.at + _FRESH:
-            return []
-        return self._announcements.latest.read(self, after, last)
-
-    def _read(self, position: Position) -> Iterator[Chunk]:
-        most, is_first = _PAGE, position.id > 0
-        while True:
-            limit = _PAGE_BYTES * most // _PAGE
-            # The line of the cursor, which must still be there, and those after it.
-            lines = self._lines(_FORWARD, position.id + (not is_first), most, limit)
-            is_end = len(lines) < most and sum(map(len, lines)) <= limit
-            if is_first and (not lines or crc_of(lines.pop(0)) != position.crc):
-                raise self._behind(position.id)
-            is_first = False
-            parsed = parse(b"\n".join([*lines, b""]), position) if lines else None
-            if parsed is not None and parsed.events:
-                position = Position(id=parsed.end.id, crc=parsed.end.crc)
-                yield self._noted(Chunk(parsed.events, RowCursor(position.id, position.crc)))
-                most = _PAGE
-            else:
-                most *= 4  # the commit is longer than a page
-            if parsed is not None and parsed.problem and (not parsed.torn or is_end):
-                raise self._damaged(position.id + 1, parsed.problem)
-            if is_end:
-                return
+            return None
+        is_same = self._woken.flow == flow.current()
+        return self._announcements.latest(after, last) if is_same else None
 
     def _noted(self, chunk: Chunk) -> Chunk:
         self._seen = chunk.end
         self._latest = chunk.events if len(chunk.events) <= _KEPT else []
         return chunk
 
-    def _lines(self, query: LiteralString, number: int, *limits: int) -> list[bytes]:
-        rows = self._connection.repeatable(query, (self._board, number, *limits))
-        return [line.encode() for (line,) in rows.fetchall()]
-
-    def _behind(self, number: int) -> Damage:
-        return Damage(
-            f"The log of {self.address} does not hold event {number} as it was read before",
-            code="log_behind",
-            hint="Was the database restored, or another board put in its place? `orc doctor` shows more.",
-            event=number,
-        )
-
-    def _damaged(self, number: int, problem: str) -> Damage:
-        return Damage(
-            f"The log of {self.address} is damaged at event {number}: the {problem}",
-            hint="Nothing was changed. Restore the database from a backup.",
-            event=number,
-        )
-
     def line(self, number: int) -> tuple[bytes, RowCursor]:
-        line = self._line(number) if number > 0 else None
+        line = self._log.line(number) if number > 0 else None
         if line is None:
             raise NotFound(f"The log has no event {number}", event=number)
         return line, RowCursor(number, crc_of(line))
 
-    def _line(self, number: int) -> bytes | None:
-        line: str | None = self._connection.value(_ONE, (self._board, number))
-        return None if line is None else line.encode()
-
     def fingerprint(self, end: Cursor, known: str = "") -> str:
         if known:
             number, _, crc = known.partition(":")
-            line = self._line(int(number))
+            line = self._log.line(int(number))
             if int(number) and (line is None or f"{crc_of(line):08x}" != crc):
-                raise self._behind(int(number))
-        position = _position(end)
+                raise self._log.behind(int(number))
+        position = position_of(end)
         return f"{position.id}:{position.crc:08x}"
 
     def read_backwards(self, before: int | None = None) -> Iterator[Recorded]:
-        number, last = 1 << 62 if before is None else before, 0
-        while lines := self._lines(_BACKWARD, number, _PAGE // 10):
-            for record in map(decode_line, lines):
-                if last and record.id != last - 1:
-                    raise self._damaged(last - 1, "line is missing")
-                yield record
-                number = last = record.id
-        if last > 1:
-            raise self._damaged(last - 1, "line is missing")
+        return self._log.read_backwards(before)
 
     def event(self, number: int) -> Recorded:
         latest = self._latest
@@ -474,7 +411,7 @@ class PostgresStore:
     def append(self, records: list[Recorded], after: Cursor) -> RowCursor:
         if self._owner != threading.get_ident() or not (self._presumes or self._may_hold):
             raise RuntimeError("append outside of locked()")
-        crc = before = _position(after).crc
+        crc = before = position_of(after).crc
         lines: list[str] = []
         size = self._size
         for record in records:
@@ -550,7 +487,7 @@ class PostgresStore:
         while time.monotonic() < deadline:
             try:
                 self._acquire("outcome", deadline, self._connection.patience)
-                line = self._line(end.id)
+                line = self._log.line(end.id)
                 if line is None and may_come:
                     self._connection.execute(_FENCE, (self._board,))
             except TimedOut:
@@ -599,18 +536,9 @@ class PostgresStore:
         self._offset = seconds - self._asked
 
     def wait(self, after: Cursor, timeout: float) -> bool:
-        last = self._announcements.wait(self, after, timeout)
-        self._woken.by, self._woken.at = last, time.monotonic()
+        last = self._announcements.wait(self._log, after, timeout)
+        self._woken.by, self._woken.at, self._woken.flow = last, time.monotonic(), flow.current()
         return last > 0
-
-    def last_event(self) -> int:
-        """See :class:`orchestrator.stores.postgres.listening.Log`."""
-        (head,) = self._connection.quick(_HEAD, self._board) or ("0",)
-        return int(head or 0)
-
-    def read_on(self, after: Cursor) -> Iterator[Chunk]:
-        """See :class:`orchestrator.stores.postgres.listening.Log`."""
-        return self._read(_position(after))
 
     # The snapshot
 
@@ -644,7 +572,7 @@ class PostgresStore:
 
     def close(self) -> None:
         self._connection.close()
-        self._announcements.leave(self)
+        self._announcements.leave(self._log)
 
 
 def _whole(lines: bytes, position: Position) -> Chunk | None:
@@ -653,7 +581,3 @@ def _whole(lines: bytes, position: Position) -> Chunk | None:
     if not parsed.events:
         return None
     return Chunk(parsed.events, RowCursor(parsed.end.id, parsed.end.crc))
-
-
-def _position(cursor: Cursor) -> Position:
-    return Position(id=cursor.id, crc=getattr(cursor, "crc", 0))
