@@ -107,7 +107,7 @@ class CurrentState:
 
     def forget(self) -> None:
         """Forget the state, but not how far the log was read; the next use loads the state again."""
-        if self.state is not None:
+        if self.position.id > self._was_at.id:
             self._was_at = self.position
         self.state = self._cold = None
         self.position = START
@@ -118,13 +118,13 @@ class CurrentState:
         Raises:
             Damage: It does not.
         """
-        was_at, self._was_at = self._was_at, START
-        if was_at.id > self.position.id:
+        if self._was_at.id > self.position.id:
             try:
-                next(self._store.read(was_at), None)
+                next(self._store.read(self._was_at), None)
             except Damage as damage:
                 if damage.code == "log_behind":  # other damage is found where the state ends
                     raise
+        self._was_at = START
 
     def _log_is_gone(self) -> bool:
         """Whether there is no event, as on a new board: a first commit is never undone."""

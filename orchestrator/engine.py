@@ -413,6 +413,12 @@ class Engine:
             return None
         return saving.without_lock(name, self.timeout)
 
+    @property
+    def _presumes(self) -> bool:
+        """Whether nothing has confirmed yet what a command without the lock has read."""
+        saving = self.store.lock_saving
+        return saving is not None and saving.presumes
+
     def _request(self, name: str, arguments: tuple[object, ...] | None) -> RequestMark | None:
         request_id = self._requested()
         if request_id is None or arguments is None:
@@ -434,8 +440,10 @@ class Engine:
             raise
         finally:
             self._open = self._half_done = None
-            self._present(*tx.actors)
-        self._warn_of_strangers(tx)
+            if counts := not self._presumes:  # else the command runs again
+                self._present(*tx.actors)
+        if counts:
+            self._warn_of_strangers(tx)
 
     def _warn_of_strangers(self, tx: Transaction[State]) -> None:
         for sentence in strangers(tx.state, self.presence, tx.strangers):
@@ -544,15 +552,15 @@ class Engine:
             texts: The documents that it leaves behind; None for one that is deleted.
             seen: The content of these documents when the command read them.
         """
+        if (
+            saving := self.store.lock_saving
+        ) is not None:  # an interrupt ends its wait for the lock
+            is_followed = bool(texts) or self._group is not None or self._current.schedule.is_due
+            saving.prepare_append(keeps_lock=is_followed)
         self._interrupts.hold()
         before = self._current.position
         try:
             self._flush()
-            if (saving := self.store.lock_saving) is not None:
-                is_followed = (
-                    bool(texts) or self._group is not None or self._current.schedule.is_due
-                )
-                saving.prepare_append(keeps_lock=is_followed)
             self._current.position = self.store.append(records, self._current.position)
             self._current.state = state
             self._current.schedule.grow(records)

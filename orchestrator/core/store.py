@@ -338,6 +338,10 @@ class LockSaving(Protocol):
     def has_lock(self) -> bool:
         """Whether this program holds the lock."""
 
+    @property
+    def presumes(self) -> bool:
+        """Whether nothing has confirmed yet what the block of the calling thread has read."""
+
     def without_lock(self, command: str, timeout: float) -> AbstractContextManager[None] | None:
         """Write in the block what its append confirms; None if another program is likely to write.
 
@@ -346,14 +350,15 @@ class LockSaving(Protocol):
             timeout: Seconds to wait for another thread.
 
         Raises:
-            Outdated: The block has appended nothing, which also counts if it is refused; or another program
-                writes, or has written.
+            Outdated: The block has appended nothing, also if it failed; or another program writes, or has
+                written.
         """
 
     def prepare_append(self, *, keeps_lock: bool) -> None:
         """Say whether effects follow the next append that need the lock until the end of the block.
 
         Raises:
+            TimedOut: Another program holds the lock.
             Outdated: This program wrote without the lock, and another one has written.
         """
 

@@ -1,17 +1,23 @@
 """A program that was the only writer for a while needs no lock; its answers are true whatever others do."""
 
+import os
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from unittest.mock import Mock
 
 import psycopg
 import pytest
 from boards import check_law
 
 from orchestrator import Orchestrator, snapshot_schedule
-from orchestrator.core.errors import BadInput, Refused, TimedOut
+from orchestrator.core.errors import BadInput, InputOutputError, Refused, TimedOut
 from orchestrator.core.store import START
+from orchestrator.core.transaction import Transaction
+from orchestrator.domain.state import State
 from orchestrator.snapshot_schedule import SnapshotSchedule
 from orchestrator.stores.postgres import PostgresStore, schema
 from orchestrator.stores.postgres import store as module
@@ -360,6 +366,118 @@ def test_commits_of_others_that_the_lock_has_brought_count(
     sent = sent_by(store_of(orc))
     orc.tasks.add("build", title="with the lock again")
     assert WITH in sent[0]
+
+
+def test_a_run_that_is_not_confirmed_says_nothing_and_is_no_activity(
+    orc: Orchestrator, other: Orchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings = list[str]()
+    monkeypatch.setattr(orc.engine, "warn", warnings.append)
+    first = named(orc, "first")
+    for _ in range(2):  # the second one changes nothing
+        warnings.clear()
+        orc.hooks.sling(first, "nobody")
+        assert len(warnings) == 1
+    orc.tasks.add("build", title="alone")
+    other.agents.register("claude")
+    session = orc.sessions.join("claude", host="1:1:here", folder="/w")
+    assert session.agent == "claude-2"
+    other.agents.register("claude-3")
+    assert orc.sessions.join("claude", host="1:1:here", folder="/w") == session
+
+
+def test_an_error_of_any_kind_is_confirmed_under_the_lock(
+    orc: Orchestrator, other: Orchestrator
+) -> None:
+    new = other.tasks.add("build", title="new").id
+
+    def body(tx: Transaction[State]) -> str:
+        return tx.state.tasks[new].title
+
+    assert orc.engine.run("test", body, lambda _state, _events: "", None) == "new"
+
+
+def test_a_lock_that_effects_need_is_waited_for_once(
+    orc: Orchestrator, other: Orchestrator
+) -> None:
+    orc.engine.timeout = 0.2
+    sent = sent_by(store_of(orc))
+    with store_of(other).locked("long", 60), pytest.raises(TimedOut, match="long"):
+        orc.knowledge.write("plan", "text")
+    assert [WITH in query for query in sent].count(True) == 1
+
+
+@pytest.mark.needs("signals")
+def test_an_interrupt_ends_the_wait_for_a_lock_that_effects_need(
+    orc: Orchestrator, other: Orchestrator, admin: psycopg.Connection
+) -> None:
+    orc.engine.timeout = 60
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    ended = list[bool]()
+
+    def interrupt() -> None:
+        with store_of(other).locked("long", 60):
+            held.set()
+            while admin.execute(waiting).fetchone() == (0,):
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+            deadline = time.monotonic() + 10
+            while not ended and time.monotonic() < deadline:
+                time.sleep(0.01)
+            ended.append(False)
+
+    held = threading.Event()
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    held.wait()
+    with pytest.raises(KeyboardInterrupt):
+        orc.knowledge.write("plan", "text")
+    ended.append(True)
+    thread.join()
+    assert ended[0], "the interrupt waited for the lock"
+    assert orc.knowledge.list() == []
+
+
+def test_after_a_sleep_of_the_machine_a_command_asks_for_the_time_with_the_lock(
+    orc: Orchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The monotonic clock of a process stands still meanwhile."""
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "_ALONE", 2)
+    orc.tasks.add("build", title="before")
+    sent = sent_by(store_of(orc))
+    now = time.time
+    for seconds in 3600, -3600:
+        monkeypatch.setattr(time, "time", lambda seconds=seconds: now() + seconds)
+        sent.clear()
+        orc.tasks.add("build", title="after")
+        assert WITH in sent[0]
+
+
+def test_a_program_that_has_forgotten_a_lost_commit_warns_although_the_server_did_not_answer_at_first(
+    url: str, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a replica has replaced the server without the last commit."""
+    warnings = list[str]()
+    orc = Orchestrator(PostgresStore(url), warn=warnings.append)
+    store = store_of(orc)
+    for name in "kept", "lost":
+        orc.workstreams.create(name)
+    line, end = store.line(1)
+    orc.engine.forget()
+    admin.execute("DELETE FROM orchestrator.snapshots WHERE board = %s", (store._board,))
+    admin.execute("DELETE FROM orchestrator.events WHERE board = %s AND id > 1", (store._board,))
+    admin.execute(
+        "UPDATE orchestrator.boards SET head = 1, crc = %s, bytes = %s WHERE id = %s",
+        (end.crc, len(line) + 1, store._board),
+    )
+    with monkeypatch.context() as context:
+        context.setattr(store, "read", Mock(side_effect=InputOutputError("no answer")))
+        with pytest.raises(InputOutputError):
+            orc.workstreams.list()
+    assert [stream.name for stream in orc.workstreams.list()] == ["kept"]
+    assert len(warnings) == 1
+    orc.close()
 
 
 def test_a_part_of_the_log_begins_under_the_lock(url: str) -> None:

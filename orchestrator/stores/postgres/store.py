@@ -80,7 +80,9 @@ without it. Each wrong guess doubles the number, because the command then folds 
 """
 
 _RECENT = 1.0
-"""Seconds after the last answer of the server in which a command may run without the lock."""
+"""Seconds after the last answer of the server in which a command may run without the lock, by the clock that
+goes on while a machine sleeps: the lock then brings the time of the board.
+"""
 
 _FRESH = 1.0
 """Seconds after a wait in which a read may use the commits that another thread has read."""
@@ -249,7 +251,7 @@ class PostgresStore:
 
     def without_lock(self, command: str, timeout: float) -> AbstractContextManager[None] | None:
         is_alone = self._alone_for >= _ALONE << self._wrong_guesses
-        is_recent = time.monotonic() - self._answered_at < _RECENT
+        is_recent = 0 <= time.time() - self._answered_at < _RECENT
         is_known = self._seen == self._head and self._documents.changes[0] == self._locked_on
         return self._presuming(command, timeout) if is_alone and is_recent and is_known else None
 
@@ -262,8 +264,9 @@ class PostgresStore:
             self._presumes = True
             try:
                 yield
-            except OrchestratorError:
-                if self._presumes:
+            except Exception as error:
+                has_waited = self._may_hold and isinstance(error, TimedOut)
+                if self._presumes and not has_waited:
                     raise Outdated from None
                 raise
             else:
@@ -277,13 +280,18 @@ class PostgresStore:
         """See :class:`orchestrator.core.store.LockSaving`."""
         return self._may_hold
 
+    @property
+    def presumes(self) -> bool:
+        """See :class:`orchestrator.core.store.LockSaving`."""
+        return self._presumes and self._owner == threading.get_ident()
+
     def prepare_append(self, *, keeps_lock: bool) -> None:
         self._keeps_lock = keeps_lock
         if keeps_lock:
             self._take_missing_lock()
 
     def _take_missing_lock(self) -> None:
-        if self._presumes and self._owner == threading.get_ident():
+        if self.presumes:
             known = self._head, self._documents.changes
             self._take_lock()
             if (self._head, self._documents.changes) != known:
@@ -326,7 +334,7 @@ class PostgresStore:
         self._tail = (seen, (lines or "").encode())
         self._set_clock(float(seconds or 0))
         self._saved = self._asked - abs(float(snapshot_age or "inf"))
-        self._answered_at = self._asked
+        self._answered_at = time.time()
         self._alone_for = 0 if lines else self._alone_for + 1
         self._owner = threading.get_ident()
         since = clock.timestamp(time.time())
@@ -421,9 +429,11 @@ class PostgresStore:
         end = RowCursor(records[-1].id, crc)
         begins_part = after.id > 0 and size // self._part_size > self._size // self._part_size
         part = records[0].id if begins_part else self._checkpoints.newest
-        if begins_part:
-            self.prepare_append(keeps_lock=True)
         presumes = self._presumes
+        if begins_part:
+            self._keeps_lock = True
+            if presumes:
+                raise Outdated
         values = (self._board, after.id, before, end.id, end.crc, size, part, "\n".join(lines))
         try:
             self._commit(_APPEND_PART if begins_part else _APPEND, *values)
@@ -431,7 +441,7 @@ class PostgresStore:
             self._presumes = False
             self._find_out(end, error, may_come=presumes)
         else:
-            self._answered_at = time.monotonic()
+            self._answered_at = time.time()
             self._head = self._seen = end
             self._size, self._checkpoints.newest = size, part
             self._presumes = self._is_announced = False
@@ -501,6 +511,7 @@ class PostgresStore:
                 self._is_announced = False
                 return
             if may_come:
+                self._presumes = True
                 raise Outdated from error
             raise InputOutputError(
                 f"{error.message}. Nothing was changed.", hint="Repeat the command."
