@@ -1,7 +1,7 @@
 """Eight processes that take tasks from a board at the same time, compared with a single one."""
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
@@ -44,8 +44,17 @@ class Race(msgspec.Struct):
         return max(wait for _, wait in self.racers)
 
 
-def _take(board: str, agent: str, seconds: float, start: Barrier, results: "Queue[Turns]") -> None:
+def _take(
+    board: str,
+    agent: str,
+    seconds: float,
+    start: Barrier,
+    results: "Queue[Turns]",
+    prepare: Callable[[], None] | None,
+) -> None:
     try:
+        if prepare is not None:
+            prepare()
         orc = Orchestrator.open(board, agent=agent)
         orc.status()
     except BaseException:
@@ -75,12 +84,14 @@ def race_on_copy(boards: Boards, processes: int, seconds: float) -> Race:
     return result
 
 
-def race(board: str, processes: int, seconds: float) -> Race:
-    """Let a number of processes take tasks for some seconds."""
+def race(
+    board: str, processes: int, seconds: float, prepare: Callable[[], None] | None = None
+) -> Race:
+    """Let a number of processes take tasks for some seconds; each of them calls ``prepare`` first."""
     fresh = multiprocessing.get_context("spawn")
     start, results = fresh.Barrier(processes), fresh.Queue()
     racers = [
-        fresh.Process(target=_take, args=(board, f"agent-{n}", seconds, start, results))
+        fresh.Process(target=_take, args=(board, f"agent-{n}", seconds, start, results, prepare))
         for n in range(processes)
     ]
     for racer in racers:
