@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import psycopg
 import pytest
@@ -386,16 +387,20 @@ def test_threads_that_take_the_lock_do_not_read_the_answers_of_each_other(
         assert [each.exception(WAIT) for each in (first, second)] == [None, None]
 
 
+@pytest.mark.parametrize("is_impatient", [False, True])
 @pytest.mark.parametrize("place", ["_checked", "_flush", "_wait"])
 def test_after_an_interrupted_statement_the_next_one_gets_its_own_result(
-    url: str, monkeypatch: pytest.MonkeyPatch, place: str
+    url: str, monkeypatch: pytest.MonkeyPatch, place: str, is_impatient: bool
 ) -> None:
+    """Also if another interrupt comes before the statement is cancelled."""
     connection = PostgresStore(url)._connection
     usual = getattr(connection, place)
 
     def interrupted(*values: object) -> None:
         usual(*values)
         monkeypatch.undo()
+        if is_impatient:
+            monkeypatch.setattr(connection, "_cancel", Mock(side_effect=KeyboardInterrupt))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(connection, place, interrupted)

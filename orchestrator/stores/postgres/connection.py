@@ -253,9 +253,11 @@ class Connection:
         except self._psycopg.Error as error:
             raise self._translated(error) from error
         except BaseException:
-            if self._open is not None:
-                self._cancel(self._open)
-            self.close()
+            try:
+                if self._open is not None:
+                    self._cancel(self._open)
+            finally:  # also if a second interrupt ends the wait for the cancellation
+                self.close()
             raise
 
     def _flush(self, pgconn: "PGconn") -> None:
@@ -379,10 +381,10 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection; the next statement opens a new one."""
-        if self._open is not None and self._pid == os.getpid():
-            self._open.close()
+        connection, self._open = self._open, None
+        if connection is not None and self._pid == os.getpid():
+            connection.close()
             self._socket.close()
-        self._open = None
 
     def is_timeout(self, error: BaseException) -> bool:
         """Whether an error says that a lock was not free in time."""
