@@ -552,9 +552,8 @@ class Engine:
             texts: The documents that it leaves behind; None for one that is deleted.
             seen: The content of these documents when the command read them.
         """
-        if (
-            saving := self.store.lock_saving
-        ) is not None:  # an interrupt ends its wait for the lock
+        if (saving := self.store.lock_saving) is not None:
+            # Before signals are held back: an interrupt ends a wait for the lock.
             is_followed = bool(texts) or self._group is not None or self._current.schedule.is_due
             saving.prepare_append(keeps_lock=is_followed)
         self._interrupts.hold()
