@@ -387,6 +387,20 @@ def test_threads_that_take_the_lock_do_not_read_the_answers_of_each_other(
         assert [each.exception(WAIT) for each in (first, second)] == [None, None]
 
 
+def test_a_connection_is_closed_after_the_statement_of_another_thread(
+    url: str, admin: psycopg.Connection
+) -> None:
+    connection = PostgresStore(url)._connection
+    runs = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT % FROM pg_sleep(%'"
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(connection.quick, "SELECT 7 FROM pg_sleep(0.2)")
+        while admin.execute(runs).fetchone() == (0,):
+            pass
+        connection.close()
+        assert answer.result(WAIT) == ["7"]
+    assert not connection.is_open
+
+
 @pytest.mark.parametrize("is_impatient", [False, True])
 @pytest.mark.parametrize("place", ["_checked", "_flush", "_wait"])
 def test_after_an_interrupted_statement_the_next_one_gets_its_own_result(

@@ -380,11 +380,12 @@ class Connection:
         self.has_warned |= notice.severity_nonlocalized == "WARNING"
 
     def close(self) -> None:
-        """Close the connection; the next statement opens a new one."""
-        connection, self._open = self._open, None
-        if connection is not None and self._pid == os.getpid():
-            connection.close()
-            self._socket.close()
+        """Close the connection, after the statement of another thread; the next statement opens a new one."""
+        with self.turn(self.patience):
+            connection, self._open = self._open, None
+            if connection is not None and self._pid == os.getpid():
+                connection.close()
+                self._socket.close()
 
     def is_timeout(self, error: BaseException) -> bool:
         """Whether an error says that a lock was not free in time."""
