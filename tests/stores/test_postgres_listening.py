@@ -13,6 +13,7 @@ import pytest
 from orchestrator.core import flow
 from orchestrator.core.store import START, Cursor
 from orchestrator.stores.postgres import PostgresStore, listening, log
+from orchestrator.stores.postgres.connection import Lost
 from tests.postgres_faults import break_all, sent_by
 
 from .building import WAIT, fill, records, texts_of
@@ -192,6 +193,24 @@ def test_a_connection_that_was_cut_before_does_not_end_a_wait(
         store._announcements._end = known
         break_all(admin)
         assert not store.wait(end, 0.01)
+
+
+def test_a_connection_that_breaks_at_the_end_of_a_wait_does_not_matter(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is asked then anyway, on another connection."""
+    store = PostgresStore(url)
+    (end,) = fill(store, ["a"])
+
+    def breaks(timeout: float) -> list[str]:
+        time.sleep(timeout)
+        raise Lost("The connection broke")
+
+    assert not store.wait(end, 0.01)
+    monkeypatch.setattr(store._announcements._connection, "notified", breaks)
+    assert not store.wait(end, 0.01)
+    fill(PostgresStore(url), ["b"])
+    assert store.wait(end, 0.01)
 
 
 @pytest.mark.usefixtures("never_looks")

@@ -161,17 +161,11 @@ class Announcements:
 
 @contextmanager
 def _patience(deadline: float) -> Iterator[None]:
-    """Pause if the server does not answer, because it may restart.
-
-    Raises:
-        InputOutputError: The time is over.
-    """
+    """Pause if the server does not answer: it may restart. The look at the end of a wait reports an error."""
     try:
         yield
     except InputOutputError:
-        if (left := deadline - time.monotonic()) <= 0:
-            raise
-        time.sleep(min(_AGAIN, left))
+        time.sleep(max(0.0, min(_AGAIN, deadline - time.monotonic())))
 
 
 _known: WeakValueDictionary[tuple[BoardAddress, int], Announcements] = WeakValueDictionary()
