@@ -40,11 +40,13 @@ def test_each_machine_has_one_runner_and_they_share_the_work(
     postgres: Server, memory_path: Path
 ) -> None:
     url = postgres.new_board()
+    meeting = memory_path / "meeting"
+    meeting.mkdir()
     for machine in ("mill", "forge"):
         place = memory_path / machine
         (place / "agents").mkdir(parents=True)
         agent = place / "agents" / f"{machine}.md"
-        script = MEET.replace("$MEETING", str(memory_path))
+        script = MEET.replace("$MEETING", str(meeting))
         agent.write_text(f"---\nruntime: shell\ntakes: [{{ws: build}}]\n---\n{script}")
         Trust(str(place / "user" / "orc")).add({str(agent): load_agent(str(agent)).digest})
         made = command(memory_path, machine, "init", str(place / "board"), "--store", url)
