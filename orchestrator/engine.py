@@ -152,10 +152,8 @@ class Engine:
         """The state as far as the log can be read, and the damage that stops the reading."""
         state = self._current.state
         if self._group is not None and self._group.records and state is not None:
-            return (
-                state,
-                None,
-            )  # it has the waiting commits; the lock keeps other programs from the log
+            # It has the waiting commits, and the lock keeps other programs from the log.
+            return state, None
         return self._current.catch_up(keeps_checkpoints=keeps_checkpoints)
 
     def _read_log(self, after: Cursor) -> Iterator[Chunk]:
@@ -415,7 +413,7 @@ class Engine:
 
     @property
     def _presumes(self) -> bool:
-        """Whether nothing has confirmed yet what a command without the lock has read."""
+        """Whether a command runs without the lock, and what it has read is not confirmed yet."""
         saving = self.store.lock_saving
         return saving is not None and saving.presumes
 
@@ -440,9 +438,10 @@ class Engine:
             raise
         finally:
             self._open = self._half_done = None
-            if counts := not self._presumes:  # else the command runs again
+            is_final = not self._presumes  # else the command runs again
+            if is_final:
                 self._present(*tx.actors)
-        if counts:
+        if is_final:
             self._warn_of_strangers(tx)
 
     def _warn_of_strangers(self, tx: Transaction[State]) -> None:

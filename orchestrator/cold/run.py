@@ -28,7 +28,8 @@ _FACTORS = (
     0x85EBCA6B,
     0xC2B2AE35,
     0x27D4EB2F,
-)  # odd; each makes another bit of a checksum
+)
+"""Odd numbers; each of them makes another bit of a checksum."""
 
 encode = msgspec.json.encode
 decode_line = msgspec.json.Decoder(ColdLine).decode

@@ -340,7 +340,7 @@ class LockSaving(Protocol):
 
     @property
     def presumes(self) -> bool:
-        """Whether nothing has confirmed yet what the block of the calling thread has read."""
+        """Whether the calling thread is in such a block, and what it has read is not confirmed yet."""
 
     def without_lock(self, command: str, timeout: float) -> AbstractContextManager[None] | None:
         """Write in the block what its append confirms; None if another program is likely to write.

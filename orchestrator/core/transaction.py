@@ -396,9 +396,8 @@ def command(
                 try:
                     unchanged = body(self, tx, *args, **kwargs)
                 except TypeError:
-                    call(
-                        self, *args, **kwargs
-                    )  # raises a TypeError that counts without the transaction
+                    # This raises a TypeError that does not count the transaction as an argument.
+                    call(self, *args, **kwargs)
                     raise
                 return unchanged if len(tx.events) == before else None
 

@@ -107,7 +107,7 @@ def _silent_agents(state: State, now: str, seen: Mapping[str, float]) -> Iterato
 
 
 def _ended_needs(state: State, active: set[str]) -> Iterator[Alert]:
-    """Yield an alert for each failed or cancelled task that keeps other tasks from starting."""
+    """Yield an alert for each failed or cancelled task that blocks other tasks."""
     tasks = state.tasks
     idle = [t for t in tasks.open() if t.status in ("pending", "assigned", "blocked")]
     users = ended_needs(state, (task for task in idle if task.workstream in active))

@@ -293,7 +293,7 @@ class _Groups:
         return is_unseen or is_given or task.status == "blocked"
 
     def _stuck(self) -> list[Task]:
-        """The failed and cancelled tasks that keep open tasks of those workstreams from starting."""
+        """The failed and cancelled tasks that block open tasks of these workstreams."""
         users = (task for task in self.state.tasks.open() if task.workstream in self.streams)
         return self.state.tasks.present(ended_needs(self.state, users))
 

@@ -264,9 +264,8 @@ class Sentences:
         for field, old, new in _changed_parts(before, payload):
             if field in _NO_CHANGE or (is_edit and field == "reason"):
                 continue
-            if (
-                before and old == new
-            ):  # an import of an older version wrote what stayed as it was, too
+            # Imports of older versions also wrote fields that had not changed.
+            if before and old == new:
                 continue
             name = field.replace("_", " ")
             items = new if isinstance(new, list) else [new]

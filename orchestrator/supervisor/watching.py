@@ -210,9 +210,8 @@ class FileWatcher:
         self._observer: Any = None
         self._wake = threading.Condition()
         self._touched = 0
-        self._lost: set[str] = (
-            set()
-        )  # watched folders that were deleted; a new one may have their inode
+        # Watched folders that were deleted; a new folder may have their inode.
+        self._lost: set[str] = set()
         self._is_stopped = False
         self._thread = threading.Thread(target=self._run, name="file-watcher", daemon=True)
 

@@ -56,9 +56,8 @@ def cold_at_once(*, newest: int = 1) -> Iterator[None]:
         patch.setattr(tree, "LARGEST", 8)
         patch.setattr(run, "BLOCK", 200)
         patch.setattr(past, "NEWEST", {"tasks": newest})
-        patch.setattr(
-            snapshot_schedule, "PAUSE", 3600.0
-        )  # how many files there are must not depend on time
+        # The number of files must not depend on time.
+        patch.setattr(snapshot_schedule, "PAUSE", 3600.0)
         yield
 
 

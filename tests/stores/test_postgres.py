@@ -150,7 +150,7 @@ def test_tables_of_an_older_version_are_brought_forward_with_their_boards(mortal
 
 
 def test_the_statements_of_a_released_version_do_not_change() -> None:
-    """Databases were made with them, so what is to change comes with the next version."""
+    """Databases were made with these statements. A change belongs in the next version."""
     checksums = [zlib.crc32(statements.encode()) for statements in schema._VERSIONS]
     assert checksums == [3087773114, 12782603, 3251615230, 2472736546, 2422483724]
 
@@ -722,9 +722,8 @@ def test_a_fork_does_not_wait_for_a_thread_that_only_its_parent_has(
     if child == 0:
         status = 1
         try:
-            signal.signal(
-                signal.SIGALRM, signal.SIG_DFL
-            )  # the handler of the tests would go on with them
+            # The handler of the test run would continue the tests in this process.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(round(WAIT))
             store.mark()
             status = 0

@@ -118,7 +118,7 @@ def test_a_task_that_another_program_has_taken_meanwhile_is_not_given_again(
 def test_a_refusal_and_an_answer_without_a_change_are_confirmed_under_the_lock(
     orc: Orchestrator, other: Orchestrator
 ) -> None:
-    """What another program has changed meanwhile counts, although nothing is appended that would tell."""
+    """They include the changes of another program, although no append could notice these changes."""
     assert orc.tasks.next("build") is not None
     assert orc.tasks.next("build") is not None
     assert orc.tasks.next("build") is None
@@ -278,7 +278,7 @@ def test_a_message_that_another_program_has_taken_meanwhile_is_not_shown(
 def test_the_lock_ends_with_the_commit_if_no_effect_follows(
     orc: Orchestrator, other: Orchestrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So the next writer does not wait until this program has the answer and gives the lock back."""
+    """The next writer does not wait until this program has received its answer and released the lock."""
     monkeypatch.setattr(module, "_ALONE", 1 << 60)
     free, release = list[bool](), store_of(orc)._release
 
@@ -375,7 +375,7 @@ def test_a_run_that_is_not_confirmed_says_nothing_and_is_no_activity(
     first = named(orc, "first")
     for _ in range(2):  # the second one changes nothing
         warnings.clear()
-        orc.hooks.sling(first, "nobody")
+        orc.hooks.sling(first, "unknown-agent")
         assert len(warnings) == 1
     orc.tasks.add("build", title="alone")
     other.agents.register("claude")
@@ -483,7 +483,7 @@ def test_a_part_of_the_log_begins_under_the_lock(url: str) -> None:
 def test_threads_that_all_believe_to_be_alone_take_each_task_once(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The hardest case: nobody ever begins with the lock."""
+    """The hardest case: every thread first tries each command without the lock."""
     monkeypatch.setattr(module, "_ALONE", 0)
     monkeypatch.setattr(module, "_RECENT", 3600.0)
     with Orchestrator.open(url) as orc:

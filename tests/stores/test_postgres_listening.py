@@ -168,7 +168,7 @@ def test_a_fork_does_not_wait_for_threads_of_its_parent(url: str, pool: ThreadPo
     if child == 0:
         status = 1
         try:
-            # The handler of the tests would go on with them.
+            # The handler of the test run would continue the tests in this process.
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(round(WAIT))
             waited = store.wait(end, 0.05)

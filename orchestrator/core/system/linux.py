@@ -101,9 +101,8 @@ def go_on_as_child(starting: threading.Lock) -> int:
         program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "linux_keeper.py")
         os.execv(sys.executable, [sys.executable, program, str(child)])  # noqa: S606 -- no shell
     os.setpgid(0, 0)  # the keeper passes on what the terminal, or another one, sends to its group
-    signal.signal(
-        signal.SIGTTOU, signal.SIG_IGN
-    )  # it may print, although its group is in the background
+    # This process may print, although its group is in the background.
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     os.close(writing)
     threading.Thread(target=_end_with, args=(reading, starting), daemon=True).start()
     signal.pthread_sigmask(signal.SIG_SETMASK, before)

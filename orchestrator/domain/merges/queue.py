@@ -190,9 +190,8 @@ def _tasks_of(event: Event | None) -> Iterator[str]:
         yield event.record.id
     elif isinstance(task := getattr(event, "task", None), str):
         yield task
-    elif isinstance(
-        event, WorkflowBurned | WorkflowSquashed
-    ):  # these leave the board without a trace
+    # The steps of these workflows leave the board without a record.
+    elif isinstance(event, WorkflowBurned | WorkflowSquashed):
         yield from (*event.steps, event.workflow)
 
 

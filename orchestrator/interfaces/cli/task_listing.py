@@ -97,14 +97,15 @@ def _listed(
     if original:
         tasks = run.orc.tasks.all(**filters)
         return Answer(tasks, lambda: lines((line_of(run, t) for t in tasks), empty="No tasks."))
-    is_exact = limit is None and run.settings.json
-    if filters or sort or all or is_exact:
+    most = SHOWN if limit is None else limit
+    shows_all = all or (limit is None and run.settings.json)
+    if filters or sort or shows_all:
         tasks = run.orc.tasks.all(**filters)
         tasks.sort(key=_SORTED[sort] if sort is not None else _by_stage(run))
-        shown = tasks if all or is_exact else tasks[: SHOWN if limit is None else limit]
+        shown = tasks if shows_all else tasks[:most]
         others = len(tasks) - len(shown)
     else:
-        shown, others = _first(run, SHOWN if limit is None else limit)
+        shown, others = _first(run, most)
     if shown or others:
         only = f"Only those of {escape(agent)}" if agent and not mine else ""
         return Answer(shown, lambda: parts(_table(run, shown, others), only))

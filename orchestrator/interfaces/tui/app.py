@@ -174,9 +174,8 @@ class Dashboard(App[None]):
         self.rows.show(self._view.panels[self._panel])
         self.rows.focus()
         self._thread.start()
-        with suppress(
-            NotImplementedError, RuntimeError, ValueError
-        ):  # not on Windows or in a thread
+        # On Windows and in a thread, this is not possible.
+        with suppress(NotImplementedError, RuntimeError, ValueError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
 
     def on_unmount(self) -> None:

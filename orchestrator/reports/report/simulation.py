@@ -204,9 +204,8 @@ class _Model:
         squares = sum(pause * pause for pause in self._pickups)
         if not squares:
             return pauses
-        weight = (
-            1 + sum(self._pickups) ** 2 / squares
-        )  # the number of equal pauses with the same weight
+        # The number of equal pauses with the same weight.
+        weight = 1 + sum(self._pickups) ** 2 / squares
         scale = weight / random.gammavariate(weight, 1.0)
         return [pause * scale for pause in pauses]
 

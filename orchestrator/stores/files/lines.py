@@ -23,9 +23,9 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """The errors of decoding a damaged line."""
 
 _CRC_FIELD = 18  # len(',"crc":"9a0b1c2d"}')
-_BEFORE_CRC = (
-    -_CRC_FIELD - 1
-)  # where the field begins, seen from the end of a line with its newline
+_BEFORE_CRC = -_CRC_FIELD - 1
+"""Where the field begins, as an index from the end of a line with its newline."""
+
 _HEAD = b'{"id":'
 _ZEROS = b"\0" * 8  # a block that was never written; another encoding has only single zeros
 

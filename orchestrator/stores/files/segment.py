@@ -113,9 +113,8 @@ class Segment:
     def sync(self) -> None:
         """Sync data of a process that may have died before it synced them."""
         with disk.naming("sync", self.path):
-            system.sync_data(
-                self._for_writing()
-            )  # not every system syncs a file that is open only for reading
+            # Not every system syncs a file that is open only for reading.
+            system.sync_data(self._for_writing())
 
     def _take_back(self, fd: int, size: int, error: BaseException) -> None:
         try:

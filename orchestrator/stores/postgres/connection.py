@@ -177,7 +177,11 @@ class Connection:
 
     @contextmanager
     def turn(self, patience: float) -> Iterator[bool]:
-        """Keep other threads from the connection in the block; gives False if one of them uses it."""
+        """Let no other thread use the connection in the block; yield False if one still uses it.
+
+        Args:
+            patience: Seconds to wait for it.
+        """
         is_free = self._turn.acquire(timeout=patience)
         try:
             yield is_free

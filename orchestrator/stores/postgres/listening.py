@@ -34,8 +34,8 @@ class Announcements:
     """The announcements of the commits of a board, for all stores of a process that wait for one.
 
     One of the threads that wait listens for all of them, and reads what is announced before it wakes them.
-    When it stops, another one listens. It uses only the connection that they share, because its own one may
-    wait for the lock of the board in another thread.
+    When it stops, another one listens. It uses only the connection that all stores share: the connection of
+    its own store may be waiting for the lock of the board in another thread.
 
     Args:
         address: The address of the board.
@@ -117,9 +117,8 @@ class Announcements:
         ends = [int(text) for text in notices if len(text) < _DIGITS and text.isdecimal()]
         end = max(ends, default=0)
         if 0 < end - after.id <= _LARGEST:
-            with suppress(
-                OrchestratorError
-            ):  # whoever needs the commits reads them, and reports it
+            # After an error, each thread reads the commits itself and reports the error.
+            with suppress(OrchestratorError):
                 self._latest = after, next(self._log.read(after), None)
         with self._changed:
             self._end = max(self._end, end)
@@ -131,7 +130,10 @@ class Announcements:
         self._close_if_unused()
 
     def _ask(self, log: RowLog, after: Cursor) -> int:
-        """The last event, or what is known of it while the connection is in use; 0 if it is a position."""
+        """The number of the last event, as far as it is known; 0 if the log ends at the position.
+
+        While another thread uses the connection of ``log``, the log is not asked.
+        """
         known, begun = self._end, time.monotonic()
         end = log.last_event()
         if end is None:
@@ -144,7 +146,7 @@ class Announcements:
         return end if end != after.id else 0
 
     def latest(self, after: Cursor, last: int) -> Chunk | None:
-        """The commits after a position up to an event, if they are what was read last for all stores."""
+        """The commits after a position up to an event, if they are the last that were read for all stores."""
         position, chunk = self._latest
         return chunk if position == after and chunk is not None and chunk.end.id >= last else None
 
@@ -172,7 +174,7 @@ _known: WeakValueDictionary[tuple[BoardAddress, int], Announcements] = WeakValue
 
 
 def announcements(address: BoardAddress, board: int) -> Announcements:
-    """What all stores of a board share in this process."""
+    """The announcements that all stores of a board share in this process."""
     return _known.setdefault((address, board), Announcements(address, board))
 
 

@@ -8,7 +8,7 @@ from orchestrator.core.events import Recorded
 from orchestrator.core.store import Chunk, Cursor
 from orchestrator.stores.files.lines import Position, crc_of, decode_line, parse
 from orchestrator.stores.postgres.address import BoardAddress
-from orchestrator.stores.postgres.connection import Connection, Lost
+from orchestrator.stores.postgres.connection import Connection
 
 PAGE, PAGE_BYTES = 2000, 8 << 20
 """The most events that are read at once, and about the most bytes."""
@@ -23,7 +23,7 @@ _BACKWARD: LiteralString = """
     WHERE board = %s AND id < %s ORDER BY id DESC LIMIT %s
 """
 
-_HEAD: LiteralString = "SELECT head FROM orchestrator.boards WHERE id = $1"
+_HEAD: LiteralString = "SELECT head FROM orchestrator.boards WHERE id = %s"
 
 _ONE: LiteralString = "SELECT line FROM orchestrator.events WHERE board = %s AND id = %s"
 
@@ -53,11 +53,7 @@ class RowLog:
         with self._connection.turn(_BUSY) as is_free:
             if not is_free:
                 return None
-            try:
-                row = self._connection.quick(_HEAD, self._board)
-            except Lost:
-                row = self._connection.quick(_HEAD, self._board)
-            return int(row[0] or 0) if row else 0
+            return self._connection.value(_HEAD, (self._board,)) or 0
 
     def read(self, after: Cursor) -> Iterator[Chunk]:
         """The commits after a position.

@@ -46,9 +46,8 @@ class RowPresence:
         is_fresh = now - self._touched.get(agent, -_FRESH) < _FRESH
         if is_fresh or self._connection.is_replica:
             return
-        with suppress(
-            OrchestratorError
-        ):  # a heartbeat is a hint; no command may fail because of it
+        # A heartbeat is a hint: no command may fail because of it.
+        with suppress(OrchestratorError):
             self._connection.repeatable(
                 "INSERT INTO orchestrator.presence VALUES (%s, %s, clock_timestamp())"
                 " ON CONFLICT (board, agent) DO UPDATE SET seen_at = excluded.seen_at",
@@ -132,8 +131,8 @@ class RowDocuments:
         take_lock: Takes the lock if a command that runs without it changes a document.
 
     Attributes:
-        changes: The number of the connection, and of the changes when it got the lock last; zeros after a
-            change of its own.
+        changes: The number of the connection that took the lock last, and the number of changes at that time;
+            zeros after this store has changed a document.
     """
 
     def __init__(

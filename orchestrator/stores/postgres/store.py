@@ -80,8 +80,8 @@ without it. Each wrong guess doubles the number, because the command then folds 
 """
 
 _RECENT = 1.0
-"""Seconds after the last answer of the server in which a command may run without the lock, by the clock that
-goes on while a machine sleeps: the lock then brings the time of the board.
+"""Seconds after the last answer of the server in which a command may run without the lock. They are measured
+by a clock that does not stop while the machine sleeps. After a sleep, the lock brings the time of the board.
 """
 
 _FRESH = 1.0
@@ -131,7 +131,7 @@ _APPEND_ALONE: LiteralString = (
 )
 
 _FENCE: LiteralString = "UPDATE orchestrator.boards SET documents = documents + 1 WHERE id = %s"
-"""What makes an append without the lock fail if the server gets to it only now."""
+"""Makes an append without the lock fail if it reaches the server after this statement."""
 
 _CONFIRM: LiteralString = "UPDATE orchestrator.boards SET crc = crc WHERE id = %s"
 
@@ -233,7 +233,7 @@ class PostgresStore:
 
     @contextmanager
     def _turn(self, timeout: float) -> Iterator[float]:
-        """Let no other thread write in the block; gives the time at which the caller stops waiting."""
+        """Let no other thread write in the block; yield the time at which the wait for the lock ends."""
         if self._owner == threading.get_ident():
             raise RuntimeError("this thread holds the lock of the board already")
         deadline = time.monotonic() + timeout
@@ -571,7 +571,7 @@ class PostgresStore:
         return float("inf") if age is None else abs(age)
 
     def save_snapshot(self, data: bytes) -> None:
-        if not self._is_announced:  # who waits for the commit need not wait for the snapshot
+        if not self._is_announced:  # waiting programs need the commit, but not the snapshot
             self._connection.post(_ANNOUNCE, self._channel, self._head.id)
             self._is_announced = True
         self._connection.repeatable(
