@@ -58,7 +58,8 @@ class SnapshotSchedule:
             return self._light or self._store.snapshot_age() >= PAUSE
         if self._tail <= self._size * TAIL:
             return False
-        if self._store.snapshot_age() >= time.monotonic() - self._since:
+        # The clock of file times can be set back, the clock of this process is not.
+        if self._store.snapshot_age() + PAUSE >= time.monotonic() - self._since:
             return True
         self._begin_tail()  # another process has saved it
         return False

@@ -421,11 +421,14 @@ def test_a_one_shot_command_leaves_an_exact_snapshot_of_a_small_board(board: Orc
         assert decoded[0].event == number + 2
 
 
+@pytest.mark.parametrize("set_back", [0, 0.002], ids=["clock", "clock set back"])
 def test_a_large_snapshot_is_at_most_an_eighth_behind_and_who_opens_folds_the_tail(
-    board: Orchestrator, monkeypatch: pytest.MonkeyPatch
+    board: Orchestrator, monkeypatch: pytest.MonkeyPatch, set_back: float
 ):
     """A board of 1 MiB is slow to make, so the bound is lowered here."""
     monkeypatch.setattr(snapshot_schedule, "SMALL", 10_000)
+    age = board.engine.store.snapshot_age
+    monkeypatch.setattr(board.engine.store, "snapshot_age", lambda: age() - set_back)
     behind = set()
     for number in range(60):
         board.tasks.add("build", title=str(number))
