@@ -174,7 +174,8 @@ _VERSIONS: tuple[LiteralString, ...] = (
     """,
     # The trigger counts changes of documents by programs of an older version, too. An append takes the board
     # from the row that it moves, so the key that pointed there only cost time. A program that does not hold
-    # the lock calls `append_alone`: each of its statements sees what was committed before it began.
+    # the lock calls `append_alone`: each of its statements sees what was committed before it began. The query
+    # of `lines_from` is planned once in each connection, and no longer with each call.
     """
     CREATE FUNCTION orchestrator.count_change() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -200,6 +201,18 @@ _VERSIONS: tuple[LiteralString, ...] = (
                 RETURN NEXT _board;
             END IF;
         END IF;
+    END $$;
+    CREATE OR REPLACE FUNCTION orchestrator.lines_from(
+        _board integer, _first bigint, _most integer, _bytes bigint
+    ) RETURNS SETOF text LANGUAGE plpgsql STABLE AS $$
+    BEGIN
+        RETURN QUERY SELECT line FROM (
+            SELECT id, line, sum(octet_length(line)) OVER (ORDER BY id) - octet_length(line) AS before
+            FROM (
+                SELECT id, line FROM orchestrator.events
+                WHERE board = _board AND id >= _first ORDER BY id LIMIT _most
+            ) page
+        ) sized WHERE before <= _bytes ORDER BY id;
     END $$;
     """,
 )
