@@ -45,26 +45,32 @@ runpy.run_path("cli.py", run_name="__main__")
 def history(boards: Boards, *, quick: bool) -> Iterator[Figure]:
     """Open tasks with and without ten years of ended ones."""
     old, new = _board(boards, boards.many), _board(boards, 0)
-    command = ["cli.py", *_NEXT]
-    long, short = interleave(
-        5 if quick else 15, lambda: process(command, old), lambda: process(command, new)
-    )
-    what = f"`t next` with {OPEN:,} open and {boards.many:,} ended tasks, against no ended ones"
     files = os.listdir(f"{old}/state/cold")
     size = sum(os.path.getsize(f"{old}/state/cold/{name}") for name in files)
     parts = f"state.json {os.path.getsize(snapshot_of(old)) / 1e6:.1f} MB, {len(files)} cold files"
-    walls, bare = [run.wall for run in long], [run.wall for run in short]
-    yield Figure(
-        name="history",
-        what=f"{what}: whole process",
-        measured=ratio(walls, bare),
-        bound=1.3,
-        detail=f"{ms(walls)} against {ms(bare)}; {parts} of {size / 1e6:.0f} MB",
-    )
+    what = f"with {OPEN:,} open and {boards.many:,} ended tasks, against no ended ones"
+    rounds = 5 if quick else 15
+    for named, command, bare_command in (
+        ("`t next`", _NEXT, _NEXT),
+        ("`t show` of seven digits", _show(boards.many), _show(0)),
+    ):
+        long, short = interleave(
+            rounds,
+            lambda: process(["cli.py", *command], old),  # noqa: B023  called in this round
+            lambda: process(["cli.py", *bare_command], new),  # noqa: B023
+        )
+        walls, bare = [run.wall for run in long], [run.wall for run in short]
+        yield Figure(
+            name="history",
+            what=f"{named} {what}: whole process",
+            measured=ratio(walls, bare),
+            bound=1.3,
+            detail=f"{ms(walls)} against {ms(bare)}; {parts} of {size / 1e6:.0f} MB",
+        )
     most, least = _peak(old), _peak(new)
     yield Figure(
         name="history",
-        what=f"{what}: peak memory",
+        what=f"`t next` {what}: peak memory",
         measured=most / least,
         bound=1.2,
         detail=f"{most:.1f} MB against {least:.1f} MB",
@@ -83,6 +89,11 @@ def million(boards: Boards, *, quick: bool) -> Iterator[Figure]:  # noqa: ARG001
         unit=" MB",
         detail=f"state.json {os.path.getsize(snapshot_of(board)) / 1e6:.0f} MB",
     )
+
+
+def _show(first: int) -> list[str]:
+    """Show the first open task, which is named by a part of its id."""
+    return ["t", "show", task_id(first)[:7]]
 
 
 def _peak(board: str) -> float:

@@ -51,7 +51,7 @@ _decode = msgspec.json.Decoder(Snapshot).decode
 
 _WITH_UNKNOWN = 1000
 
-_LAYOUT = 8
+_LAYOUT = 9
 """Incremented when the fold keeps more of a log than before, so that older snapshots are not used."""
 
 

@@ -152,15 +152,16 @@ class ColdRun:
         at = (b"\n" + block).find(b"\n" + begin)  # where the line begins in the block
         return decode_line(block[at : block.index(b"\n", at)]) if at >= 0 else None
 
-    def scan(self, kind: str) -> Iterator[ColdLine]:
-        """The lines of a map, in the order of their keys."""
+    def scan(self, kind: str, begin: str) -> Iterator[ColdLine]:
+        """The lines of a map whose keys begin with a text, in the order of their keys."""
         _, firsts = self._index()
-        for number in range(max(0, bisect_right(firsts, (kind, "")) - 1), len(firsts)):
-            if firsts[number][0] > kind:
+        first = max(0, bisect_right(firsts, (kind, begin)) - 1)
+        for number, (other, key) in enumerate(firsts[first:], first):
+            if (other, key) > (kind, begin) and not (other == kind and key.startswith(begin)):
                 return
             for line in self._block(number).splitlines():
                 record = decode_line(line)
-                if record.kind == kind:
+                if record.kind == kind and record.key.startswith(begin):
                     yield record
 
     def lines(self) -> Iterator[tuple[ColdLine, bytes]]:

@@ -8,6 +8,7 @@ after the next snapshot was saved. So a crash at any time leaves a snapshot with
 
 from collections.abc import Callable, Iterator
 from heapq import merge
+from itertools import chain
 from typing import Any, get_args
 
 import msgspec
@@ -100,11 +101,11 @@ class ColdTree:
         for (run, _), page in zip(unread, pages, strict=True):
             run.take_page(hash, page)
 
-    def scan(self, kind: str) -> Iterator[ColdLine]:
-        """All records of a map, in any order."""
+    def scan(self, kind: str, begins: tuple[str, ...] = ("",)) -> Iterator[ColdLine]:
+        """The records of a map whose keys begin with one of some texts, in any order."""
         known = set()
         for run in reversed(self._runs):
-            for line in run.scan(kind):
+            for line in chain.from_iterable(run.scan(kind, begin) for begin in begins):
                 if line.key not in known:
                     known.add(line.key)
                     if not line.is_removal:

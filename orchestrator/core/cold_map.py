@@ -2,7 +2,7 @@
 
 Rules use it as any map: a record that is not in memory is read on the first look at it, and is an ordinary
 record of the map from then on. Iterating yields all records in the order in which they were added, cold ones
-included, so only :func:`current` is cheap on a board with a long history.
+included. On a board with a long history, only :func:`current` and :func:`keys_beginning` are cheap.
 """
 
 from collections.abc import (
@@ -57,8 +57,8 @@ class ColdRecords(Protocol):
     def find(self, kind: str, key: str) -> ColdLine | None:
         """The record of a key; None if there is none."""
 
-    def scan(self, kind: str) -> Iterable[ColdLine]:
-        """All records of a map, in any order."""
+    def scan(self, kind: str, begins: tuple[str, ...] = ("",)) -> Iterable[ColdLine]:
+        """The records of a map whose keys begin with one of some texts, in any order."""
 
 
 class MapPart(msgspec.Struct, omit_defaults=True):
@@ -215,6 +215,10 @@ class ColdMap(dict[K, V]):
         entries.sort(key=_order)
         return entries
 
+    def beginning(self, texts: tuple[str, ...]) -> Iterable[K]:
+        """The keys that begin with one of some texts; only their parts of the cold files are read."""
+        return [key for _, key, _ in self._entries(texts, with_values=False)]
+
     def clear(self) -> None:
         for key in list(self):
             del self[key]
@@ -248,23 +252,26 @@ class ColdMap(dict[K, V]):
 
     __hash__ = None
 
-    def _entries(self, *, with_values: bool = True) -> list[tuple[int, K, V | msgspec.Raw]]:
-        """Order, key and record, decoded or not, of all records in their order.
+    def _entries(
+        self, begins: tuple[str, ...] = ("",), *, with_values: bool = True
+    ) -> list[tuple[int, K, V | msgspec.Raw]]:
+        """Order, key and record, decoded or not, of records in their order.
 
         Args:
+            begins: What their keys begin with.
             with_values: If not, the cold records are left empty, which takes a tenth of the memory.
         """
         entries: list[tuple[int, K, V | msgspec.Raw]] = []
         empty = msgspec.Raw()
         try:
-            for line in self._records.scan(self.kind) if self._records is not None else ():
+            for line in self._records.scan(self.kind, begins) if self._records is not None else ():
                 key = self._key(line.key)
                 if not dict.__contains__(self, key) and key not in self.gone:
                     entries.append((line.order, key, line.value if with_values else empty))
         except ColdDamage as error:
             self._restore(error)
             entries = []
-        entries += self.hot()
+        entries += (entry for entry in self.hot() if str(entry[1]).startswith(begins))
         entries.sort(key=_order)
         return entries
 
@@ -334,6 +341,13 @@ class _Items(ItemsView[K, V], Reversible[tuple[K, V]]):
 def current(records: Mapping[Any, V]) -> Iterable[V]:
     """The records that are in memory, in the order of the map; those with open work always are."""
     return records.current() if isinstance(records, ColdMap) else records.values()
+
+
+def keys_beginning(records: Mapping[str, Any], texts: tuple[str, ...]) -> Iterable[str]:
+    """The keys of a map that begin with one of some texts."""
+    if isinstance(records, ColdMap):
+        return records.beginning(texts)
+    return (key for key in records if key.startswith(texts))
 
 
 def spans_of(orders: Iterable[int]) -> list[int]:

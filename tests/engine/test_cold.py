@@ -3,6 +3,7 @@
 import base64
 import errno
 import functools
+import io
 import itertools
 import os
 import zlib
@@ -33,6 +34,7 @@ from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.store import FilePart, OpenFiles, Store
 from orchestrator.core.transaction import Transaction
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
+from orchestrator.integrations import import_beads
 from orchestrator.maintenance import doctor
 from orchestrator.planning.attention import attention
 from orchestrator.planning.critical_path import longest_chain
@@ -267,8 +269,9 @@ class Lines:
     def find(self, _: str, key: str) -> ColdLine | None:
         return self.lines.get(key)
 
-    def scan(self, _: str) -> list[ColdLine]:
-        return sorted(self.lines.values(), key=lambda line: line.key)
+    def scan(self, _: str, begins: tuple[str, ...] = ("",)) -> list[ColdLine]:
+        lines = (line for line in self.lines.values() if line.key.startswith(begins))
+        return sorted(lines, key=lambda line: line.key)
 
 
 def cooled(records: dict[int, list[int]], chosen: set[int]) -> ColdMap[int, list[int]]:
@@ -317,6 +320,7 @@ def test_a_map_with_cold_records_is_the_dict_that_it_was(
         [*(cold | {}).items()] == [*({} | cold).items()] == [*zip(cold, cold.values(), strict=True)]
     )
     assert (repr(cold), [*cold.keys()]) == (repr(plain), [*plain])
+    assert cold.beginning(("1", "2")) == [key for key in plain if str(key).startswith(("1", "2"))]
 
 
 def test_a_map_with_all_records_in_memory_reads_no_file(monkeypatch: pytest.MonkeyPatch):
@@ -778,6 +782,71 @@ def test_a_search_for_a_missing_key_reads_a_short_page_of_each_file_and_no_index
             assert line is not None
             assert bytes(line.value) == run.encode(key)
         assert [*found.damages()] == []
+
+
+def test_keys_that_begin_with_a_text_are_found_without_reading_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Also keys that were removed since or added again, and those of other maps that begin alike."""
+    files = MemoryStore().cold
+    assert files is not None
+    keys = [f"{number * 2654435761 % 2**32:08x}" for number in range(20_000)]
+    runs = []
+    for begin in range(0, len(keys), 5000):
+        lines = [("tasks", key, run.encode(["tasks", key, 1, key])) for key in keys[begin:][:5000]]
+        lines += [
+            (kind, key, run.encode([kind, key, 1, 0])) for kind, key, _ in lines for kind in "sv"
+        ]
+        lines += [("tasks", key, run.encode(["tasks", key])) for key in keys[: begin // 2 : 2]]
+        data, name = run.pack(sorted(lines), str(begin))
+        files.write(name.name, data)
+        runs.append(name)
+    opened = Parts(files.open(files.names()))
+    monkeypatch.setattr(files, "open", lambda _: opened)
+    found = tree.ColdTree(files, tree.ColdPart(runs, {}))
+    left = {*keys} - {*keys[:7500:2]}
+    for texts in [("0",), ("fff",), (keys[3],), ("a1", "a", "zz"), ("-", "5e"), ("",)]:
+        opened.read_parts.clear()
+        lines_found = [line.key for line in found.scan("tasks", texts)]
+        assert sorted(lines_found) == sorted(key for key in left if key.startswith(texts))
+        if texts == ("fff",):
+            blocks = [part for part in opened.read_parts if part.offset < runs[0].index]
+            assert len(blocks) <= 4 * 2, "at most two blocks of each file"
+
+
+def test_the_first_digits_of_an_id_name_the_same_task_when_it_is_cold(memory_path: Path):
+    """With the prefix of a workstream, of another tracker, and with none; archived and deleted ones, too."""
+    with cold_at_once():
+        orc = Orchestrator(new_store(memory_path / "b"), now=SettableClock())
+        for name, prefix in (("plain", ""), ("build", "be"), ("docs", "cab")):
+            orc.workstreams.create(name, prefix=prefix)
+        orc.workstreams.edit("docs", prefix="")
+        ids = [orc.tasks.add(name, title=name).id for name in ("plain", "build", "docs") * 6]
+        imported = ("bd-a1b2", "other-be-a1c3", "bad-a1", "be-a1b2.more", "cab-1", "abc-0abc")
+        lines = (msgspec.json.encode({"id": id, "title": id}) for id in imported)
+        import_beads(orc.engine, io.BytesIO(b"\n".join(lines)))
+        ids += imported
+        for number, task in enumerate(ids):
+            orc.tasks.cancel(task)
+            if number % 5 == 1:
+                orc.tasks.archive([task])
+            elif number % 7 == 2:
+                orc.tasks.delete([task])
+        orc.tasks.add("plain", title="last")
+        orc.engine.save()
+        texts = {task[begin:end] for task in ids for begin in range(5) for end in range(2, 12)}
+        colds, hots = again(orc), plain(orc)
+
+        def named(board: Orchestrator, text: str) -> str:
+            try:
+                return board.tasks.get(text).id
+            except OrchestratorError as error:
+                return str(error)
+
+        assert isinstance(colds.engine.read().tasks.tasks, ColdMap)
+        for text in sorted(texts):
+            assert named(colds, text) == named(hots, text), text
+        assert named(colds, "a1b") == named(colds, "bd-a1b2") == "bd-a1b2"
 
 
 @pytest.mark.parametrize("piece", [1, 7, 64, 1000, 1 << 20])

@@ -12,6 +12,7 @@ from msgspec.structs import force_setattr, replace
 from orchestrator.core.events import Recorded
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.facts import TaskFacts
+from orchestrator.domain.tasks.ids import prefix_of
 from orchestrator.domain.tasks.records import ENDED, HELD, ArchivedTask, Task, TaskSlice
 from orchestrator.domain.tasks.relations import NO_CHILDREN, Progress
 
@@ -31,13 +32,16 @@ def add_task(state: State, task: Task) -> None:
     if task.needs or task.needs_failure_of or task.parent is not None or task.gate is not None:
         link(state, task)
         task = kept_back(state, task)
-    state.tasks.tasks[task.id] = task
+    tasks = state.tasks
+    tasks.tasks[task.id] = task
+    if prefix := prefix_of(task.id):
+        tasks.prefixes[prefix] = tasks.prefixes.get(prefix, 0) + 1
     if "schedule" in state.__dict__:
         state.schedule.task_changed(None, task)
     if task.signals:
-        _update_signals(state.tasks, task, append_to)
+        _update_signals(tasks, task, append_to)
     if task.links:
-        _update_links(state.tasks, task, append_to)
+        _update_links(tasks, task, append_to)
     _count(state, task, None)
 
 

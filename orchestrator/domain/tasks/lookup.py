@@ -5,10 +5,12 @@ from itertools import chain
 
 from orchestrator.core import names
 from orchestrator.core.calls import check_list
+from orchestrator.core.cold_map import keys_beginning
 from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.transaction import Committed, Transaction
 from orchestrator.domain.state import State
 from orchestrator.domain.tasks.events import RENEWED, TaskAdded, TaskEvent
+from orchestrator.domain.tasks.ids import DIGITS, SHORTEST, USUAL, begins
 from orchestrator.domain.tasks.records import STATUSES, Task
 
 
@@ -45,11 +47,13 @@ def resolve_ever(state: State, text: str) -> str:
     fits: list[str] = []
     if len(head) >= 3:
         tasks = state.tasks
-        ids = chain(tasks, tasks.archived)
+        texts = (head, *(f"{prefix}-{head}" for prefix in tasks.prefixes))
         fits = [
             task_id
-            for task_id in ids
-            if _begins(task_id, head) and "." not in task_id and task_id not in tasks.deleted
+            for task_id in chain.from_iterable(
+                keys_beginning(records, texts) for records in (tasks.tasks, tasks.archived)
+            )
+            if begins(task_id, head) and "." not in task_id and task_id not in tasks.deleted
         ]
     if len(fits) > 1:
         raise Refused(
@@ -65,15 +69,6 @@ def resolve_ever(state: State, text: str) -> str:
         code="task_not_found",
         hint="`t list` shows the tasks of a workstream with their ids.",
     )
-
-
-def _begins(task_id: str, head: str) -> bool:
-    """Whether an id, or its digits behind the prefix of a workstream, begins with a text."""
-    prefix, dash, digits = task_id.rpartition("-")
-    if dash and _SHORTEST <= len(digits) <= _USUAL and {*digits} <= {*_DIGITS}:
-        has_digits = len(head) >= len(prefix) + 4
-        return digits.startswith(head) or (has_digits and task_id.startswith(head))
-    return task_id.startswith(head)
 
 
 def nearest(state: State, text: str) -> str:
@@ -97,15 +92,9 @@ def _slips(text: str) -> Iterator[str]:
         head, tail = text[:i], text[i:]
         yield head + tail[1:]
         yield head + tail[1:2] + tail[:1] + tail[2:]
-        for digit in _DIGITS:
+        for digit in DIGITS:
             yield head + digit + tail[1:]
             yield head + digit + tail
-
-
-_DIGITS = "0123456789abcdef"
-
-_USUAL, _SHORTEST = 8, 4
-"""How many digits an id has, and how many behind a prefix while those are not taken."""
 
 
 def resolve_all(state: State, texts: Iterable[str]) -> tuple[str, ...]:
@@ -142,9 +131,9 @@ def new_id(tx: Transaction[State], workstream: str) -> str:
     """Return a random id that no task has or had; behind the prefix of the workstream it is short."""
     stream = tx.state.workstreams.get(workstream)
     prefix = stream.prefix if stream is not None else ""
-    begin, length = (f"{prefix}-", _SHORTEST) if prefix else ("", _USUAL)
+    begin, length = (f"{prefix}-", SHORTEST) if prefix else ("", USUAL)
     while exists(tx.state, task_id := begin + tx.random_id()[:length]):
-        length = min(length + 1, _USUAL)
+        length = min(length + 1, USUAL)
     return task_id
 
 
