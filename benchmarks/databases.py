@@ -20,7 +20,7 @@ from benchmarks.mutations import MUTATIONS, VERBS, Worker
 from benchmarks.racing import RACERS, TASKS, Race, race
 from orchestrator import Orchestrator
 from orchestrator.maintenance.copying import copy_board
-from orchestrator.stores.postgres import store
+from orchestrator.stores.postgres import sole_writer
 from tests.postgres_server import Server, is_here, running
 
 PROCESSES, THREADS = 4, 50
@@ -143,7 +143,7 @@ def racing(boards: Boards, *, quick: bool) -> Iterator[Figure]:
 
 def _always_lock() -> None:
     """Let no command of this process leave out the lock."""
-    store._ALONE = 1 << 60
+    sole_writer.ALONE = 1 << 60
 
 
 def waking(boards: Boards, *, quick: bool) -> Iterator[Figure]:

@@ -31,8 +31,7 @@ from orchestrator.core.errors import (
 from orchestrator.core.store import START, Chunk
 from orchestrator.interfaces.cli.main import main
 from orchestrator.stores.files.lines import crc_of
-from orchestrator.stores.postgres import PostgresStore, address, log, schema
-from orchestrator.stores.postgres import store as module
+from orchestrator.stores.postgres import PostgresStore, address, log, schema, sole_writer
 from orchestrator.stores.postgres.connection import Lost
 from tests.postgres_faults import break_all, lose_answer, sent_by, sent_on
 from tests.postgres_server import Server, running
@@ -257,7 +256,7 @@ def test_a_command_costs_three_messages_also_if_others_have_written_meanwhile(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock, which brings the new events; the commit; the release, which announces the commit."""
-    monkeypatch.setattr(module, "_ALONE", 1 << 60)
+    monkeypatch.setattr(sole_writer, "ALONE", 1 << 60)
     # A slow machine would save a snapshot and a heartbeat too.
     monkeypatch.setattr(snapshot_schedule, "PAUSE", 3600.0)
     monkeypatch.setattr("orchestrator.stores.postgres.rows._FRESH", 3600.0)

@@ -18,7 +18,7 @@ from orchestrator.core.store import START
 from orchestrator.core.transaction import Transaction
 from orchestrator.domain.state import State
 from orchestrator.snapshot_schedule import SnapshotSchedule
-from orchestrator.stores.postgres import PostgresStore, schema
+from orchestrator.stores.postgres import PostgresStore, schema, sole_writer
 from orchestrator.stores.postgres import store as module
 from orchestrator.stores.postgres.connection import Lost
 from tests.postgres_faults import break_all, lose_answer, sent_by
@@ -37,7 +37,7 @@ def store_of(orc: Orchestrator) -> PostgresStore:
 @pytest.fixture
 def orc(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Orchestrator]:
     """A board with two open tasks, whose program writes alone; a slow machine does not change that."""
-    monkeypatch.setattr(module, "_ALONE", 2)
+    monkeypatch.setattr(sole_writer, "ALONE", 2)
     monkeypatch.setattr(module, "_RECENT", 3600.0)
     monkeypatch.setattr(snapshot_schedule, "PAUSE", 3600.0)
     monkeypatch.setattr("orchestrator.stores.postgres.rows._FRESH", 3600.0)
@@ -94,6 +94,23 @@ def test_after_each_wrong_guess_twice_as_many_commands_use_the_lock_as_after_the
         assert steps == [WITHOUT, *[WITH] * (count + 1), WITHOUT]
 
 
+def test_after_as_many_right_guesses_half_as_many_commands_use_the_lock(
+    orc: Orchestrator, other: Orchestrator
+) -> None:
+    sent = sent_by(store_of(orc))
+    steps = []
+    for rights in 1, 8, 1:
+        other.tasks.add("build", title="of another")
+        sent.clear()
+        orc.tasks.add("build", title="the guess is wrong")
+        while WITHOUT not in sent[-2]:
+            orc.tasks.add("build", title="more")
+        steps.append(sum(WITH in query for query in sent))
+        for _ in range(rights - 1):
+            orc.tasks.add("build", title="more")
+    assert steps == [5, 9, 9]
+
+
 def test_a_program_that_has_not_heard_from_the_server_for_a_while_uses_the_lock(
     orc: Orchestrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,7 +154,7 @@ def test_a_refusal_that_is_not_true_any_more_is_not_said(
     other.tasks.claim(first)
     with pytest.raises(Refused):
         orc.tasks.claim(first)
-    monkeypatch.setattr(module, "_ALONE", 0)
+    monkeypatch.setattr(sole_writer, "ALONE", 0)
     other.tasks.release(first)
     assert orc.tasks.claim(first).assigned_to == "ann"
 
@@ -232,7 +249,7 @@ def test_documents_are_written_under_the_lock(
     orc: Orchestrator, other: Orchestrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the next command takes it too: the number of their changes comes with the lock."""
-    monkeypatch.setattr(module, "_ALONE", 0)
+    monkeypatch.setattr(sole_writer, "ALONE", 0)
     other.knowledge.write("plan", "of another")
     sent = sent_by(store_of(orc))
     for text in "one", "two":
@@ -279,7 +296,7 @@ def test_the_lock_ends_with_the_commit_if_no_effect_follows(
     orc: Orchestrator, other: Orchestrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next writer does not wait until this program has received its answer and released the lock."""
-    monkeypatch.setattr(module, "_ALONE", 1 << 60)
+    monkeypatch.setattr(sole_writer, "ALONE", 1 << 60)
     free, release = list[bool](), store_of(orc)._release
 
     def look() -> None:
@@ -330,7 +347,7 @@ def test_a_snapshot_is_saved_under_the_lock_as_often_as_otherwise(
 def test_a_snapshot_that_becomes_due_during_the_commit_waits_for_the_next_lock(
     orc: Orchestrator, monkeypatch: pytest.MonkeyPatch, alone: int
 ) -> None:
-    monkeypatch.setattr(module, "_ALONE", alone)
+    monkeypatch.setattr(sole_writer, "ALONE", alone)
     due = iter((False, True, True, True))
     monkeypatch.setattr(SnapshotSchedule, "is_due", property(lambda _schedule: next(due)))
     sent = sent_by(store_of(orc))
@@ -432,7 +449,7 @@ def test_after_a_sleep_of_the_machine_a_command_asks_for_the_time_with_the_lock(
 ) -> None:
     """The monotonic clock of a process stands still meanwhile."""
     monkeypatch.undo()
-    monkeypatch.setattr(module, "_ALONE", 2)
+    monkeypatch.setattr(sole_writer, "ALONE", 2)
     orc.tasks.add("build", title="before")
     sent = sent_by(store_of(orc))
     now = time.time
@@ -484,7 +501,7 @@ def test_threads_that_all_believe_to_be_alone_take_each_task_once(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hardest case: every thread first tries each command without the lock."""
-    monkeypatch.setattr(module, "_ALONE", 0)
+    monkeypatch.setattr(sole_writer, "ALONE", 0)
     monkeypatch.setattr(module, "_RECENT", 3600.0)
     with Orchestrator.open(url) as orc:
         orc.workstreams.create("build")

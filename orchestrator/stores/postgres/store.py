@@ -61,6 +61,7 @@ from orchestrator.stores.postgres.rows import (
     RowDocuments,
     RowPresence,
 )
+from orchestrator.stores.postgres.sole_writer import SoleWriter
 
 _LONGEST_NAME = 63
 """The length to which PostgreSQL cuts the name of a program."""
@@ -73,11 +74,6 @@ _AGAIN = 0.2
 
 _KEPT = 100
 """The most events of a page that are kept: who follows the log asks for what it has just read."""
-
-_ALONE = 8
-"""How many times in a row the lock must have brought no commit of another program before a command runs
-without it. Each wrong guess doubles the number, because the command then folds the log again.
-"""
 
 _RECENT = 1.0
 """Seconds after the last answer of the server in which a command may run without the lock. They are measured
@@ -184,8 +180,7 @@ class PostgresStore:
         self._may_hold = False
         self._keeps_lock = True
         self._presumes = False
-        self._alone_for = 0
-        self._wrong_guesses = 0
+        self._sole_writer = SoleWriter()
         self._answered_at = float("-inf")
         self._holder = ""
         self._head = START
@@ -250,10 +245,10 @@ class PostgresStore:
                 self._threads.release()
 
     def without_lock(self, command: str, timeout: float) -> AbstractContextManager[None] | None:
-        is_alone = self._alone_for >= _ALONE << self._wrong_guesses
         is_recent = 0 <= time.time() - self._answered_at < _RECENT
         is_known = self._seen == self._head and self._documents.changes[0] == self._locked_on
-        return self._presuming(command, timeout) if is_alone and is_recent and is_known else None
+        is_likely = self._sole_writer.is_likely and is_recent and is_known
+        return self._presuming(command, timeout) if is_likely else None
 
     @contextmanager
     def _presuming(self, command: str, timeout: float) -> Iterator[None]:
@@ -295,7 +290,7 @@ class PostgresStore:
             known = self._head, self._documents.changes
             self._take_lock()
             if (self._head, self._documents.changes) != known:
-                self._wrong_guesses += 1
+                self._sole_writer.note_wrong()
                 raise Outdated
             self._presumes = False
 
@@ -335,7 +330,7 @@ class PostgresStore:
         self._set_clock(float(seconds or 0))
         self._saved = self._asked - abs(float(snapshot_age or "inf"))
         self._answered_at = time.time()
-        self._alone_for = 0 if lines else self._alone_for + 1
+        self._sole_writer.note_lock(is_alone=not lines)
         self._owner = threading.get_ident()
         since = clock.timestamp(time.time())
         self._holder = f"thread {self._owner} (`{command}`), since {since}"
@@ -465,8 +460,9 @@ class PostgresStore:
         if self._presumes:
             known = (schema.WRITERS, schema.VERSION, self._documents.changes[1])
             if not self._connection.quick(_APPEND_ALONE, *values, *known):
-                self._wrong_guesses += 1
+                self._sole_writer.note_wrong()
                 raise Outdated
+            self._sole_writer.note_right()
         else:
             if not self._keeps_lock:
                 statement, values = _APPEND_AND_UNLOCK, (*values, schema.WRITERS)

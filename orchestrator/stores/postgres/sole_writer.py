@@ -1,0 +1,39 @@
+"""Whether a program is likely to be the only writer of a board, so that it can leave out the lock."""
+
+ALONE = 8
+"""How many times in a row the lock must have brought no commit of another program before a command runs
+without it. Each wrong guess doubles the number, because the command then folds the log again. As many right
+guesses in a row halve it again.
+"""
+
+
+class SoleWriter:
+    """What the locks and the guesses of a program have shown so far."""
+
+    def __init__(self) -> None:
+        self._alone_for = 0
+        self._wrong = 0
+        self._right = 0
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether no other program is likely to write."""
+        return self._alone_for >= self._needed
+
+    @property
+    def _needed(self) -> int:
+        return ALONE << self._wrong
+
+    def note_lock(self, *, is_alone: bool) -> None:
+        """Note whether the lock brought no commit of another program."""
+        self._alone_for = self._alone_for + 1 if is_alone else 0
+
+    def note_wrong(self) -> None:
+        """Note that another program wrote, or may have written, while this one had left out the lock."""
+        self._wrong, self._right = self._wrong + 1, 0
+
+    def note_right(self) -> None:
+        """Note that no other program wrote."""
+        self._right += 1
+        if self._wrong and self._right >= self._needed:
+            self._wrong, self._right = self._wrong - 1, 0
