@@ -120,6 +120,16 @@ def test_a_program_that_has_not_heard_from_the_server_for_a_while_uses_the_lock(
     assert WITH in sent[0]
 
 
+def test_a_clock_that_is_set_back_a_little_brings_no_lock(
+    orc: Orchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = sent_by(store_of(orc))
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() - 0.5)
+    orc.tasks.add("build", title="more")
+    assert WITHOUT in sent[0]
+
+
 def test_a_task_that_another_program_has_taken_meanwhile_is_not_given_again(
     orc: Orchestrator, other: Orchestrator
 ) -> None:

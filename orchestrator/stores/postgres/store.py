@@ -245,7 +245,7 @@ class PostgresStore:
                 self._threads.release()
 
     def without_lock(self, command: str, timeout: float) -> AbstractContextManager[None] | None:
-        is_recent = 0 <= time.time() - self._answered_at < _RECENT
+        is_recent = abs(time.time() - self._answered_at) < _RECENT
         is_known = self._seen == self._head and self._documents.changes[0] == self._locked_on
         is_likely = self._sole_writer.is_likely and is_recent and is_known
         return self._presuming(command, timeout) if is_likely else None
