@@ -6,6 +6,7 @@ import functools
 import io
 import itertools
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -694,7 +695,7 @@ def test_a_snapshot_of_the_layout_before_cold_records_is_folded_anew(memory_path
     orc = board_of(store)
     data = saved_bytes(store)
     body = data[snapshot._HEAD_LENGTH :].replace(b'"cold": null,\n  ', b"")
-    body = body.replace(b'"format": 9', b'"format": 8')
+    body = re.sub(rb'"format": [0-9]+', b'"format": 8', body, count=1)
     assert (snapshot._HEAD % 0)[:5] == data[:5]
     store.save_snapshot(snapshot._HEAD % zlib.crc32(body) + body)
     assert answers(again(orc)) == answers(plain(orc))
