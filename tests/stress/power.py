@@ -16,6 +16,7 @@ What it does not show: disks that lie about flushes, or that write a sector only
 the disk counts as being on it, so a flush that is missing behind a write is not seen.
 """
 
+import gc
 import json
 import os
 import random
@@ -85,6 +86,7 @@ def mounted(image: Path, *, kind: str) -> Iterator[Path]:
         try:
             yield point
         finally:
+            gc.collect()  # a board keeps its lock file open until it is collected
             for _ in range(50):
                 if (
                     subprocess.run(
@@ -146,33 +148,37 @@ class Crash:
 
     def judge(self, kind: str) -> tuple[int, list[str]]:
         """The number of lost acknowledged events, and the other violations."""
-        wrong = []
         with mounted(self.copy, kind=kind) as point:
-            board = point / "board"
-            numbers: set[int] = set()
-            try:
-                orc = Orchestrator.open(board, timeout=5)
-                orc.events.log("after", "counted", n=0)
-                fold = State()
-                for chunk in orc.engine.store.read(START):
-                    fold.fold(chunk.events)
-                    numbers |= {record.id for record in chunk.events if record.agent != "after"}
-                if repr(fold) != repr(orc.engine.read()):
-                    wrong.append("the state is not the fold of the log")
-                if (status := examine(orc.engine, fix=True).status) == 4:
-                    wrong.append(f"the doctor says {status}")
-                if examine(orc.engine).status:
-                    wrong.append("something is left to fix after `doctor --fix`")
-                orc.close()
-                del orc
-            except OrchestratorError as error:
-                wrong.append(f"{error.code}: {error.message}")
-                for line in (board / "state/events.jsonl").read_bytes().split(b"\n"):
-                    try:
-                        numbers.add(json.loads(line)["id"])
-                    except ValueError:
-                        continue
+            numbers, wrong = _read(point / "board")
         return len(self.acknowledged - numbers), wrong
+
+
+def _read(board: Path) -> tuple[set[int], list[str]]:
+    """The numbers of the events of a board, and what is wrong with it."""
+    numbers: set[int] = set()
+    wrong = []
+    try:
+        orc = Orchestrator.open(board, timeout=5)
+        orc.events.log("after", "counted", n=0)
+        fold = State()
+        for chunk in orc.engine.store.read(START):
+            fold.fold(chunk.events)
+            numbers |= {record.id for record in chunk.events if record.agent != "after"}
+        if repr(fold) != repr(orc.engine.read()):
+            wrong.append("the state is not the fold of the log")
+        if (status := examine(orc.engine, fix=True).status) == 4:
+            wrong.append(f"the doctor says {status}")
+        if examine(orc.engine).status:
+            wrong.append("something is left to fix after `doctor --fix`")
+        orc.close()
+    except OrchestratorError as error:
+        wrong.append(f"{error.code}: {error.message}")
+        for line in (board / "state/events.jsonl").read_bytes().split(b"\n"):
+            try:
+                numbers.add(json.loads(line)["id"])
+            except ValueError:
+                continue
+    return numbers, wrong
 
 
 @contextmanager
