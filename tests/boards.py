@@ -19,6 +19,7 @@ from orchestrator.core.transaction import Transaction
 from orchestrator.domain.merges import queue
 from orchestrator.domain.merges.records import Proposal
 from orchestrator.domain.state import State
+from orchestrator.domain.tasks.ids import prefix_of
 from orchestrator.domain.tasks.ready_queue import HeldResource, Schedule
 from orchestrator.domain.tasks.records import ENDED, Task, rank_of
 from orchestrator.domain.tasks.relations import Progress
@@ -168,6 +169,8 @@ def check_derived(state: State) -> None:
         assert task.held == any(map(_keeps_children, _open_parents(state, task))), task.id
         assert task.waiting == _waits_for_children(state, task), task.id
         assert (task.progress or Progress(0, 0, 0)) == _progress(state, task), task.id
+    prefixes = map(prefix_of, (*state.tasks, *state.tasks.archived))
+    assert {*filter(None, prefixes)} <= state.tasks.prefixes.keys()
     for root, steps in state.workflows.steps.items():
         if not state.tasks.archived.keys() & steps:
             work = [
