@@ -1,6 +1,5 @@
 """When ``state.json`` is written: after each commit of a small board, sometimes for a large one."""
 
-import time
 from collections.abc import Iterable
 
 from orchestrator.core.events import Recorded
@@ -58,12 +57,11 @@ class SnapshotSchedule:
             return self._light or self._store.snapshot_age() >= PAUSE
         if self._tail <= self._size * TAIL:
             return False
-        # The clock of file times can be set back, the clock of this process is not.
-        if self._store.snapshot_age() + PAUSE >= time.monotonic() - self._since:
+        if self._store.snapshot_mark() == self._mark:
             return True
         self._begin_tail()  # another process has saved it
         return False
 
     def _begin_tail(self) -> None:
-        self._since = time.monotonic()
+        self._mark = None if self.is_small else self._store.snapshot_mark()
         self._tail = 0

@@ -485,6 +485,9 @@ class Store(Protocol):
     def snapshot_age(self) -> float:
         """Seconds since any process saved the snapshot; infinite if none did."""
 
+    def snapshot_mark(self) -> object:
+        """A value that is another one after any process has saved the snapshot; None if none did."""
+
     def save_snapshot(self, data: bytes) -> None:
         """Replace the snapshot, whole or not at all."""
 

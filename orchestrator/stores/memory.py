@@ -248,6 +248,9 @@ class MemoryStore:
     def snapshot_age(self) -> float:
         return time.monotonic() - self._snapshot_time
 
+    def snapshot_mark(self) -> object:
+        return self._snapshot_time if self._snapshot is not None else None
+
     def save_snapshot(self, data: bytes) -> None:
         self._snapshot = bytes(data)
         self._snapshot_time = time.monotonic()

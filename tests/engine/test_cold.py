@@ -34,6 +34,7 @@ from orchestrator.core.cold_map import ColdLine, ColdMap, MapPart, spans_of
 from orchestrator.core.errors import NotFound, Refused
 from orchestrator.core.store import FilePart, OpenFiles, Store
 from orchestrator.core.transaction import Transaction
+from orchestrator.domain.tasks import lookup
 from orchestrator.domain.workflows.compiled import CompiledFormula, CompiledStep
 from orchestrator.integrations import import_beads
 from orchestrator.maintenance import doctor
@@ -815,8 +816,12 @@ def test_keys_that_begin_with_a_text_are_found_without_reading_the_others(
             assert len(blocks) <= 4 * 2, "at most two blocks of each file"
 
 
-def test_the_first_digits_of_an_id_name_the_same_task_when_it_is_cold(memory_path: Path):
+@pytest.mark.parametrize("few", [20, 0], ids=["few prefixes", "many prefixes"])
+def test_the_first_digits_of_an_id_name_the_same_task_when_it_is_cold(
+    memory_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
+):
     """With the prefix of a workstream, of another tracker, and with none; archived and deleted ones, too."""
+    monkeypatch.setattr(lookup, "_FEW", few)
     with cold_at_once():
         orc = Orchestrator(new_store(memory_path / "b"), now=SettableClock())
         for name, prefix in (("plain", ""), ("build", "be"), ("docs", "cab")):

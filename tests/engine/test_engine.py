@@ -1,5 +1,6 @@
 """The engine: atomic commits, snapshots that may be deleted, earlier states, damage."""
 
+import itertools
 import json
 import os
 import shutil
@@ -440,6 +441,32 @@ def test_a_large_snapshot_is_at_most_an_eighth_behind_and_who_opens_folds_the_ta
         assert len(again(board).tasks.all()) == number + 1
     assert 0 in behind
     assert max(behind) > 1
+
+
+def test_processes_that_take_turns_write_a_large_snapshot_once_for_each_eighth(
+    board: Orchestrator, monkeypatch: pytest.MonkeyPatch
+):
+    """However fast the log grows."""
+    monkeypatch.setattr(snapshot_schedule, "SMALL", 10_000)
+    sizes: list[int] = []
+    save = FileStore.save_snapshot
+
+    def noted(store: FileStore, data: bytes) -> None:
+        sizes.append(len(data))
+        save(store, data)
+
+    monkeypatch.setattr(FileStore, "save_snapshot", noted)
+    for number in range(50):
+        board.tasks.add("build", title=str(number))
+    board.engine.save()
+    others = [again(board) for _ in range(6)]
+    for other in others:
+        other.status()
+    sizes.clear()
+    for number in range(200):
+        others[number % 6].tasks.add("build", title=str(number))
+    assert len(sizes) > 5
+    assert all(new > 1.1 * old for old, new in itertools.pairwise(sizes))
 
 
 # Requests

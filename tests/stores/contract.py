@@ -1,5 +1,6 @@
 """The contract of every store. A test module inherits :class:`StoreContract` and provides its store."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -313,6 +314,15 @@ class StoreContract:
         before = time.time() - 1
         store.save_snapshot(b"2")
         assert 0 <= store.snapshot_age() <= time.time() - before
+
+    def test_the_mark_of_the_snapshot_changes_when_it_is_saved(self, store: Store) -> None:
+        marks = [store.snapshot_mark()]
+        assert marks == [None]
+        for _ in range(3):
+            store.save_snapshot(b"the same")
+            marks.append(store.snapshot_mark())
+            assert store.snapshot_mark() == marks[-1]
+        assert all(before != after for before, after in itertools.pairwise(marks))
 
     def test_presence_is_the_time_of_the_last_touch(self, store: Store) -> None:
         assert store.presence.seen() == {}

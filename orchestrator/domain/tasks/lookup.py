@@ -13,6 +13,9 @@ from orchestrator.domain.tasks.events import RENEWED, TaskAdded, TaskEvent
 from orchestrator.domain.tasks.ids import DIGITS, SHORTEST, USUAL, begins
 from orchestrator.domain.tasks.records import STATUSES, Task
 
+_FEW = 20
+"""The most prefixes of ids for each of which a part of the cold files is read; for more, all of it is."""
+
 
 def exists(state: State, task_id: str) -> bool:
     """Whether a task of this id exists or existed."""
@@ -47,7 +50,9 @@ def resolve_ever(state: State, text: str) -> str:
     fits: list[str] = []
     if len(head) >= 3:
         tasks = state.tasks
-        texts = (head, *(f"{prefix}-{head}" for prefix in tasks.prefixes))
+        texts: tuple[str, ...] = ("",)
+        if len(tasks.prefixes) <= _FEW:
+            texts = (head, *(f"{prefix}-{head}" for prefix in tasks.prefixes))
         fits = [
             task_id
             for task_id in chain.from_iterable(

@@ -133,6 +133,13 @@ class FileStore:
         except OSError:
             return float("inf")
 
+    def snapshot_mark(self) -> object:
+        try:
+            status = os.lstat(self._snapshot)
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
     def save_snapshot(self, data: bytes) -> None:
         disk.replace(self._snapshot, data)
 

@@ -175,7 +175,8 @@ _VERSIONS: tuple[LiteralString, ...] = (
     # The trigger counts changes of documents by programs of an older version, too. An append takes the board
     # from the row that it moves, so the key that pointed there only cost time. A program that does not hold
     # the lock calls `append_alone`: each of its statements sees what was committed before it began. The query
-    # of `lines_from` is planned once in each connection, and no longer with each call.
+    # of `lines_from` is planned once in each connection, and no longer with each call. A plan that was made
+    # while the table was small would read all of it later, so it must use the index.
     """
     CREATE FUNCTION orchestrator.count_change() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -204,7 +205,8 @@ _VERSIONS: tuple[LiteralString, ...] = (
     END $$;
     CREATE OR REPLACE FUNCTION orchestrator.lines_from(
         _board integer, _first bigint, _most integer, _bytes bigint
-    ) RETURNS SETOF text LANGUAGE plpgsql STABLE AS $$
+    ) RETURNS SETOF text LANGUAGE plpgsql STABLE
+    SET enable_seqscan = off SET enable_bitmapscan = off AS $$
     BEGIN
         RETURN QUERY SELECT line FROM (
             SELECT id, line, sum(octet_length(line)) OVER (ORDER BY id) - octet_length(line) AS before

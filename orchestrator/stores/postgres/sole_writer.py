@@ -30,7 +30,7 @@ class SoleWriter:
 
     def note_wrong(self) -> None:
         """Note that another program wrote, or may have written, while this one had left out the lock."""
-        self._wrong, self._right = self._wrong + 1, 0
+        self._wrong, self._right, self._alone_for = self._wrong + 1, 0, 0
 
     def note_right(self) -> None:
         """Note that no other program wrote."""

@@ -566,6 +566,10 @@ class PostgresStore:
         age: float | None = self._connection.value(question, (self._board,))
         return float("inf") if age is None else abs(age)
 
+    def snapshot_mark(self) -> object:
+        question = "SELECT saved_at::text FROM orchestrator.snapshots WHERE board = %s"
+        return self._connection.value(question, (self._board,))
+
     def save_snapshot(self, data: bytes) -> None:
         if not self._is_announced:  # waiting programs need the commit, but not the snapshot
             self._connection.post(_ANNOUNCE, self._channel, self._head.id)
