@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from benchmarks.boards import (
     RESULT,
@@ -56,8 +57,8 @@ def history(boards: Boards, *, quick: bool) -> Iterator[Figure]:
     ):
         long, short = interleave(
             rounds,
-            lambda: process(["cli.py", *command], old),  # noqa: B023  called in this round
-            lambda: process(["cli.py", *bare_command], new),  # noqa: B023
+            partial(process, ["cli.py", *command], old),
+            partial(process, ["cli.py", *bare_command], new),
         )
         walls, bare = [run.wall for run in long], [run.wall for run in short]
         yield Figure(
@@ -92,7 +93,7 @@ def million(boards: Boards, *, quick: bool) -> Iterator[Figure]:  # noqa: ARG001
 
 
 def _show(first: int) -> list[str]:
-    """Show the first open task, which is named by a part of its id."""
+    """The command that shows an open task, named by seven of its eight digits."""
     return ["t", "show", task_id(first)[:7]]
 
 

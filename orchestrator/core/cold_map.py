@@ -217,7 +217,8 @@ class ColdMap(dict[K, V]):
 
     def beginning(self, texts: tuple[str, ...]) -> Iterable[K]:
         """The keys that begin with one of some texts; only their parts of the cold files are read."""
-        return [key for _, key, _ in self._entries(texts, with_values=False)]
+        entries = self._entries(texts, with_values=False)
+        return [key for _, key, _ in entries if str(key).startswith(texts)]
 
     def clear(self) -> None:
         for key in list(self):
@@ -255,10 +256,10 @@ class ColdMap(dict[K, V]):
     def _entries(
         self, begins: tuple[str, ...] = ("",), *, with_values: bool = True
     ) -> list[tuple[int, K, V | msgspec.Raw]]:
-        """Order, key and record, decoded or not, of records in their order.
+        """Order, key and record, decoded or not, of all records in their order.
 
         Args:
-            begins: What their keys begin with.
+            begins: Leave out cold records whose keys begin with none of these texts.
             with_values: If not, the cold records are left empty, which takes a tenth of the memory.
         """
         entries: list[tuple[int, K, V | msgspec.Raw]] = []
@@ -271,7 +272,7 @@ class ColdMap(dict[K, V]):
         except ColdDamage as error:
             self._restore(error)
             entries = []
-        entries += (entry for entry in self.hot() if str(entry[1]).startswith(begins))
+        entries += self.hot()
         entries.sort(key=_order)
         return entries
 

@@ -486,7 +486,7 @@ class Store(Protocol):
         """Seconds since any process saved the snapshot; infinite if none did."""
 
     def snapshot_mark(self) -> object:
-        """A value that is another one after any process has saved the snapshot; None if none did."""
+        """A value that changes when any process saves the snapshot; None if there is no snapshot."""
 
     def save_snapshot(self, data: bytes) -> None:
         """Replace the snapshot, whole or not at all."""

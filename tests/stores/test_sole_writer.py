@@ -24,7 +24,7 @@ def test_each_wrong_guess_doubles_the_locks_and_as_many_right_ones_halve_them() 
     assert locks_until_likely(writer) == ALONE
 
 
-def test_a_guess_is_wrong_once_however_many_locks_were_lonely_before() -> None:
+def test_after_a_wrong_guess_the_locks_are_counted_from_zero() -> None:
     """Another program can hold the lock without a commit, which no lock shows."""
     writer = SoleWriter()
     for _ in range(1000):

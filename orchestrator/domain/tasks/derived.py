@@ -35,7 +35,7 @@ def add_task(state: State, task: Task) -> None:
     tasks = state.tasks
     tasks.tasks[task.id] = task
     if prefix := prefix_of(task.id):
-        tasks.prefixes[prefix] = tasks.prefixes.get(prefix, 0) + 1
+        tasks.prefixes[prefix] = None
     if "schedule" in state.__dict__:
         state.schedule.task_changed(None, task)
     if task.signals:

@@ -3,11 +3,13 @@
 DIGITS = "0123456789abcdef"
 
 USUAL, SHORTEST = 8, 4
-"""How many digits an id has, and how many behind a prefix while those are not taken."""
+"""The number of digits of an id without a prefix, and the fewest behind a prefix: more are used if an id of
+that length is taken.
+"""
 
 
 def prefix_of(task_id: str) -> str:
-    """Return the prefix of an id; empty if it has none, or is that of a child or a step."""
+    """Return the prefix of an id; empty if the id has none, or if it is the id of a child or a step."""
     prefix, _, digits = task_id.rpartition("-")
     if "." in task_id or not SHORTEST <= len(digits) <= USUAL:
         return ""

@@ -14,7 +14,9 @@ from orchestrator.domain.tasks.ids import DIGITS, SHORTEST, USUAL, begins
 from orchestrator.domain.tasks.records import STATUSES, Task
 
 _FEW = 20
-"""The most prefixes of ids for each of which a part of the cold files is read; for more, all of it is."""
+"""If the ids of a board have at most so many prefixes, a search for digits reads only those parts of the cold
+files in which a matching id can be. If they have more, it reads all ids.
+"""
 
 
 def exists(state: State, task_id: str) -> bool:

@@ -261,7 +261,7 @@ class TaskSlice(MapSlice[str, Task]):
         awaited_by: For each task, the tasks whose gate waits for its children.
         linked_by: For each task, the live tasks with a link to it that never blocks.
         signals: For each signal that was not given yet, the tasks that wait for it.
-        prefixes: For each prefix of ids, how many tasks were added with it.
+        prefixes: The prefixes that ids of tasks have or had.
         unknown_facts: For each task, the facts that a newer version gave it and this one does not know.
     """
 
@@ -276,7 +276,7 @@ class TaskSlice(MapSlice[str, Task]):
     awaited_by: dict[str, list[str]] = {}
     linked_by: dict[str, list[str]] = {}
     signals: dict[str, list[str]] = {}
-    prefixes: dict[str, int] = {}
+    prefixes: dict[str, None] = {}
     unknown_facts: dict[str, dict[str, Any]] = {}
 
     def carry(self, type_name: str, event: Any, unknown: dict[str, Any]) -> None:

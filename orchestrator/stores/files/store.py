@@ -28,7 +28,7 @@ from orchestrator.stores.files.cold import FolderOfColdFiles, open_file
 from orchestrator.stores.files.folders import FileCursors, FileDocuments, FilePresence
 from orchestrator.stores.files.lines import ParsedLines, Position, encode_line, parse
 from orchestrator.stores.files.locking import BoardLock
-from orchestrator.stores.files.segment import Segment
+from orchestrator.stores.files.segment import FileStatus, Segment
 from orchestrator.stores.files.segments import Segments
 
 _LOOK = 0.25  # seconds between two looks: some file systems of virtual machines report no changes
@@ -135,10 +135,9 @@ class FileStore:
 
     def snapshot_mark(self) -> object:
         try:
-            status = os.lstat(self._snapshot)
+            return FileStatus.of(os.lstat(self._snapshot))
         except OSError:
             return None
-        return status.st_ino, status.st_mtime_ns
 
     def save_snapshot(self, data: bytes) -> None:
         disk.replace(self._snapshot, data)

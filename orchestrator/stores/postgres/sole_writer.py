@@ -1,14 +1,14 @@
 """Whether a program is likely to be the only writer of a board, so that it can leave out the lock."""
 
 ALONE = 8
-"""How many times in a row the lock must have brought no commit of another program before a command runs
-without it. Each wrong guess doubles the number, because the command then folds the log again. As many right
-guesses in a row halve it again.
+"""How many times in a row a program must get the lock without new commits of other programs before it runs a
+command without the lock. Each wrong guess doubles this number, because the command then folds the log again.
+The same number of right guesses in a row halves it.
 """
 
 
 class SoleWriter:
-    """What the locks and the guesses of a program have shown so far."""
+    """Counts the locks and guesses of a program, to guess whether other programs write."""
 
     def __init__(self) -> None:
         self._alone_for = 0
@@ -17,7 +17,7 @@ class SoleWriter:
 
     @property
     def is_likely(self) -> bool:
-        """Whether no other program is likely to write."""
+        """Whether the next command can run without the lock: other programs probably do not write."""
         return self._alone_for >= self._needed
 
     @property
